@@ -1,0 +1,1 @@
+#include "store/reading_store.h"

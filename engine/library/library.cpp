@@ -1,0 +1,1 @@
+#include <carrel/library.h>

@@ -1,0 +1,90 @@
+#pragma once
+
+#include <carrel/result.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "base/file.h"
+
+namespace carrel {
+
+/// The KV shape of a model. A group is 64 tokens of one layer and KV head: keys [64, headDim] then values [64, headDim], f16.
+struct KvShape {
+    std::uint32_t layers = 0, kvHeads = 0, headDim = 0;
+    std::size_t groupBytes() const { return std::size_t{2} * 64 * headDim * 2; }
+    bool operator==(const KvShape&) const = default;
+};
+
+/// What a reading is of. Two keys that differ in anything never share KV.
+struct ReadingKey {
+    std::string document;           // SHA-256, hex
+    std::string model;              // GgufFile::fingerprint
+    std::string settings;           // RoPE, window mode, prefill mode, prompt version: "rope=neox,1e6;window;dense;prompt=1"
+    std::string codec = "f16";
+};
+
+/// The KV of tokens [first, first + tokens), first a multiple of 64. payload [layers, kvHeads, groups, groupBytes] with
+/// groups = ceil(tokens / 64); a last group that is not full is zero past its tokens. ids are the tokens themselves.
+struct KvBatch {
+    std::uint32_t first = 0;
+    std::span<const std::int32_t> ids;
+    std::span<const std::byte> payload;
+};
+
+/// Where loaded KV goes: called once per batch, ascending, with the memory [layers, kvHeads, groups, groupBytes] to fill. Empty: out of memory.
+using KvAllocate = std::function<std::span<std::byte>(std::uint32_t first, std::uint32_t tokens)>;
+
+/// One stream of KV on disk: a reading, or a chat's tail on top of one. Append-only segments, checksums per group, a sketch file,
+/// and an index row that makes each commit visible (order and bytes: FORMAT.md). Not thread-safe.
+class KvStream {
+ public:
+    virtual ~KvStream() = default;
+    virtual std::uint32_t tokens() const = 0;                          // committed
+    virtual const std::vector<std::int32_t>& ids() const = 0;          // of the committed tokens, from the stream's first
+    virtual std::uint32_t firstToken() const = 0;                      // 0 for a reading; for a tail a multiple of 64
+    virtual std::uint64_t diskBytes() const = 0;
+
+    /// Appends and makes durable: extents and sketch, fdatasync, then the row. batch.first is tokens() rounded down to 64 (a group that
+    /// was not full is written anew) or any earlier multiple of 64 (what followed is dropped). On failure the stream stays as it was.
+    /// DiskFull, Io; Busy without the writer lock.
+    virtual Status commit(const KvBatch& batch) = 0;
+    /// Drops what lies at and after `tokens` (a multiple of 64): rows first.
+    virtual Status truncate(std::uint32_t tokens) = 0;
+    /// Reads everything committed and checks every checksum. Returns the token (multiple of 64) from which on KV is bad and must be made
+    /// again, or tokens() when all is well. Large sequential reads.
+    virtual Result<std::uint32_t> load(const KvAllocate& allocate) = 0;
+};
+
+struct StreamInfo {
+    std::string id;
+    ReadingKey key;
+    std::uint32_t tokens = 0;
+    std::uint64_t diskBytes = 0;
+};
+
+/// All readings under a data root: `readings/index.sqlite` and `readings/<id>/`. One connection; not thread-safe.
+class ReadingStore {
+ public:
+    /// Sweeps orphan files of readings that nobody holds.
+    static Result<std::unique_ptr<ReadingStore>> open(FileSystem& files, const std::filesystem::path& dataDir);
+    virtual ~ReadingStore() = default;
+
+    /// The reading with this key, made when there is none, and its writer lock. Busy when another process holds it.
+    virtual Result<std::unique_ptr<KvStream>> openReading(const ReadingKey& key, KvShape shape) = 0;
+    /// The tail `name` on top of an open reading, made when there is none. firstToken: where a new tail would start (an existing one that
+    /// starts elsewhere is dropped).
+    virtual Result<std::unique_ptr<KvStream>> openTail(const KvStream& reading, const std::string& name, std::uint32_t firstToken) = 0;
+    /// Readings of a document (all models), from rows alone. Any number of processes may look.
+    virtual Result<std::vector<StreamInfo>> readingsOf(const std::string& document) = 0;
+    virtual Status forgetDocument(const std::string& document) = 0;   // rows first, then files; tails too
+    virtual Status forgetTail(const std::string& name) = 0;
+};
+
+}  // namespace carrel

@@ -1,0 +1,30 @@
+#pragma once
+
+#include <carrel/result.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string_view>
+
+namespace carrel {
+
+/// Weight types, numbered as in GGUF (ggml_type).
+enum class DType : std::uint32_t { F32 = 0, F16 = 1, Q4_0 = 2, Q4_1 = 3, Q5_0 = 6, Q5_1 = 7, Q8_0 = 8, Q4_K = 12, Q5_K = 13, Q6_K = 14, BF16 = 30 };
+
+/// Elements and bytes of one block; a row is a whole number of blocks.
+struct DTypeInfo {
+    std::string_view name;
+    std::uint32_t blockElements, blockBytes;
+};
+
+/// Unsupported, with the type's number, for one that Carrel does not run.
+Result<DTypeInfo> dtypeInfo(std::uint32_t ggmlType);
+
+float f16ToF32(std::uint16_t h);
+std::uint16_t f32ToF16(float f);   // round to nearest even
+
+/// The definition of every weight type: one row of blocks to f32. out.size() is a multiple of the block; raw has exactly its bytes.
+void dequantizeRow(DType type, std::span<const std::byte> raw, std::span<float> out);
+
+}  // namespace carrel
