@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <map>
+#include <memory>
 #include <optional>
 #include <span>
 #include <string>
@@ -26,45 +27,50 @@ struct GgufTensor {
     std::uint64_t fileOffset = 0, bytes = 0;
 };
 
-/// A GGUF v2/v3 file: metadata and tensor directory, every count, size, offset and overlap with the file's end checked before use.
-/// The header is read into memory, so that a file that changes or shrinks later is an error and never a SIGBUS.
-/// Format: the GGUF specification in ggml's docs.
+/// A GGUF v2/v3 file: metadata and tensor directory, every count, size, offset and overlap checked before use. Nothing
+/// is mapped: a file that shrinks later is an error and never a SIGBUS. Copies share one open file; const members from
+/// any thread. Format: the GGUF specification in ggml's docs.
 class GgufFile {
- public:
-    /// NotAModel, Truncated, Corrupt (impossible counts or sizes, duplicate names), Unsupported (version, big-endian).
-    /// A tensor of a type that Carrel does not know is an error only when the type is asked for: `unsupportedTypes()` names them.
+  public:
+    /// NotAModel, Truncated, Corrupt (impossible counts or sizes, duplicate names), Unsupported (version, big-endian,
+    /// arrays of arrays, a header of more than 64 MiB). A tensor of a type that Carrel does not run is no error: it is
+    /// left out of `tensors()` and `unsupportedTypes()` names it. A file without tensors (a vocabulary) opens.
     static Result<GgufFile> open(const std::filesystem::path& path);
 
     const std::filesystem::path& path() const { return path_; }
     std::uint64_t fileBytes() const { return fileBytes_; }
 
     std::optional<std::string_view> string(std::string_view key) const;
-    std::optional<std::uint64_t> integer(std::string_view key) const;      // any integer type or bool, if not negative
+    std::optional<std::uint64_t> integer(std::string_view key) const;  // any integer type or bool, if not negative
     std::optional<double> real(std::string_view key) const;
     std::optional<std::span<const std::string>> strings(std::string_view key) const;
     std::optional<std::span<const float>> reals(std::string_view key) const;
-    std::optional<std::span<const std::int64_t>> integers(std::string_view key) const;   // array of any integer type
+    std::optional<std::span<const std::int64_t>> integers(std::string_view key) const;  // array of any integer type
 
-    const std::vector<GgufTensor>& tensors() const { return tensors_; }
+    const std::vector<GgufTensor>& tensors() const { return tensors_; }  // in the file's order
     const GgufTensor* find(std::string_view name) const;
-    const std::vector<std::string>& unsupportedTypes() const { return unsupportedTypes_; }   // "blk.0.ffn_up.weight: IQ2_XXS"
+    const std::vector<std::string>& unsupportedTypes() const {
+        return unsupportedTypes_;
+    }  // "blk.0.ffn_up.weight: IQ2_XXS"
 
-    /// A tensor's bytes, read with pread.
+    /// A tensor's bytes, read with pread; Truncated if the file has shrunk since.
     Result<std::vector<std::byte>> read(const GgufTensor& tensor) const;
 
     /// SHA-256 over header and tensor directory and a sample of every tensor: tells models apart in milliseconds.
     Result<std::string> fingerprint() const;
 
- private:
-    using Value = std::variant<std::uint64_t, std::int64_t, double, std::string, std::vector<std::string>, std::vector<float>,
-                               std::vector<std::int64_t>>;
+  private:
+    using Value = std::variant<std::uint64_t, std::int64_t, double, std::string, std::vector<std::string>,
+                               std::vector<float>, std::vector<std::int64_t>>;
+    friend class GgufParser;
     std::filesystem::path path_;
+    std::shared_ptr<File> file_;
     std::uint64_t fileBytes_ = 0;
+    std::string headerHash_;
     std::map<std::string, Value, std::less<>> metadata_;
     std::vector<GgufTensor> tensors_;
     std::map<std::string, std::size_t, std::less<>> byName_;
     std::vector<std::string> unsupportedTypes_;
-    std::vector<std::byte> header_;
 };
 
 }  // namespace carrel
