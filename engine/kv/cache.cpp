@@ -1,1 +1,80 @@
-#include "store/reading_store.h"
+#include "kv/cache.h"
+
+#include <cassert>
+#include <cstring>
+
+namespace carrel {
+
+namespace {
+
+constexpr std::uint32_t groupsOf(std::uint32_t tokens) { return (tokens + kGroupTokens - 1) / kGroupTokens; }
+
+}  // namespace
+
+KvBlock::KvBlock(Buffer buffer, KvShape shape, std::uint32_t first, std::uint32_t tokens)
+    : buffer_(std::move(buffer)), shape_(shape), first_(first), tokens_(tokens), groups_(groupsOf(tokens)) {}
+
+Result<std::shared_ptr<KvBlock>> KvBlock::make(Backend& backend, KvShape shape, std::uint32_t first, std::uint32_t tokens) {
+    assert(first % kGroupTokens == 0 && tokens > 0);
+    auto buffer = backend.allocate(std::size_t{shape.layers} * shape.kvHeads * groupsOf(tokens) * shape.groupBytes());
+    if (!buffer) return buffer.error();
+    std::memset(buffer->as<std::byte>(), 0, buffer->bytes());
+    return std::shared_ptr<KvBlock>(new KvBlock(std::move(*buffer), shape, first, tokens));
+}
+
+std::uint16_t* KvBlock::keys(std::uint32_t layer, std::uint32_t head, std::uint32_t group) const {
+    const std::size_t index = (std::size_t{layer} * shape_.kvHeads + head) * groups_ + group;
+    return buffer_.as<std::uint16_t>(index * shape_.groupBytes());
+}
+
+std::uint16_t* KvBlock::values(std::uint32_t layer, std::uint32_t head, std::uint32_t group) const {
+    return keys(layer, head, group) + std::size_t{kGroupTokens} * shape_.headDim;
+}
+
+std::uint64_t KvSequence::bytes() const {
+    std::uint64_t sum = 0;
+    for (const auto& block : blocks_) sum += block->payload().size();
+    return sum;
+}
+
+void KvSequence::push(std::shared_ptr<KvBlock> block) {
+    const std::uint32_t whole = tokens_ / kGroupTokens * kGroupTokens;
+    assert(block->first() == whole);
+    if (!blocks_.empty()) {
+        used_.back() -= tokens_ - whole;
+        if (used_.back() == 0) {
+            blocks_.pop_back();
+            used_.pop_back();
+        }
+    }
+    tokens_ = whole + block->tokens();
+    used_.push_back(block->tokens());
+    blocks_.push_back(std::move(block));
+}
+
+Result<std::shared_ptr<KvBlock>> KvSequence::extend(Backend& backend, std::uint32_t count) const {
+    const std::uint32_t whole = tokens_ / kGroupTokens * kGroupTokens, started = tokens_ - whole;
+    auto block = KvBlock::make(backend, shape_, whole, started + count);
+    if (!block || started == 0) return block;
+    const KvBlock& last = *blocks_.back();
+    const std::uint32_t group = (whole - last.first()) / kGroupTokens;
+    for (std::uint32_t layer = 0; layer < shape_.layers; ++layer)
+        for (std::uint32_t head = 0; head < shape_.kvHeads; ++head)
+            std::memcpy((*block)->keys(layer, head, 0), last.keys(layer, head, group), shape_.groupBytes());
+    return block;
+}
+
+void KvSequence::runs(std::uint32_t layer, std::uint32_t head, const KvBlock* open, std::vector<KvRun>& out) const {
+    out.clear();
+    const auto add = [&](const KvBlock& block, std::uint32_t tokens) {
+        for (std::uint32_t at = 0; at < tokens; at += kGroupTokens)
+            out.push_back({block.keys(layer, head, at / kGroupTokens), block.values(layer, head, at / kGroupTokens), block.first() + at,
+                           std::min(kGroupTokens, tokens - at)});
+    };
+    const std::uint32_t end = open != nullptr ? open->first() : tokens_;
+    for (std::size_t i = 0; i < blocks_.size(); ++i)
+        if (blocks_[i]->first() < end) add(*blocks_[i], std::min(used_[i], end - blocks_[i]->first()));
+    if (open != nullptr) add(*open, open->tokens());
+}
+
+}  // namespace carrel

@@ -1,0 +1,64 @@
+#pragma once
+
+#include <carrel/result.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "compute/backend.h"
+#include "store/reading_store.h"
+
+namespace carrel {
+
+/// Consecutive KV in memory as it lies on disk: payload [layers, kvHeads, groups, groupBytes] of KvBatch, first a multiple of 64.
+/// Immutable once its tokens are computed; sequences share blocks.
+class KvBlock {
+ public:
+    /// NoMemory. The bytes are zero.
+    static Result<std::shared_ptr<KvBlock>> make(Backend& backend, KvShape shape, std::uint32_t first, std::uint32_t tokens);
+
+    std::uint32_t first() const { return first_; }
+    std::uint32_t tokens() const { return tokens_; }
+    std::span<std::byte> payload() const { return {buffer_.as<std::byte>(), buffer_.bytes()}; }
+    std::uint16_t* keys(std::uint32_t layer, std::uint32_t head, std::uint32_t group) const;     // [64, headDim]
+    std::uint16_t* values(std::uint32_t layer, std::uint32_t head, std::uint32_t group) const;   // [64, headDim]
+
+ private:
+    KvBlock(Buffer buffer, KvShape shape, std::uint32_t first, std::uint32_t tokens);
+    Buffer buffer_;
+    KvShape shape_;
+    std::uint32_t first_, tokens_, groups_;
+};
+
+/// The KV that one sequence attends over: blocks in ascending order without gap. A block that ends inside a group is replaced, not
+/// continued: append() copies the unfinished group into the new block, so that every group lies in one place.
+class KvSequence {
+ public:
+    explicit KvSequence(KvShape shape) : shape_(shape) {}
+
+    KvShape shape() const { return shape_; }
+    std::uint32_t tokens() const { return tokens_; }
+    std::uint64_t bytes() const;
+
+    /// Adds a block with computed KV; block.first is tokens() rounded down to 64 (it then replaces the unfinished group).
+    void push(std::shared_ptr<KvBlock> block);
+    /// Room for `count` more tokens: a block from tokens() rounded down to 64, the unfinished group's KV already in it.
+    /// The caller fills [tokens(), tokens() + count), layer by layer, and then calls push().
+    Result<std::shared_ptr<KvBlock>> extend(Backend& backend, std::uint32_t count) const;
+
+    /// Runs of one layer and head over all blocks, and over `open` (a block from extend()) behind them where given.
+    void runs(std::uint32_t layer, std::uint32_t head, const KvBlock* open, std::vector<KvRun>& out) const;
+
+    const std::vector<std::shared_ptr<KvBlock>>& blocks() const { return blocks_; }
+
+ private:
+    KvShape shape_;
+    std::uint32_t tokens_ = 0;
+    std::vector<std::shared_ptr<KvBlock>> blocks_;
+    std::vector<std::uint32_t> used_;   // tokens of each block that count: a later block took over the rest
+};
+
+}  // namespace carrel
