@@ -1,0 +1,129 @@
+#include "library/word_index.h"
+
+#include <algorithm>
+#include <array>
+
+namespace carrel {
+
+namespace {
+
+constexpr std::size_t kWindowWords = 80;
+
+// Words that carry grammar, not content: they would rank windows by their length. Sorted.
+constexpr std::array<std::string_view, 120> kFunctionWords = {
+// clang-format off
+    "a", "about", "after", "again", "all", "also", "am", "an", "and", "any", "are", "as", "at", "be", "because",
+    "been", "before", "being", "between", "both", "but", "by", "can", "could", "did", "do", "does", "doing", "down",
+    "during", "each", "either", "for", "from", "further", "get", "had", "has", "have", "having", "he", "her", "here",
+    "him", "his", "how", "i", "if", "in", "into", "is", "it", "its", "just", "many", "may", "me", "might", "more",
+    "most", "much", "must", "my", "no", "nor", "not", "of", "off", "on", "once", "only", "or", "other", "our", "out",
+    "over", "own", "same", "shall", "she", "should", "so", "some", "such", "than", "that", "the", "their", "them",
+    "then", "there", "these", "they", "this", "those", "through", "to", "too", "under", "until", "up", "us", "very",
+    "was", "we", "were", "what", "when", "where", "which", "while", "who", "whom", "why", "will", "with", "would",
+    "yes", "you", "your"
+// clang-format on
+};
+
+bool isSpace(char c) { return c == ' ' || (c >= '\t' && c <= '\r'); }
+
+/// Part of a word: letters, digits and every byte beyond ASCII, which FTS5's tokenizer tells apart itself.
+bool isWordByte(char c) {
+    const auto byte = static_cast<unsigned char>(c);
+    return byte >= 0x80 || (byte >= '0' && byte <= '9') || (byte >= 'a' && byte <= 'z') || (byte >= 'A' && byte <= 'Z');
+}
+
+bool isFunctionWord(std::string_view word) {
+    std::string lower(word);
+    std::ranges::transform(lower, lower.begin(), [](char c) { return c >= 'A' && c <= 'Z' ? char(c - 'A' + 'a') : c; });
+    return std::ranges::binary_search(kFunctionWords, std::string_view(lower));
+}
+
+std::vector<std::string_view> wordsOf(std::string_view text) {
+    std::vector<std::string_view> words;
+    for (std::size_t at = 0; at < text.size();) {
+        if (!isWordByte(text[at])) {
+            ++at;
+            continue;
+        }
+        const std::size_t first = at;
+        while (at < text.size() && isWordByte(text[at])) ++at;
+        words.push_back(text.substr(first, at - first));
+    }
+    return words;
+}
+
+}  // namespace
+
+std::vector<WordWindow> wordWindows(const Document& document) {
+    std::vector<WordWindow> windows;
+    const std::string_view text = document.text;
+    for (std::size_t place = 0; place < document.places.size(); ++place) {
+        const std::uint64_t end = document.places[place].text.first + document.places[place].text.count;
+        std::uint64_t at = document.places[place].text.first;
+        while (at < end) {
+            while (at < end && isSpace(text[at])) ++at;
+            const std::uint64_t first = at;
+            std::uint64_t last = at;
+            for (std::size_t words = 0; words < kWindowWords && at < end; ++words) {
+                while (at < end && !isSpace(text[at])) ++at;
+                last = at;
+                while (at < end && isSpace(text[at])) ++at;
+            }
+            if (last > first) windows.push_back({{first, last - first}, place});
+        }
+    }
+    return windows;
+}
+
+std::string placeName(const Document& document, std::size_t place) {
+    if (document.hasPages()) return "p. " + std::to_string(place + 1);
+    return place < document.places.size() ? document.places[place].heading : std::string();
+}
+
+std::string matchExpression(std::string_view words) {
+    const auto all = wordsOf(words);
+    const bool anyContent = !std::ranges::all_of(all, isFunctionWord);
+    std::string expression;
+    for (const auto word : all) {
+        if (anyContent && isFunctionWord(word)) continue;
+        if (!expression.empty()) expression += " OR ";
+        expression.append("\"").append(word).append("\"");
+    }
+    return expression;
+}
+
+Result<WordIndex> WordIndex::build(const Document& document) {
+    auto db = SqlDatabase::open(":memory:");
+    if (!db) return db.error();
+    // Contentless: the text is the document's own.
+    if (auto made = db->exec("CREATE VIRTUAL TABLE windows_fts USING fts5(text, content='', tokenize='porter unicode61 remove_diacritics 2')"); !made)
+        return made.error();
+    auto windows = wordWindows(document);
+    auto transaction = SqlTransaction::begin(*db);
+    if (!transaction) return transaction.error();
+    auto insert = db->prepare("INSERT INTO windows_fts(rowid, text) VALUES(?, ?)");
+    if (!insert) return insert.error();
+    for (std::size_t i = 0; i < windows.size(); ++i) {
+        const auto text = std::string_view(document.text).substr(windows[i].span.first, windows[i].span.count);
+        if (auto done = insert->bind(1, static_cast<std::int64_t>(i)).bind(2, text).run(); !done) return done.error();
+    }
+    if (auto committed = transaction->commit(); !committed) return committed.error();
+    return WordIndex(std::move(*db), std::move(windows));
+}
+
+Result<std::vector<RankedWindow>> WordIndex::rank(std::string_view question, std::size_t limit) {
+    std::vector<RankedWindow> ranked;
+    const std::string expression = matchExpression(question);
+    if (expression.empty()) return ranked;
+    auto query = db_.prepare("SELECT rowid, bm25(windows_fts) FROM windows_fts WHERE windows_fts MATCH ? ORDER BY 2, 1 LIMIT ?");
+    if (!query) return query.error();
+    query->bind(1, expression).bind(2, static_cast<std::int64_t>(limit));
+    while (true) {
+        const auto row = query->step();
+        if (!row) return row.error();
+        if (!*row) return ranked;
+        ranked.push_back({windows_[static_cast<std::size_t>(query->integer(0))], -query->real(1)});
+    }
+}
+
+}  // namespace carrel
