@@ -37,30 +37,59 @@ std::uint64_t KvSequence::bytes() const {
     return sum;
 }
 
+void KvBlock::grow(std::uint32_t tokens) {
+    tokens_ += tokens;
+    assert(groupsOf(tokens_) == groups_);
+}
+
 void KvSequence::push(std::shared_ptr<KvBlock> block) {
     const std::uint32_t whole = tokens_ / kGroupTokens * kGroupTokens;
     assert(block->first() == whole);
-    if (!blocks_.empty()) {
-        used_.back() -= tokens_ - whole;
-        if (used_.back() == 0) {
-            blocks_.pop_back();
-            used_.pop_back();
-        }
-    }
+    truncate(whole);
     tokens_ = whole + block->tokens();
     used_.push_back(block->tokens());
     blocks_.push_back(std::move(block));
 }
 
+void KvSequence::truncate(std::uint32_t tokens) {
+    assert(tokens <= tokens_);
+    tokens_ = tokens;
+    while (!blocks_.empty() && blocks_.back()->first() >= tokens) {
+        blocks_.pop_back();
+        used_.pop_back();
+    }
+    if (!blocks_.empty()) used_.back() = std::min(used_.back(), tokens - blocks_.back()->first());
+}
+
+void KvSequence::copyGroup(std::uint32_t group, std::uint32_t tokens, const KvBlock& to) const {
+    auto from = blocks_.end() - 1;
+    while ((*from)->first() > group * kGroupTokens) --from;
+    const std::uint32_t in = group - (*from)->first() / kGroupTokens, out = group - to.first() / kGroupTokens;
+    const std::size_t bytes = std::size_t{tokens} * shape_.headDim * sizeof(std::uint16_t);
+    for (std::uint32_t layer = 0; layer < shape_.layers; ++layer)
+        for (std::uint32_t head = 0; head < shape_.kvHeads; ++head) {
+            std::memcpy(to.keys(layer, head, out), (*from)->keys(layer, head, in), bytes);
+            std::memcpy(to.values(layer, head, out), (*from)->values(layer, head, in), bytes);
+        }
+}
+
 Result<std::shared_ptr<KvBlock>> KvSequence::extend(Backend& backend, std::uint32_t count) const {
     const std::uint32_t whole = tokens_ / kGroupTokens * kGroupTokens, started = tokens_ - whole;
+    if (started > 0 && started + count <= kGroupTokens && blocks_.back()->first() == whole && blocks_.back()->tokens() == started &&
+        blocks_.back().use_count() == 1) {
+        blocks_.back()->grow(count);
+        return blocks_.back();
+    }
     auto block = KvBlock::make(backend, shape_, whole, started + count);
-    if (!block || started == 0) return block;
-    const KvBlock& last = *blocks_.back();
-    const std::uint32_t group = (whole - last.first()) / kGroupTokens;
-    for (std::uint32_t layer = 0; layer < shape_.layers; ++layer)
-        for (std::uint32_t head = 0; head < shape_.kvHeads; ++head)
-            std::memcpy((*block)->keys(layer, head, 0), last.keys(layer, head, group), shape_.groupBytes());
+    if (block && started > 0) copyGroup(whole / kGroupTokens, started, **block);
+    return block;
+}
+
+Result<std::shared_ptr<KvBlock>> KvSequence::gather(Backend& backend, std::uint32_t first) const {
+    auto block = KvBlock::make(backend, shape_, first, tokens_ - first);
+    if (!block) return block;
+    for (std::uint32_t at = first; at < tokens_; at += kGroupTokens)
+        copyGroup(at / kGroupTokens, std::min(kGroupTokens, tokens_ - at), **block);
     return block;
 }
 

@@ -14,7 +14,7 @@
 namespace carrel {
 
 /// Consecutive KV in memory as it lies on disk: payload [layers, kvHeads, groups, groupBytes] of KvBatch, first a multiple of 64.
-/// Immutable once its tokens are computed; sequences share blocks.
+/// Computed tokens never change; sequences share blocks.
 class KvBlock {
  public:
     /// NoMemory. The bytes are zero.
@@ -25,6 +25,8 @@ class KvBlock {
     std::span<std::byte> payload() const { return {buffer_.as<std::byte>(), buffer_.bytes()}; }
     std::uint16_t* keys(std::uint32_t layer, std::uint32_t head, std::uint32_t group) const;     // [64, headDim]
     std::uint16_t* values(std::uint32_t layer, std::uint32_t head, std::uint32_t group) const;   // [64, headDim]
+    /// More tokens in the last group, which has room for them.
+    void grow(std::uint32_t tokens);
 
  private:
     KvBlock(Buffer buffer, KvShape shape, std::uint32_t first, std::uint32_t tokens);
@@ -33,8 +35,7 @@ class KvBlock {
     std::uint32_t first_, tokens_, groups_;
 };
 
-/// The KV that one sequence attends over: blocks in ascending order without gap. A block that ends inside a group is replaced, not
-/// continued: append() copies the unfinished group into the new block, so that every group lies in one place.
+/// The KV that one sequence attends over: blocks in ascending order without gap, every group whole in one block.
 class KvSequence {
  public:
     explicit KvSequence(KvShape shape) : shape_(shape) {}
@@ -45,16 +46,20 @@ class KvSequence {
 
     /// Adds a block with computed KV; block.first is tokens() rounded down to 64 (it then replaces the unfinished group).
     void push(std::shared_ptr<KvBlock> block);
-    /// Room for `count` more tokens: a block from tokens() rounded down to 64, the unfinished group's KV already in it.
-    /// The caller fills [tokens(), tokens() + count), layer by layer, and then calls push().
+    /// Room for `count` more tokens: a block from tokens() rounded down to 64 with the unfinished group's KV in it, or the last block
+    /// itself where it starts there, has the room and is nobody else's. The caller fills [tokens(), tokens() + count), layer by layer,
+    /// and then calls push().
     Result<std::shared_ptr<KvBlock>> extend(Backend& backend, std::uint32_t count) const;
+    /// Forgets what follows the first `tokens`.
+    void truncate(std::uint32_t tokens);
+    /// One block with the KV of [first, tokens()), first a multiple of 64 below tokens(); zero past its last token.
+    Result<std::shared_ptr<KvBlock>> gather(Backend& backend, std::uint32_t first) const;
 
     /// Runs of one layer and head over all blocks, and over `open` (a block from extend()) behind them where given.
     void runs(std::uint32_t layer, std::uint32_t head, const KvBlock* open, std::vector<KvRun>& out) const;
 
-    const std::vector<std::shared_ptr<KvBlock>>& blocks() const { return blocks_; }
-
  private:
+    void copyGroup(std::uint32_t group, std::uint32_t tokens, const KvBlock& to) const;
     KvShape shape_;
     std::uint32_t tokens_ = 0;
     std::vector<std::shared_ptr<KvBlock>> blocks_;
