@@ -23,7 +23,8 @@ namespace {
 namespace fs = std::filesystem;
 
 std::int64_t now() {
-    return std::chrono::duration_cast<std::chrono::seconds>(std::chrono::system_clock::now().time_since_epoch()).count();
+    return std::chrono::duration_cast<std::chrono::seconds>(std::chrono::system_clock::now().time_since_epoch())
+        .count();
 }
 
 template <class T>
@@ -37,16 +38,22 @@ std::vector<T> valuesOf(std::span<const std::byte> blob) {
     return values;
 }
 template <class E>
-E enumOf(std::int64_t value, E last) {   // a number that is no state, from a damaged file, reads as the last one
+E enumOf(std::int64_t value, E last) {  // a number that is no state, from a damaged file, reads as the last one
     return value < 0 || value > static_cast<std::int64_t>(last) ? last : static_cast<E>(value);
 }
 template <class E>
 std::int64_t numberOf(E value) {
     return static_cast<std::int64_t>(value);
 }
-std::uint32_t u32(std::int64_t value) { return static_cast<std::uint32_t>(value); }
-std::uint64_t u64(std::int64_t value) { return static_cast<std::uint64_t>(value); }
-std::int64_t i64(std::uint64_t value) { return static_cast<std::int64_t>(value); }
+std::uint32_t u32(std::int64_t value) {
+    return static_cast<std::uint32_t>(value);
+}
+std::uint64_t u64(std::int64_t value) {
+    return static_cast<std::uint64_t>(value);
+}
+std::int64_t i64(std::uint64_t value) {
+    return static_cast<std::int64_t>(value);
+}
 
 bool isSha256(const std::string& name) {
     return name.size() == 64 && name.find_first_not_of("0123456789abcdef") == std::string::npos;
@@ -60,13 +67,14 @@ std::string chatTitle(const std::string& question) {
     std::string title = question.substr(first, question.find_first_of("\r\n", first) - first);
     if (title.size() <= kBytes) return title;
     std::size_t end = kBytes;
-    while (end > 0 && (static_cast<unsigned char>(title[end]) & 0xc0) == 0x80) --end;   // whole characters
+    while (end > 0 && (static_cast<unsigned char>(title[end]) & 0xc0) == 0x80) --end;  // whole characters
     return title.substr(0, end) + "…";
 }
 
-/// Says that somebody uses the library, and finds out whether anybody else does: only who is alone may take open turns for left behind.
+/// Says that somebody uses the library, and finds out whether anybody else does: only who is alone may take open turns
+/// for left behind.
 class Presence {
- public:
+  public:
     static Result<Presence> enter(const fs::path& file) {
         const int fd = ::open(file.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
         if (fd < 0) return systemError(errno, file.string());
@@ -86,14 +94,17 @@ class Presence {
         alone_ = false;
     }
 
- private:
+  private:
     explicit Presence(int fd) : fd_(fd) {}
     int fd_;
     bool alone_ = false;
 };
 
+constexpr std::size_t kFoundWords = 80;  // of one hit; measured: no better with overlap, no worse than 40
+
 constexpr const char* kSelectDocuments =
-    "SELECT sha256, title, original_path, pages, file_bytes, text_bytes, state, reason, pages_without_text, added_at, opened_at FROM documents ";
+    "SELECT sha256, title, original_path, pages, file_bytes, text_bytes, state, reason, pages_without_text, added_at, "
+    "opened_at FROM documents ";
 
 DocumentRow documentRow(const SqlStatement& row) {
     return {.sha256 = row.text(0),
@@ -110,13 +121,14 @@ DocumentRow documentRow(const SqlStatement& row) {
 }
 
 class SqlLibrary final : public Library {
- public:
+  public:
     SqlLibrary(SqlDatabase db, std::optional<Presence> presence, const LibraryOptions& options)
         : db_(std::move(db)), presence_(std::move(presence)), options_(options), store_(options.dataDir) {}
 
     Status recover();
 
-    Result<DocumentRow> add(const fs::path& file, const std::string& password, const std::function<void(std::uint32_t, std::uint32_t)>& progress,
+    Result<DocumentRow> add(const fs::path& file, const std::string& password,
+                            const std::function<void(std::uint32_t, std::uint32_t)>& progress,
                             std::stop_token stop) override;
     Result<std::vector<DocumentRow>> documents() override;
     Result<DocumentRow> document(const std::string& sha256) override;
@@ -131,7 +143,7 @@ class SqlLibrary final : public Library {
     Result<std::vector<TurnRow>> turns(const std::string& chat) override;
     Result<std::vector<Hit>> find(const std::string& words, const std::string& document, std::uint32_t limit) override;
 
- private:
+  private:
     bool readOnly() const { return !presence_; }
     Status writable() const;
     /// Steps to the end; NotFound when no row changed.
@@ -148,7 +160,7 @@ class SqlLibrary final : public Library {
     Result<bool> isEncrypted(const std::string& sha256);
 
     SqlDatabase db_;
-    std::optional<Presence> presence_;   // none: a newer Carrel's library, only to be read
+    std::optional<Presence> presence_;  // none: a newer Carrel's library, only to be read
     LibraryOptions options_;
     DocumentStore store_;
 };
@@ -170,10 +182,14 @@ Status SqlLibrary::change(SqlStatement& statement, const std::string& what) {
 Status SqlLibrary::recover() {
     auto turns = db_.prepare("UPDATE turns SET state = ? WHERE state < ?");
     if (!turns) return turns.error();
-    if (auto done = turns->bind(1, numberOf(TurnState::Interrupted)).bind(2, numberOf(TurnState::Done)).run(); !done) return done;
-    auto adding = db_.prepare("UPDATE documents SET state = ?, reason = 'adding it was interrupted; add it again' WHERE state = ?");
+    if (auto done = turns->bind(1, numberOf(TurnState::Interrupted)).bind(2, numberOf(TurnState::Done)).run(); !done)
+        return done;
+    auto adding = db_.prepare(
+        "UPDATE documents SET state = ?, reason = 'adding it was interrupted; add it again' WHERE state = ?");
     if (!adding) return adding.error();
-    if (auto done = adding->bind(1, numberOf(DocumentState::Refused)).bind(2, numberOf(DocumentState::Adding)).run(); !done) return done;
+    if (auto done = adding->bind(1, numberOf(DocumentState::Refused)).bind(2, numberOf(DocumentState::Adding)).run();
+        !done)
+        return done;
     if (auto swept = sweepDocuments(); !swept) return swept;
     presence_->letOthersIn();
     return {};
@@ -185,7 +201,8 @@ Status SqlLibrary::sweepDocuments() {
     std::unordered_set<std::string> names;
     for (const auto& row : *known) names.insert(row.sha256);
     std::error_code failure;
-    for (fs::directory_iterator entry(options_.dataDir / "documents", failure), end; !failure && entry != end; entry.increment(failure)) {
+    for (fs::directory_iterator entry(options_.dataDir / "documents", failure), end; !failure && entry != end;
+         entry.increment(failure)) {
         // A row is written before its folder is, and nobody else is here: what has no row was forgotten or cut short.
         if (names.contains(entry->path().filename().string())) continue;
         if (auto removed = realFileSystem().remove(entry->path()); !removed) return removed;
@@ -196,14 +213,16 @@ Status SqlLibrary::sweepDocuments() {
 // ---- documents
 
 Result<DocumentRow> SqlLibrary::add(const fs::path& file, const std::string& password,
-                                    const std::function<void(std::uint32_t, std::uint32_t)>& progress, std::stop_token stop) {
+                                    const std::function<void(std::uint32_t, std::uint32_t)>& progress,
+                                    std::stop_token stop) {
     if (auto may = writable(); !may) return may.error();
     const auto sha256 = sha256HexOfFile(file);
     if (!sha256) return sha256.error();
     const auto isNew = announce(*sha256, file);
     if (!isNew) return isNew.error();
 
-    auto row = extract(*sha256, file, {.pdfHelper = options_.pdfHelper, .password = password, .progress = progress, .stop = stop});
+    auto row = extract(*sha256, file,
+                       {.pdfHelper = options_.pdfHelper, .password = password, .progress = progress, .stop = stop});
     if (!row && *isNew && row.error().code != Code::WrongPassword) {
         if (auto undone = forget(*sha256); !undone) return undone.error();
     }
@@ -217,7 +236,8 @@ Result<bool> SqlLibrary::announce(const std::string& sha256, const fs::path& fil
     const auto absolute = fs::absolute(file, failure);
     auto insert = db_.prepare(
         "INSERT INTO documents(sha256, title, original_path, file_bytes, state, added_at, opened_at, opened_order) "
-        "VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?6, (SELECT coalesce(max(opened_order), 0) + 1 FROM documents)) ON CONFLICT DO NOTHING");
+        "VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?6, (SELECT coalesce(max(opened_order), 0) + 1 FROM documents)) ON CONFLICT DO "
+        "NOTHING");
     if (!insert) return insert.error();
     insert->bind(1, sha256).bind(2, file.filename().string()).bind(3, absolute.string()).bind(4, i64(bytes));
     if (auto done = insert->bind(5, numberOf(DocumentState::Adding)).bind(6, now()).run(); !done) return done.error();
@@ -251,18 +271,22 @@ Result<DocumentRow> SqlLibrary::extract(const std::string& sha256, const fs::pat
         return this->document(sha256);
     };
     switch (why.code) {
-        case Code::NeedsPassword: return end(DocumentState::NeedsPassword);
-        case Code::NoText: return end(DocumentState::NoText);
+        case Code::NeedsPassword:
+            return end(DocumentState::NeedsPassword);
+        case Code::NoText:
+            return end(DocumentState::NoText);
         case Code::NotADocument:
         case Code::Truncated:
         case Code::Corrupt:
         case Code::Unsupported:
-        case Code::HelperFailed: return end(DocumentState::Refused);
+        case Code::HelperFailed:
+            return end(DocumentState::Refused);
         case Code::WrongPassword: {
             if (auto row = end(DocumentState::NeedsPassword); !row) return row;
             return why;
         }
-        default: return why;   // of this moment or this machine, not of the document
+        default:
+            return why;  // of this moment or this machine, not of the document
     }
 }
 
@@ -273,11 +297,13 @@ Status SqlLibrary::closeWithout(const std::string& sha256, DocumentState state, 
     return change(update->bind(3, std::int64_t{encrypted}).bind(4, sha256), sha256);
 }
 
-Status SqlLibrary::ready(const std::string& sha256, const std::string& title, const Document& document, bool encrypted) {
+Status SqlLibrary::ready(const std::string& sha256, const std::string& title, const Document& document,
+                         bool encrypted) {
     auto transaction = SqlTransaction::begin(db_);
     if (!transaction) return transaction.error();
     auto update = db_.prepare(
-        "UPDATE documents SET state = ?, reason = '', title = ?, pages = ?, text_bytes = ?, pages_without_text = ?, encrypted = ? WHERE sha256 = ?");
+        "UPDATE documents SET state = ?, reason = '', title = ?, pages = ?, text_bytes = ?, pages_without_text = ?, "
+        "encrypted = ? WHERE sha256 = ?");
     if (!update) return update.error();
     update->bind(1, numberOf(DocumentState::Ready)).bind(2, title);
     update->bind(3, document.hasPages() ? i64(document.places.size()) : 0).bind(4, i64(document.text.size()));
@@ -295,9 +321,12 @@ Status SqlLibrary::index(const std::string& sha256, const Document& document) {
     if (!place) return place.error();
     auto words = db_.prepare("INSERT INTO windows_fts(rowid, text) VALUES(?, ?)");
     if (!words) return words.error();
-    for (const auto& window : wordWindows(document)) {
-        place->bind(1, sha256).bind(2, placeName(document, window.place)).bind(3, document.hasPages() ? i64(window.place + 1) : 0);
-        if (auto done = place->bind(4, i64(window.span.first)).bind(5, i64(window.span.count)).run(); !done) return done;
+    for (const auto& window : wordWindows(document, kFoundWords, kFoundWords)) {
+        place->bind(1, sha256)
+            .bind(2, placeName(document, window.place))
+            .bind(3, document.hasPages() ? i64(window.place + 1) : 0);
+        if (auto done = place->bind(4, i64(window.span.first)).bind(5, i64(window.span.count)).run(); !done)
+            return done;
         const auto text = std::string_view(document.text).substr(window.span.first, window.span.count);
         if (auto done = words->bind(1, db_.lastInsertId()).bind(2, text).run(); !done) return done;
     }
@@ -338,14 +367,16 @@ Result<DocumentRow> SqlLibrary::document(const std::string& sha256) {
 Status SqlLibrary::opened(const std::string& sha256) {
     if (auto may = writable(); !may) return may;
     auto update = db_.prepare(
-        "UPDATE documents SET opened_at = ?, opened_order = (SELECT max(opened_order) + 1 FROM documents) WHERE sha256 = ?");
+        "UPDATE documents SET opened_at = ?, opened_order = (SELECT max(opened_order) + 1 FROM documents) WHERE sha256 "
+        "= ?");
     if (!update) return update.error();
     return change(update->bind(1, now()).bind(2, sha256), sha256);
 }
 
 Status SqlLibrary::forget(const std::string& sha256) {
     if (auto may = writable(); !may) return may;
-    if (!isSha256(sha256)) return Error{Code::InvalidArgument, sha256, "not the SHA-256 of a document"};   // it becomes a path below
+    if (!isSha256(sha256))
+        return Error{Code::InvalidArgument, sha256, "not the SHA-256 of a document"};  // it becomes a path below
     auto transaction = SqlTransaction::begin(db_);
     if (!transaction) return transaction.error();
     if (auto dropped = dropWindows(sha256); !dropped) return dropped;
@@ -369,17 +400,21 @@ Result<bool> SqlLibrary::isEncrypted(const std::string& sha256) {
 Result<ChatRow> SqlLibrary::newChat(const std::string& document) {
     if (auto may = writable(); !may) return may.error();
     if (auto known = this->document(document); !known) return known.error();
-    auto insert = db_.prepare("INSERT INTO chats(id, document, created_at) VALUES(lower(hex(randomblob(16))), ?, ?) RETURNING id, created_at");
+    auto insert = db_.prepare(
+        "INSERT INTO chats(id, document, created_at) VALUES(lower(hex(randomblob(16))), ?, ?) RETURNING id, "
+        "created_at");
     if (!insert) return insert.error();
     const auto row = insert->bind(1, document).bind(2, now()).step();
     if (!row) return row.error();
-    ChatRow chat{.id = insert->text(0), .document = document, .title = {}, .draft = {}, .createdAt = insert->integer(1)};
-    if (auto done = insert->run(); !done) return done.error();   // the row is only there when the statement has ended
+    ChatRow chat{
+        .id = insert->text(0), .document = document, .title = {}, .draft = {}, .createdAt = insert->integer(1)};
+    if (auto done = insert->run(); !done) return done.error();  // the row is only there when the statement has ended
     return chat;
 }
 
 Result<std::vector<ChatRow>> SqlLibrary::chats(const std::string& document) {
-    auto query = db_.prepare("SELECT id, document, title, draft, created_at FROM chats WHERE document = ? ORDER BY ordinal DESC");
+    auto query = db_.prepare(
+        "SELECT id, document, title, draft, created_at FROM chats WHERE document = ? ORDER BY ordinal DESC");
     if (!query) return query.error();
     query->bind(1, document);
     std::vector<ChatRow> rows;
@@ -409,7 +444,8 @@ Result<std::int64_t> SqlLibrary::startTurn(const std::string& chat, const std::s
     if (auto may = writable(); !may) return may.error();
     auto transaction = SqlTransaction::begin(db_);
     if (!transaction) return transaction.error();
-    auto update = db_.prepare("UPDATE chats SET draft = '', title = CASE title WHEN '' THEN ? ELSE title END WHERE id = ?");
+    auto update =
+        db_.prepare("UPDATE chats SET draft = '', title = CASE title WHEN '' THEN ? ELSE title END WHERE id = ?");
     if (!update) return update.error();
     if (auto done = change(update->bind(1, chatTitle(question)).bind(2, chat), chat); !done) return done.error();
     auto insert = db_.prepare("INSERT INTO turns(chat, question, state, asked_at) VALUES(?, ?, ?, ?)");
@@ -426,7 +462,8 @@ Status SqlLibrary::saveTurn(const TurnRow& turn) {
     auto transaction = SqlTransaction::begin(db_);
     if (!transaction) return transaction.error();
     auto update = db_.prepare(
-        "UPDATE turns SET answer = ?, state = ?, reason = ?, pages_read = ?, pages_total = ?, tokens_read = ?, tokens_total = ? WHERE id = ?");
+        "UPDATE turns SET answer = ?, state = ?, reason = ?, pages_read = ?, pages_total = ?, tokens_read = ?, "
+        "tokens_total = ? WHERE id = ?");
     if (!update) return update.error();
     update->bind(1, turn.answer).bind(2, numberOf(turn.state)).bind(3, turn.reason);
     update->bind(4, std::int64_t{turn.coverage.pagesRead}).bind(5, std::int64_t{turn.coverage.pagesTotal});
@@ -441,25 +478,32 @@ Status SqlLibrary::saveSources(const TurnRow& turn) {
     if (!old) return old.error();
     if (auto done = old->bind(1, turn.id).run(); !done) return done;
     if (turn.sources.empty()) return {};
-    auto owner = db_.prepare("SELECT d.encrypted FROM turns t JOIN chats c ON c.id = t.chat JOIN documents d ON d.sha256 = c.document WHERE t.id = ?");
+    auto owner = db_.prepare(
+        "SELECT d.encrypted FROM turns t JOIN chats c ON c.id = t.chat JOIN documents d ON d.sha256 = c.document WHERE "
+        "t.id = ?");
     if (!owner) return owner.error();
     const auto row = owner->bind(1, turn.id).step();
     if (!row) return row.error();
     const bool encrypted = !*row || owner->integer(0) != 0;
 
-    auto insert = db_.prepare("INSERT INTO sources(turn, rank, place, page, first, count, quote, boxes, share) VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?)");
+    auto insert = db_.prepare(
+        "INSERT INTO sources(turn, rank, place, page, first, count, quote, boxes, share) VALUES(?, ?, ?, ?, ?, ?, ?, "
+        "?, ?)");
     if (!insert) return insert.error();
     for (std::size_t rank = 0; rank < turn.sources.size(); ++rank) {
         const Source& source = turn.sources[rank];
         insert->bind(1, turn.id).bind(2, i64(rank)).bind(3, source.place).bind(4, std::int64_t{source.page});
-        insert->bind(5, i64(source.span.first)).bind(6, i64(source.span.count)).bind(7, encrypted ? std::string() : source.quote);
+        insert->bind(5, i64(source.span.first))
+            .bind(6, i64(source.span.count))
+            .bind(7, encrypted ? std::string() : source.quote);
         if (auto done = insert->bind(8, bytesOf(source.boxes)).bind(9, double{source.share}).run(); !done) return done;
     }
     return {};
 }
 
 Result<std::vector<Source>> SqlLibrary::sources(std::int64_t turn) {
-    auto query = db_.prepare("SELECT place, page, first, count, quote, boxes, share FROM sources WHERE turn = ? ORDER BY rank");
+    auto query =
+        db_.prepare("SELECT place, page, first, count, quote, boxes, share FROM sources WHERE turn = ? ORDER BY rank");
     if (!query) return query.error();
     query->bind(1, turn);
     std::vector<Source> found;
@@ -478,7 +522,8 @@ Result<std::vector<Source>> SqlLibrary::sources(std::int64_t turn) {
 
 Result<std::vector<TurnRow>> SqlLibrary::turns(const std::string& chat) {
     auto query = db_.prepare(
-        "SELECT id, chat, question, answer, state, reason, pages_read, pages_total, tokens_read, tokens_total, asked_at "
+        "SELECT id, chat, question, answer, state, reason, pages_read, pages_total, tokens_read, tokens_total, "
+        "asked_at "
         "FROM turns WHERE chat = ? ORDER BY id");
     if (!query) return query.error();
     query->bind(1, chat);
@@ -510,7 +555,9 @@ Result<std::vector<Hit>> SqlLibrary::find(const std::string& words, const std::s
     if (!document.empty()) {
         const auto encrypted = isEncrypted(document);
         if (!encrypted) return encrypted.error();
-        if (*encrypted) return Error{Code::Unsupported, document, "the words of an encrypted document are not kept, so they cannot be searched"};
+        if (*encrypted)
+            return Error{Code::Unsupported, document,
+                         "the words of an encrypted document are not kept, so they cannot be searched"};
     }
     std::vector<Hit> hits;
     const std::string expression = matchExpression(words);

@@ -85,7 +85,7 @@ Status backUp(SqlDatabase& db, const std::filesystem::path& file, std::int64_t v
     const std::filesystem::path backup = file.string() + ".v" + std::to_string(version) + "-backup";
     const std::filesystem::path half = backup.string() + ".new";
     std::error_code failure;
-    std::filesystem::remove(half, failure);   // of a copy that was cut short; VACUUM INTO wants no file there
+    std::filesystem::remove(half, failure);  // of a copy that was cut short; VACUUM INTO wants no file there
     auto copy = db.prepare("VACUUM INTO ?");
     if (!copy) return copy.error();
     if (auto copied = copy->bind(1, half.string()).run(); !copied) {
@@ -99,7 +99,9 @@ Status backUp(SqlDatabase& db, const std::filesystem::path& file, std::int64_t v
 
 }  // namespace
 
-std::span<const char* const> librarySchema() { return kSteps; }
+std::span<const char* const> librarySchema() {
+    return kSteps;
+}
 
 Status migrate(SqlDatabase& db, const std::filesystem::path& file, std::span<const char* const> steps) {
     const auto newest = static_cast<std::int64_t>(steps.size());
@@ -114,7 +116,7 @@ Status migrate(SqlDatabase& db, const std::filesystem::path& file, std::span<con
     }
     auto transaction = SqlTransaction::begin(db);
     if (!transaction) return transaction.error();
-    const auto version = db.userVersion();   // again: another process may have been faster
+    const auto version = db.userVersion();  // again: another process may have been faster
     if (!version) return version.error();
     for (std::int64_t step = *version; step < newest; ++step) {
         if (auto done = db.exec(steps[static_cast<std::size_t>(step)]); !done) return done;

@@ -2,16 +2,20 @@
 
 #include <algorithm>
 #include <array>
+#include <unordered_set>
 
 namespace carrel {
 
 namespace {
 
-constexpr std::size_t kWindowWords = 80;
+// Fine enough to quote; half overlapping, so that a sentence cut by one window is whole in the next.
+constexpr std::size_t kRankedWords = 40;
+constexpr std::size_t kRankedStep = 20;
+constexpr std::size_t kMaxQueryWords = 64;  // a pasted page is no better a question than its beginning
 
 // Words that carry grammar, not content: they would rank windows by their length. Sorted.
 constexpr std::array<std::string_view, 120> kFunctionWords = {
-// clang-format off
+    // clang-format off
     "a", "about", "after", "again", "all", "also", "am", "an", "and", "any", "are", "as", "at", "be", "because",
     "been", "before", "being", "between", "both", "but", "by", "can", "could", "did", "do", "does", "doing", "down",
     "during", "each", "either", "for", "from", "further", "get", "had", "has", "have", "having", "he", "her", "here",
@@ -21,10 +25,12 @@ constexpr std::array<std::string_view, 120> kFunctionWords = {
     "then", "there", "these", "they", "this", "those", "through", "to", "too", "under", "until", "up", "us", "very",
     "was", "we", "were", "what", "when", "where", "which", "while", "who", "whom", "why", "will", "with", "would",
     "yes", "you", "your"
-// clang-format on
+    // clang-format on
 };
 
-bool isSpace(char c) { return c == ' ' || (c >= '\t' && c <= '\r'); }
+bool isSpace(char c) {
+    return c == ' ' || (c >= '\t' && c <= '\r');
+}
 
 /// Part of a word: letters, digits and every byte beyond ASCII, which FTS5's tokenizer tells apart itself.
 bool isWordByte(char c) {
@@ -52,24 +58,29 @@ std::vector<std::string_view> wordsOf(std::string_view text) {
     return words;
 }
 
+/// What white space separates within `span`.
+std::vector<ByteSpan> spacedWords(std::string_view text, ByteSpan span) {
+    std::vector<ByteSpan> words;
+    const std::uint64_t end = span.first + span.count;
+    for (std::uint64_t at = span.first; at < end;) {
+        const std::uint64_t first = at;
+        while (at < end && !isSpace(text[at])) ++at;
+        if (at > first) words.push_back({first, at - first});
+        while (at < end && isSpace(text[at])) ++at;
+    }
+    return words;
+}
+
 }  // namespace
 
-std::vector<WordWindow> wordWindows(const Document& document) {
+std::vector<WordWindow> wordWindows(const Document& document, std::size_t words, std::size_t step) {
     std::vector<WordWindow> windows;
-    const std::string_view text = document.text;
     for (std::size_t place = 0; place < document.places.size(); ++place) {
-        const std::uint64_t end = document.places[place].text.first + document.places[place].text.count;
-        std::uint64_t at = document.places[place].text.first;
-        while (at < end) {
-            while (at < end && isSpace(text[at])) ++at;
-            const std::uint64_t first = at;
-            std::uint64_t last = at;
-            for (std::size_t words = 0; words < kWindowWords && at < end; ++words) {
-                while (at < end && !isSpace(text[at])) ++at;
-                last = at;
-                while (at < end && isSpace(text[at])) ++at;
-            }
-            if (last > first) windows.push_back({{first, last - first}, place});
+        const auto all = spacedWords(document.text, document.places[place].text);
+        for (std::size_t first = 0; first < all.size(); first += step) {
+            const std::size_t last = std::min(first + words, all.size()) - 1;
+            windows.push_back({{all[first].first, all[last].first + all[last].count - all[first].first}, place});
+            if (last + 1 == all.size()) break;
         }
     }
     return windows;
@@ -83,9 +94,11 @@ std::string placeName(const Document& document, std::size_t place) {
 std::string matchExpression(std::string_view words) {
     const auto all = wordsOf(words);
     const bool anyContent = !std::ranges::all_of(all, isFunctionWord);
+    std::unordered_set<std::string_view> seen;
     std::string expression;
     for (const auto word : all) {
-        if (anyContent && isFunctionWord(word)) continue;
+        if ((anyContent && isFunctionWord(word)) || !seen.insert(word).second) continue;
+        if (seen.size() > kMaxQueryWords) break;
         if (!expression.empty()) expression += " OR ";
         expression.append("\"").append(word).append("\"");
     }
@@ -96,9 +109,11 @@ Result<WordIndex> WordIndex::build(const Document& document) {
     auto db = SqlDatabase::open(":memory:");
     if (!db) return db.error();
     // Contentless: the text is the document's own.
-    if (auto made = db->exec("CREATE VIRTUAL TABLE windows_fts USING fts5(text, content='', tokenize='porter unicode61 remove_diacritics 2')"); !made)
+    if (auto made = db->exec("CREATE VIRTUAL TABLE windows_fts USING fts5(text, content='', tokenize='porter unicode61 "
+                             "remove_diacritics 2')");
+        !made)
         return made.error();
-    auto windows = wordWindows(document);
+    auto windows = wordWindows(document, kRankedWords, kRankedStep);
     auto transaction = SqlTransaction::begin(*db);
     if (!transaction) return transaction.error();
     auto insert = db->prepare("INSERT INTO windows_fts(rowid, text) VALUES(?, ?)");
@@ -115,14 +130,15 @@ Result<std::vector<RankedWindow>> WordIndex::rank(std::string_view question, std
     std::vector<RankedWindow> ranked;
     const std::string expression = matchExpression(question);
     if (expression.empty()) return ranked;
-    auto query = db_.prepare("SELECT rowid, bm25(windows_fts) FROM windows_fts WHERE windows_fts MATCH ? ORDER BY 2, 1 LIMIT ?");
+    auto query =
+        db_.prepare("SELECT rowid, bm25(windows_fts) FROM windows_fts WHERE windows_fts MATCH ? ORDER BY 2, 1 LIMIT ?");
     if (!query) return query.error();
     query->bind(1, expression).bind(2, static_cast<std::int64_t>(limit));
     while (true) {
         const auto row = query->step();
         if (!row) return row.error();
         if (!*row) return ranked;
-        ranked.push_back({windows_[static_cast<std::size_t>(query->integer(0))], -query->real(1)});
+        ranked.push_back({static_cast<std::size_t>(query->integer(0)), -query->real(1)});
     }
 }
 

@@ -1,0 +1,146 @@
+#include "session/sources.h"
+
+#include <algorithm>
+#include <numeric>
+
+namespace carrel {
+
+namespace {
+
+constexpr std::size_t kMaxSources = 5;
+constexpr std::uint64_t kQuoteBytes = 480;
+
+// Weights of the three kinds of evidence, each scaled to a best window of 1.
+constexpr float kQuestionWeight = 1.0f;
+constexpr float kAnswerWeight = 0.5f;
+constexpr float kAttentionWeight = 1.0f;
+
+std::uint64_t endOf(ByteSpan span) {
+    return span.first + span.count;
+}
+
+bool overlap(ByteSpan a, ByteSpan b) {
+    return a.first < endOf(b) && b.first < endOf(a);
+}
+
+/// Bytes of the document that leaf i covers; empty where it holds none of its tokens.
+ByteSpan bytesOfLeaf(std::size_t leaf, const ReadTokens& read) {
+    const std::uint64_t first = std::max<std::uint64_t>(leaf * kLeafTokens, read.firstPosition) - read.firstPosition;
+    const std::uint64_t end = (leaf + 1) * kLeafTokens;
+    const std::uint64_t last =
+        std::min<std::uint64_t>(end > read.firstPosition ? end - read.firstPosition : 0, read.tokens.size());
+    if (first >= last) return {};
+    const TextToken& from = read.tokens[first];
+    const TextToken& to = read.tokens[last - 1];
+    return {from.first, std::uint64_t{to.first} + to.count - from.first};
+}
+
+void scaleToBestOfOne(std::vector<float>& scores) {
+    const float best = scores.empty() ? 0 : *std::ranges::max_element(scores);
+    if (best <= 0) return;
+    for (float& score : scores) score /= best;
+}
+
+void addWords(std::vector<float>& total, std::span<const RankedWindow> ranked, float weight) {
+    std::vector<float> scores(total.size());
+    for (const auto& [window, score] : ranked) {
+        if (window < scores.size()) scores[window] = static_cast<float>(score);
+    }
+    scaleToBestOfOne(scores);
+    for (std::size_t i = 0; i < total.size(); ++i) total[i] += weight * scores[i];
+}
+
+/// Each leaf's evidence goes to the windows it lies in, in proportion to its bytes there.
+std::vector<float> attentionOfWindows(std::span<const WordWindow> windows, std::span<const float> leaves,
+                                      const ReadTokens& read) {
+    std::vector<float> scores(windows.size());
+    std::size_t from = 0;
+    for (std::size_t leaf = 0; leaf < leaves.size(); ++leaf) {
+        if (!(leaves[leaf] > 0)) continue;
+        const ByteSpan bytes = bytesOfLeaf(leaf, read);
+        if (bytes.count == 0) continue;
+        while (from < windows.size() && endOf(windows[from].span) <= bytes.first) ++from;
+        for (std::size_t i = from; i < windows.size() && windows[i].span.first < endOf(bytes); ++i) {
+            const ByteSpan window = windows[i].span;
+            const auto shared = std::min(endOf(window), endOf(bytes)) - std::max(window.first, bytes.first);
+            if (overlap(window, bytes))
+                scores[i] += leaves[leaf] * static_cast<float>(shared) / static_cast<float>(bytes.count);
+        }
+    }
+    return scores;
+}
+
+Source sourceAt(const Document& document, const WordWindow& window, float score) {
+    Source source;
+    source.place = placeName(document, window.place);
+    source.page = document.hasPages() ? static_cast<std::uint32_t>(window.place + 1) : 0;
+    source.span = document.sentencesAround(window.span, kQuoteBytes);
+    source.quote = document.text.substr(source.span.first, source.span.count);
+    source.boxes = document.boxesOf(source.span);
+    source.share = score;
+    return source;
+}
+
+}  // namespace
+
+std::vector<float> attentionEvidence(std::span<const float> mass, std::span<const float> baseline,
+                                     const ReadTokens& read) {
+    std::vector<float> evidence(mass.size());
+    // Position 0 draws attention whatever is asked, and so does the template: leaves that hold any of it are left out.
+    const std::size_t first = std::max<std::size_t>(1, (read.firstPosition + kLeafTokens - 1) / kLeafTokens);
+    const std::size_t end = std::min(mass.size(), (read.firstPosition + read.tokens.size()) / kLeafTokens);
+    if (first >= end) return evidence;
+    const auto shareOf = [&](std::span<const float> values, std::size_t leaf, double sum) {
+        return sum > 0 ? values[leaf] / sum : 1.0 / static_cast<double>(end - first);
+    };
+    const auto sumOf = [&](std::span<const float> values) {
+        return values.size() < end ? 0.0
+                                   : std::accumulate(values.begin() + static_cast<std::ptrdiff_t>(first),
+                                                     values.begin() + static_cast<std::ptrdiff_t>(end), 0.0);
+    };
+    const double massSum = sumOf(mass);
+    const double baselineSum = sumOf(baseline);
+    if (!(massSum > 0)) return evidence;
+    double total = 0;
+    for (std::size_t leaf = first; leaf < end; ++leaf) {
+        const double excess = shareOf(mass, leaf, massSum) - shareOf(baseline, leaf, baselineSum);
+        evidence[leaf] = static_cast<float>(std::max(0.0, excess));
+        total += evidence[leaf];
+    }
+    if (total > 0) {
+        for (float& leaf : evidence) leaf = static_cast<float>(leaf / total);
+    }
+    return evidence;
+}
+
+std::vector<Source> chooseSources(const Document& document, std::span<const WordWindow> windows, const ReadTokens& read,
+                                  const SourceEvidence& evidence) {
+    const std::uint64_t readBytes =
+        read.tokens.empty() ? 0 : std::uint64_t{read.tokens.back().first} + read.tokens.back().count;
+    std::vector<float> scores = attentionOfWindows(windows, evidence.leaves, read);
+    scaleToBestOfOne(scores);
+    for (float& score : scores) score *= kAttentionWeight;
+    addWords(scores, evidence.question, kQuestionWeight);
+    addWords(scores, evidence.answer, kAnswerWeight);
+
+    std::vector<std::size_t> order(windows.size());
+    std::iota(order.begin(), order.end(), std::size_t{0});
+    std::ranges::stable_sort(order, [&](std::size_t a, std::size_t b) { return scores[a] > scores[b]; });
+
+    std::vector<Source> sources;
+    for (const std::size_t i : order) {
+        if (sources.size() == kMaxSources || !(scores[i] > 0)) break;
+        if (endOf(windows[i].span) > readBytes) continue;
+        Source source = sourceAt(document, windows[i], scores[i]);
+        const bool listed = std::ranges::any_of(sources, [&](const Source& other) {
+            return source.page != 0 ? source.page == other.page : overlap(source.span, other.span);
+        });
+        if (!listed) sources.push_back(std::move(source));
+    }
+    const float sum = std::accumulate(sources.begin(), sources.end(), 0.0f,
+                                      [](float s, const Source& source) { return s + source.share; });
+    for (Source& source : sources) source.share /= sum;
+    return sources;
+}
+
+}  // namespace carrel

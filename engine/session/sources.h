@@ -1,0 +1,46 @@
+#pragma once
+
+#include <carrel/events.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "document/document.h"
+#include "library/word_index.h"
+#include "tokenizer/tokenizer.h"
+
+namespace carrel {
+
+/// A document's tokens as a reading holds them: tokens[i] stands at position firstPosition + i. Only what has been
+/// read.
+struct ReadTokens {
+    std::span<const TextToken> tokens;
+    std::uint32_t firstPosition = 0;
+};
+
+inline constexpr std::uint32_t kLeafTokens = 16;  // leaf i holds the positions [16 i, 16 i + 16)
+
+/// What attention says about each leaf, above what the leaf always gets.
+///   mass      [nLeaves]  attention summed over the layers, heads and queries of an answer
+///   baseline  [nLeaves]  the same of queries that asked something else; empty: every leaf is thought to get alike
+///   out       [nLeaves]  sums to 1 over the leaves that lie wholly in the document, or all 0; other leaves (sinks,
+///   template, tail) get 0
+std::vector<float> attentionEvidence(std::span<const float> mass, std::span<const float> baseline,
+                                     const ReadTokens& read);
+
+/// What is known about where an answer came from. Every part may be empty.
+struct SourceEvidence {
+    std::span<const RankedWindow> question;  // WordIndex::rank of the question
+    std::span<const RankedWindow> answer;    // WordIndex::rank of the answer
+    std::span<const float> leaves;           // attentionEvidence
+};
+
+/// The places an answer was most likely read from: at most five, best first, one for each page (where there are no
+/// pages: not overlapping), none beyond what was read. Quotes are whole sentences, verbatim. `windows` are the
+/// WordIndex's.
+std::vector<Source> chooseSources(const Document& document, std::span<const WordWindow> windows, const ReadTokens& read,
+                                  const SourceEvidence& evidence);
+
+}  // namespace carrel
