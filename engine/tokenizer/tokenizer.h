@@ -20,33 +20,38 @@ struct TextToken {
     std::uint32_t first = 0, count = 0;
 };
 
-/// Byte-level BPE as the GGUF describes it, with the pre-tokenizer that it names (tokenizer.ggml.pre). Immutable; any thread.
+/// Byte-level BPE as the GGUF describes it, with the pre-tokenizer that it names (tokenizer.ggml.pre). Immutable; any
+/// thread.
 class Tokenizer {
- public:
-    /// Unsupported names the tokenizer model or pre-tokenizer; Corrupt for a vocabulary that cannot be one.
+  public:
+    /// Unsupported names the tokenizer model or pre-tokenizer; Corrupt for a vocabulary that cannot be one. Nothing of
+    /// the file is kept.
     static Result<Tokenizer> load(const GgufFile& file);
     Tokenizer(Tokenizer&&) noexcept;
     Tokenizer& operator=(Tokenizer&&) noexcept;
     ~Tokenizer();
 
-    /// Text only: words that look like special tokens stay text. Spans cover the text without gap, in order. Text must be valid UTF-8;
-    /// bytes that are not are taken one by one. Texts of 4 GiB and more are InvalidArgument.
+    /// Text only: control tokens written out in it stay text (user-defined tokens, such as <tool_call>, are words of
+    /// the vocabulary and become their ids, as in llama.cpp). Spans cover the text without gap, in order. A byte that
+    /// is no valid UTF-8 is read as U+FFFD: where that takes several tokens, the last has the byte and the others have
+    /// none. A byte that the vocabulary has no token for is left out and belongs to the span of the token before it
+    /// (after it, at the start). InvalidArgument for 4 GiB and more.
     Result<std::vector<TextToken>> encode(std::string_view text) const;
     /// As encode, but special tokens written out in the text become their ids.
     Result<std::vector<std::int32_t>> encodeWithSpecials(std::string_view text) const;
 
     /// The token's bytes; may be part of a UTF-8 character. Special tokens give their name. Empty for ids out of range.
     std::string_view bytes(std::int32_t id) const;
-    bool isSpecial(std::int32_t id) const;             // control and user-defined-special tokens
-    std::optional<std::int32_t> special(std::string_view name) const;   // id of e.g. "<|im_end|>"
+    bool isSpecial(std::int32_t id) const;                             // control, unknown and user-defined tokens
+    std::optional<std::int32_t> special(std::string_view name) const;  // id of e.g. "<|im_end|>"
 
     std::optional<std::int32_t> bos() const, eos() const;
-    bool addsBos() const;                              // tokenizer.ggml.add_bos_token
+    bool addsBos() const;  // tokenizer.ggml.add_bos_token
     /// Tokens that end a turn: eos, eot and what goes by their names.
     bool endsTurn(std::int32_t id) const;
     std::size_t vocabularySize() const;
 
- private:
+  private:
     struct Impl;
     explicit Tokenizer(std::unique_ptr<const Impl> impl);
     std::unique_ptr<const Impl> impl_;
@@ -54,11 +59,11 @@ class Tokenizer {
 
 /// Collects the bytes of tokens and gives them out as whole UTF-8 characters.
 class Utf8Assembler {
- public:
-    std::string add(std::string_view bytes);   // what is complete now; invalid bytes become U+FFFD
+  public:
+    std::string add(std::string_view bytes);  // what is complete now; invalid bytes become U+FFFD
     std::string finish();
 
- private:
+  private:
     std::string pending_;
 };
 
