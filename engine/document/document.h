@@ -35,7 +35,7 @@ enum class DocumentKind : std::uint8_t { Pdf, Markdown, PlainText };
 struct Document {
     std::string sha256;                   // of the original's bytes
     DocumentKind kind = DocumentKind::PlainText;
-    std::string title;
+    std::string title;                    // the document's own; empty where it has none
     std::string text;
     std::vector<Place> places;
     std::vector<std::uint32_t> pagesWithoutText;   // from 1
