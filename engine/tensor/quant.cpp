@@ -15,9 +15,12 @@ T load(const std::byte* at) {
     return value;
 }
 
-std::uint8_t byteAt(const std::byte* at, std::size_t i) { return static_cast<std::uint8_t>(at[i]); }
+std::uint8_t byteAt(const std::byte* at, std::size_t i) {
+    return static_cast<std::uint8_t>(at[i]);
+}
 
-// 16 bytes of nibbles: the low ones are columns 0 to 15, the high ones 16 to 31. `high` holds a fifth bit for each column.
+// 16 bytes of nibbles: the low ones are columns 0 to 15, the high ones 16 to 31. `high` holds a fifth bit for each
+// column.
 void nibbles(const std::byte* qs, std::uint32_t high, Columns32& out) {
     for (int i = 0; i < 16; ++i) {
         out.q[i] = static_cast<std::uint8_t>((byteAt(qs, i) & 15) | (high >> i & 1) << 4);
@@ -55,7 +58,8 @@ void columnsOf6K(const std::byte* block, std::size_t j, Columns32& out) {
     const std::byte* low = block + 64 * half + 32 * (part % 2);
     const std::byte* high = block + 128 + 32 * half;
     for (int i = 0; i < 32; ++i)
-        out.q[i] = static_cast<std::uint8_t>((byteAt(low, i) >> 4 * (part / 2) & 15) | (byteAt(high, i) >> 2 * part & 3) << 4);
+        out.q[i] =
+            static_cast<std::uint8_t>((byteAt(low, i) >> 4 * (part / 2) & 15) | (byteAt(high, i) >> 2 * part & 3) << 4);
     for (int i = 0; i < 2; ++i) out.scaleBits[i] = load<std::int8_t>(block + 192 + 2 * j + i);
     out.d = load<std::uint16_t>(block + 208);
 }
@@ -64,17 +68,28 @@ void columnsOf6K(const std::byte* block, std::size_t j, Columns32& out) {
 
 Result<DTypeInfo> dtypeInfo(std::uint32_t ggmlType) {
     switch (static_cast<DType>(ggmlType)) {
-        case DType::F32: return DTypeInfo{"F32", 1, 4};
-        case DType::F16: return DTypeInfo{"F16", 1, 2};
-        case DType::BF16: return DTypeInfo{"BF16", 1, 2};
-        case DType::Q4_0: return DTypeInfo{"Q4_0", 32, 18};
-        case DType::Q4_1: return DTypeInfo{"Q4_1", 32, 20};
-        case DType::Q5_0: return DTypeInfo{"Q5_0", 32, 22};
-        case DType::Q5_1: return DTypeInfo{"Q5_1", 32, 24};
-        case DType::Q8_0: return DTypeInfo{"Q8_0", 32, 34};
-        case DType::Q4_K: return DTypeInfo{"Q4_K", 256, 144};
-        case DType::Q5_K: return DTypeInfo{"Q5_K", 256, 176};
-        case DType::Q6_K: return DTypeInfo{"Q6_K", 256, 210};
+        case DType::F32:
+            return DTypeInfo{"F32", 1, 4};
+        case DType::F16:
+            return DTypeInfo{"F16", 1, 2};
+        case DType::BF16:
+            return DTypeInfo{"BF16", 1, 2};
+        case DType::Q4_0:
+            return DTypeInfo{"Q4_0", 32, 18};
+        case DType::Q4_1:
+            return DTypeInfo{"Q4_1", 32, 20};
+        case DType::Q5_0:
+            return DTypeInfo{"Q5_0", 32, 22};
+        case DType::Q5_1:
+            return DTypeInfo{"Q5_1", 32, 24};
+        case DType::Q8_0:
+            return DTypeInfo{"Q8_0", 32, 34};
+        case DType::Q4_K:
+            return DTypeInfo{"Q4_K", 256, 144};
+        case DType::Q5_K:
+            return DTypeInfo{"Q5_K", 256, 176};
+        case DType::Q6_K:
+            return DTypeInfo{"Q6_K", 256, 210};
     }
     return Error{Code::Unsupported, "", "weight type " + std::to_string(ggmlType)};
 }
@@ -91,9 +106,10 @@ std::uint16_t f32ToF16(float f) {
     const auto sign = static_cast<std::uint16_t>(bits >> 16 & 0x8000u);
     const std::uint32_t rest = bits & 0x7fffffffu;
     if (rest > 0x7f800000u) return static_cast<std::uint16_t>(sign | 0x7e00 | (rest >> 13 & 0x3ff));
-    if (rest >= 0x477ff000u) return sign | 0x7c00;   // 65520 and above round to infinity
+    if (rest >= 0x477ff000u) return sign | 0x7c00;  // 65520 and above round to infinity
     if (rest < 0x38800000u) {
-        // Subnormal: adding one half aligns the unit in the last place of f16 with that of the sum, and the addition rounds.
+        // Subnormal: adding one half aligns the unit in the last place of f16 with that of the sum, and the addition
+        // rounds.
         const float shifted = std::bit_cast<float>(rest) + 0.5f;
         return static_cast<std::uint16_t>(sign | (std::bit_cast<std::uint32_t>(shifted) - 0x3f000000u));
     }
@@ -111,10 +127,12 @@ Columns32 columns32(DType type, const std::byte* row, std::size_t index) {
     switch (type) {
         case DType::Q8_0: {
             const std::byte* qs = simple(34);
-            for (int i = 0; i < 32; ++i) out.q[i] = byteAt(qs, i) ^ 0x80;   // + 128
+            for (int i = 0; i < 32; ++i) out.q[i] = byteAt(qs, i) ^ 0x80;  // + 128
             break;
         }
-        case DType::Q4_0: nibbles(simple(18), 0, out); break;
+        case DType::Q4_0:
+            nibbles(simple(18), 0, out);
+            break;
         case DType::Q5_0: {
             const std::byte* at = simple(22);
             nibbles(at + 4, load<std::uint32_t>(at), out);
@@ -132,23 +150,35 @@ Columns32 columns32(DType type, const std::byte* row, std::size_t index) {
             nibbles(at + 6, load<std::uint32_t>(at + 2), out);
             break;
         }
-        case DType::Q4_K: columnsOfK(row + index / 8 * 144, index % 8, false, out); break;
-        case DType::Q5_K: columnsOfK(row + index / 8 * 176, index % 8, true, out); break;
-        case DType::Q6_K: columnsOf6K(row + index / 8 * 210, index % 8, out); break;
+        case DType::Q4_K:
+            columnsOfK(row + index / 8 * 144, index % 8, false, out);
+            break;
+        case DType::Q5_K:
+            columnsOfK(row + index / 8 * 176, index % 8, true, out);
+            break;
+        case DType::Q6_K:
+            columnsOf6K(row + index / 8 * 210, index % 8, out);
+            break;
         case DType::F32:
         case DType::F16:
-        case DType::BF16: assert(false);
+        case DType::BF16:
+            assert(false);
     }
     return out;
 }
 
 int quantOffset(DType type) {
     switch (type) {
-        case DType::Q8_0: return 128;
-        case DType::Q6_K: return 32;
-        case DType::Q5_0: return 16;
-        case DType::Q4_0: return 8;
-        default: return 0;
+        case DType::Q8_0:
+            return 128;
+        case DType::Q6_K:
+            return 32;
+        case DType::Q5_0:
+            return 16;
+        case DType::Q4_0:
+            return 8;
+        default:
+            return 0;
     }
 }
 
@@ -170,7 +200,8 @@ void dequantizeRow(DType type, std::span<const std::byte> raw, std::span<float> 
         const Columns32 c = columns32(type, raw.data(), b);
         const float d = f16ToF32(c.d), m = f16ToF32(c.m);
         const float min = offset != 0 ? 0.0f : kType ? -(m * c.minBits) : m;
-        for (int i = 0; i < 32; ++i) out[32 * b + i] = d * c.scaleBits[i / 16] * static_cast<float>(c.q[i] - offset) + min;
+        for (int i = 0; i < 32; ++i)
+            out[32 * b + i] = d * c.scaleBits[i / 16] * static_cast<float>(c.q[i] - offset) + min;
     }
 }
 

@@ -1,0 +1,115 @@
+#pragma once
+
+#include <array>
+#include <cassert>
+#include <cstddef>
+#include <cstdint>
+#include <initializer_list>
+#include <utility>
+
+#include "compute/cpu/packed_weight.h"
+#include "compute/registry.h"
+
+#if defined(__x86_64__)
+#define CARREL_TARGET(features) __attribute__((target(features)))
+#else
+#define CARREL_TARGET(features)
+#endif
+#define CARREL_AVX2 CARREL_TARGET("avx2,fma,f16c")
+#define CARREL_AVX512 CARREL_TARGET("avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx512bf16,avx2,fma,f16c")
+#define CARREL_INLINE inline __attribute__((always_inline))
+
+namespace carrel {
+
+/// One kernel in several instruction sets, best first, the scalar definition last.
+template <class F>
+class Variants {
+  public:
+    Variants(std::initializer_list<std::pair<Isa, F>> rows) {
+        assert(rows.size() <= rows_.size());
+        for (const auto& row : rows) rows_[count_++] = row;
+    }
+    /// The best that `isa` allows.
+    F at(Isa isa) const {
+        for (std::size_t i = 0; i < count_; ++i)
+            if (rows_[i].first <= isa) return rows_[i].second;
+        return rows_[count_ - 1].second;
+    }
+
+  private:
+    std::array<std::pair<Isa, F>, 3> rows_{};
+    std::size_t count_ = 0;
+};
+
+/// At most this many rows of x run through a kernel together.
+inline constexpr std::size_t kRowGroup = 8;
+
+/// Up to kRowGroup rows of x in 8 bits per 32 columns, interleaved so that one step's operands lie side by side.
+///   q      [cols/4, rows, 4]     s8
+///   scale  [cols/32, rows]       x = scale * q
+///   sum    [cols/16, rows]       of q
+///   mean   [cols/32, rows]       scale * sum of the 32 q: what a weight's minimum is multiplied with
+struct QuantizedRows {
+    std::int8_t* q;
+    float* scale;
+    std::int32_t* sum;
+    float* mean;
+};
+/// x: `rows` rows of `cols`, `stride` elements apart.
+using QuantizeFn = void (*)(const float* x, std::size_t stride, std::size_t rows, std::size_t cols,
+                            const QuantizedRows& out);
+
+/// One tile of weights, unpacked: q [cols/32, 8, 16, 4] u8; scale [cols/32, 2, 16] f32, the second 16 by PackKind.
+struct Panel {
+    std::uint8_t* q;
+    float* scale;
+};
+using UnpackFn = void (*)(const PackedLayout& layout, const std::byte* tile, const Panel& out);
+/// out [rows, 16]: the products of one tile with up to kRowGroup rows.
+using PanelFn = void (*)(const PackedLayout& layout, const Panel& panel, const QuantizedRows& x, std::size_t rows,
+                         float* out);
+/// The same from the packed tile, same bits; null where a variant has none.
+using TileFn = void (*)(const PackedLayout& layout, const std::byte* tile, const QuantizedRows& x, std::size_t rows,
+                        float* out);
+/// F32, F16 and BF16: x as it is.
+using FloatTileFn = void (*)(const PackedLayout& layout, const std::byte* tile, const float* x, std::size_t stride,
+                             std::size_t rows, float* out);
+
+using NormFn = void (*)(const float* x, const float* weight, float eps, std::size_t n, float* out);
+using RopeFn = void (*)(float* head, const float* cosine, const float* sine, std::size_t half, bool neox);
+using SwigluFn = void (*)(float* gate, const float* up, std::size_t n);
+using ToF16Fn = void (*)(const float* from, std::size_t n, std::uint16_t* to);
+
+/// Rows of queries that attend together: all of one sequence and one KV head. Lanes are rows, so that nothing is added
+/// across lanes.
+inline constexpr std::size_t kAttendRows = 64;
+/// What a block of rows has seen of its keys so far. m and sum [rows]: greatest score and sum of exp(score - m); out
+/// [headDim, rows].
+struct AttendState {
+    float* m;
+    float* sum;
+    float* out;
+};
+/// Adds one run to `state`.
+///   q         [headDim, rows]    scaled; rows a multiple of 16 up to kAttendRows
+///   position  [rows]
+///   scratch   (2 * headDim + rows) * 64 floats
+///   leaf, runMax  [4, rows], [rows]: sums of exp(score - runMax) per 16 keys; or null
+using AttendRunFn = void (*)(const float* q, const std::uint32_t* position, std::size_t rows, std::size_t headDim,
+                             const KvRun& run, const AttendState& state, float* scratch, float* leaf, float* runMax);
+/// into = into merged with from. Merging is not associative in its bits: callers do it in the order of the keys.
+using MergeFn = void (*)(const AttendState& from, std::size_t rows, std::size_t headDim, const AttendState& into);
+
+extern const Variants<QuantizeFn> kQuantize;
+extern const Variants<UnpackFn> kUnpack;
+extern const Variants<PanelFn> kPanel;
+extern const Variants<TileFn> kTile;
+extern const Variants<FloatTileFn> kFloatTile;
+extern const Variants<NormFn> kNorm;
+extern const Variants<RopeFn> kRope;
+extern const Variants<SwigluFn> kSwiglu;
+extern const Variants<ToF16Fn> kToF16;
+extern const Variants<AttendRunFn> kAttendRun;
+extern const Variants<MergeFn> kMerge;
+
+}  // namespace carrel

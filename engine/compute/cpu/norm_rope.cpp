@@ -1,0 +1,82 @@
+#include <cmath>
+
+#include "compute/cpu/kernels.h"
+#include "compute/cpu/math.h"
+
+namespace carrel {
+
+namespace {
+
+template <bool Fused>
+CARREL_INLINE void norm(const float* x, const float* weight, float eps, std::size_t n, float* out) {
+    float lanes[16] = {};
+    std::size_t i = 0;
+    for (; i + 16 <= n; i += 16)
+        for (std::size_t lane = 0; lane < 16; ++lane) lanes[lane] = madd<Fused>(x[i + lane], x[i + lane], lanes[lane]);
+    for (std::size_t lane = 0; i < n; ++i, ++lane) lanes[lane] = madd<Fused>(x[i], x[i], lanes[lane]);
+    double sum = 0;
+    for (const float lane : lanes) sum += static_cast<double>(lane);
+    const float scale = 1.0f / std::sqrt(static_cast<float>(sum / static_cast<double>(n)) + eps);
+    for (std::size_t k = 0; k < n; ++k) out[k] = x[k] * scale * weight[k];
+}
+
+CARREL_INLINE void rope(float* head, const float* cosine, const float* sine, std::size_t half, bool neox) {
+    if (neox) {
+        for (std::size_t j = 0; j < half; ++j) {
+            const float a = head[j], b = head[j + half];
+            head[j] = a * cosine[j] - b * sine[j];
+            head[j + half] = a * sine[j] + b * cosine[j];
+        }
+    } else {
+        for (std::size_t j = 0; j < half; ++j) {
+            const float a = head[2 * j], b = head[2 * j + 1];
+            head[2 * j] = a * cosine[j] - b * sine[j];
+            head[2 * j + 1] = a * sine[j] + b * cosine[j];
+        }
+    }
+}
+
+template <bool Fused>
+CARREL_INLINE void swiglu(float* gate, const float* up, std::size_t n) {
+    for (std::size_t i = 0; i < n; ++i) gate[i] = gate[i] / (1.0f + expFast<Fused>(-gate[i])) * up[i];
+}
+
+void normScalar(const float* x, const float* weight, float eps, std::size_t n, float* out) {
+    norm<false>(x, weight, eps, n, out);
+}
+CARREL_AVX2 void normAvx2(const float* x, const float* weight, float eps, std::size_t n, float* out) {
+    norm<true>(x, weight, eps, n, out);
+}
+CARREL_AVX512 void normAvx512(const float* x, const float* weight, float eps, std::size_t n, float* out) {
+    norm<true>(x, weight, eps, n, out);
+}
+
+void ropeScalar(float* head, const float* cosine, const float* sine, std::size_t half, bool neox) {
+    rope(head, cosine, sine, half, neox);
+}
+CARREL_AVX2 void ropeAvx2(float* head, const float* cosine, const float* sine, std::size_t half, bool neox) {
+    rope(head, cosine, sine, half, neox);
+}
+
+void swigluScalar(float* gate, const float* up, std::size_t n) {
+    swiglu<false>(gate, up, n);
+}
+CARREL_AVX2 void swigluAvx2(float* gate, const float* up, std::size_t n) {
+    swiglu<true>(gate, up, n);
+}
+CARREL_AVX512 void swigluAvx512(float* gate, const float* up, std::size_t n) {
+    swiglu<true>(gate, up, n);
+}
+
+void toF16Scalar(const float* from, std::size_t n, std::uint16_t* to) {
+    for (std::size_t i = 0; i < n; ++i) to[i] = f32ToF16(from[i]);
+}
+
+}  // namespace
+
+const Variants<NormFn> kNorm{{Isa::Avx512, normAvx512}, {Isa::Avx2, normAvx2}, {Isa::Scalar, normScalar}};
+const Variants<RopeFn> kRope{{Isa::Avx2, ropeAvx2}, {Isa::Scalar, ropeScalar}};
+const Variants<SwigluFn> kSwiglu{{Isa::Avx512, swigluAvx512}, {Isa::Avx2, swigluAvx2}, {Isa::Scalar, swigluScalar}};
+const Variants<ToF16Fn> kToF16{{Isa::Scalar, toF16Scalar}};
+
+}  // namespace carrel

@@ -1,0 +1,110 @@
+#include <cmath>
+
+#include "backend_under_test.h"
+
+using namespace carrel;
+
+TEST_CASE("RMS norm divides by the root of the mean square and scales by the weight") {
+    const auto backend = backendUnderTest();
+    for (const std::size_t dim : {1, 15, 64, 100, 896})
+        for (const std::size_t n : {1, 5, 300}) {
+            const auto x = randomFloats(1, n * dim), weight = randomFloats(2, dim);
+            std::vector<float> out(n * dim);
+            backend->rmsNorm({x.data(), {n, dim}}, weight.data(), 1e-6f, {out.data(), {n, dim}});
+            for (std::size_t i = 0; i < n; ++i) {
+                double sum = 0;
+                for (std::size_t d = 0; d < dim; ++d) sum += std::pow(static_cast<double>(x[i * dim + d]), 2);
+                const double scale = 1 / std::sqrt(sum / static_cast<double>(dim) + 1e-6);
+                for (std::size_t d = 0; d < dim; ++d)
+                    REQUIRE(
+                        static_cast<double>(out[i * dim + d]) ==
+                        doctest::Approx(static_cast<double>(x[i * dim + d]) * scale * static_cast<double>(weight[d]))
+                            .epsilon(1e-5));
+            }
+        }
+}
+
+TEST_CASE("RoPE turns pairs by position times frequency, in both styles") {
+    const auto backend = backendUnderTest();
+    for (const std::size_t headDim : {8, 64, 100})
+        for (const RopeStyle style : {RopeStyle::Neox, RopeStyle::Interleaved}) {
+            const std::size_t n = 9, heads = 3, half = headDim / 2;
+            const auto before = randomFloats(3, n * heads * headDim);
+            auto x = before;
+            std::vector<float> invFreq(half);
+            for (std::size_t j = 0; j < half; ++j)
+                invFreq[j] = std::pow(10000.0f, -2 * static_cast<float>(j) / static_cast<float>(headDim));
+            const std::vector<std::uint32_t> position{0, 1, 2, 77, 4095, 31000, 5, 6, 7};
+            backend->rope({x.data(), {n, heads, headDim}}, position, invFreq, style);
+            for (std::size_t i = 0; i < n * heads; ++i)
+                for (std::size_t j = 0; j < half; ++j) {
+                    const std::size_t a = i * headDim + (style == RopeStyle::Neox ? j : 2 * j);
+                    const std::size_t b = style == RopeStyle::Neox ? a + half : a + 1;
+                    const double angle = position[i / heads] * static_cast<double>(invFreq[j]);
+                    const auto p = static_cast<double>(before[a]), q = static_cast<double>(before[b]);
+                    INFO("head size ", headDim, " position ", position[i / heads], " pair ", j);
+                    REQUIRE(std::fabs(static_cast<double>(x[a]) - (p * std::cos(angle) - q * std::sin(angle))) < 1e-5);
+                    REQUIRE(std::fabs(static_cast<double>(x[b]) - (p * std::sin(angle) + q * std::cos(angle))) < 1e-5);
+                }
+        }
+}
+
+TEST_CASE("Angles follow when positions or frequencies change between calls") {
+    const auto backend = backendUnderTest();
+    const auto turned = [&](std::uint32_t position, float frequency) {
+        float x[2] = {1, 0};
+        backend->rope({x, {1, 1, 2}}, std::span(&position, 1), std::span(&frequency, 1), RopeStyle::Neox);
+        return x[0];
+    };
+    CHECK(turned(1, 1) == doctest::Approx(std::cos(1.0)));
+    CHECK(turned(2, 1) == doctest::Approx(std::cos(2.0)));
+    CHECK(turned(2, 0.5f) == doctest::Approx(std::cos(1.0)));
+}
+
+TEST_CASE("SwiGLU is exact enough from the smallest to the largest gate") {
+    const auto backend = backendUnderTest();
+    std::vector<float> gate;
+    for (float g = -120; g < 120; g += 0.37f) gate.push_back(g);
+    for (const float g : {0.0f, -0.0f, 1e-30f, -1e-30f, 1e30f, -1e30f}) gate.push_back(g);
+    const auto before = gate, up = randomFloats(4, gate.size());
+    backend->swiglu({gate.data(), {1, gate.size()}}, {up.data(), {1, up.size()}});
+    for (std::size_t i = 0; i < gate.size(); ++i) {
+        const auto g = static_cast<double>(before[i]);
+        const double exact = g / (1 + std::exp(-g)) * static_cast<double>(up[i]);
+        INFO("gate ", before[i]);
+        REQUIRE(std::fabs(static_cast<double>(gate[i]) - exact) <= 1e-6 * std::fabs(exact) + 1e-33);
+    }
+}
+
+TEST_CASE("Keys and values are rounded to the nearest f16 and land in the rows given") {
+    const auto backend = backendUnderTest();
+    for (const std::size_t dim : {1, 8, 64, 100}) {
+        const std::size_t n = 3;
+        const auto x = randomFloats(5, n * dim, 100);
+        std::vector<std::uint16_t> memory(n * dim);
+        std::uint16_t* rows[] = {memory.data() + 2 * dim, memory.data(), memory.data() + dim};
+        backend->storeF16({x.data(), {n, dim}}, rows);
+        for (std::size_t i = 0; i < n; ++i)
+            for (std::size_t d = 0; d < dim; ++d) REQUIRE(rows[i][d] == f32ToF16(x[i * dim + d]));
+    }
+}
+
+TEST_CASE("A row's norm, gate and angles have the same bits in any batch") {
+    const auto one = backendUnderTest(1), two = backendUnderTest(2);
+    const std::size_t n = 200, dim = 896;
+    const auto x = randomFloats(6, n * dim), weight = randomFloats(7, dim);
+    const auto all = [&](Backend& backend, std::size_t first, std::size_t count) {
+        std::vector<float> out(count * dim);
+        backend.rmsNorm({x.data() + first * dim, {count, dim}}, weight.data(), 1e-6f, {out.data(), {count, dim}});
+        backend.swiglu({out.data(), {count, dim}}, {x.data() + first * dim, {count, dim}});
+        std::vector<std::uint32_t> position(count);
+        for (std::size_t i = 0; i < count; ++i) position[i] = static_cast<std::uint32_t>(first + i);
+        const std::vector<float> invFreq(32, 0.3f);
+        backend.rope({out.data(), {count, dim / 64, 64}}, position, invFreq, RopeStyle::Neox);
+        return out;
+    };
+    const auto together = all(*two, 0, n);
+    for (const std::size_t first : {0, 1, 17, 199})
+        CHECK(sameBits(all(*one, first, 1).data(), together.data() + first * dim, dim));
+    CHECK(sameBits(all(*one, 0, n).data(), together.data(), n * dim));
+}
