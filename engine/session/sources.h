@@ -7,6 +7,7 @@
 #include <span>
 #include <vector>
 
+#include "compute/backend.h"
 #include "document/document.h"
 #include "library/word_index.h"
 #include "tokenizer/tokenizer.h"
@@ -20,9 +21,7 @@ struct ReadTokens {
     std::uint32_t firstPosition = 0;
 };
 
-inline constexpr std::uint32_t kLeafTokens = 16;  // leaf i holds the positions [16 i, 16 i + 16)
-
-/// What attention says about each leaf, above what the leaf always gets.
+/// What attention says about each leaf (leaf i: positions [16 i, 16 i + 16)), above what the leaf always gets.
 ///   mass      [nLeaves]  attention summed over the layers, heads and queries of an answer
 ///   baseline  [nLeaves]  the same of queries that asked something else; empty: every leaf is thought to get alike
 ///   out       [nLeaves]  sums to 1 over the leaves that lie wholly in the document, or all 0; other leaves (sinks,

@@ -39,6 +39,14 @@ struct ReadRequest {
     std::stop_token stop;      // pauses: all whole batches stay read
 };
 
+/// A reading on disk.
+struct StoredReading {
+    std::string model;             // fingerprint
+    bool loadedModel = false;      // it is the loaded model's
+    std::uint32_t tokens = 0;      // with the prompt's opening
+    std::uint64_t diskBytes = 0;
+};
+
 struct PastTurn {
     std::string question, answer;
 };
@@ -70,8 +78,10 @@ class Compute {
     /// One quantum. False: nothing left to do.
     virtual bool step() = 0;
 
-    /// What is on disk for this document under the loaded model: how far it is read, without opening it. Cheap.
+    /// How far this document is read under the loaded model, without opening it: coverage's totals are 0 where that is not known. Cheap.
     virtual Result<ReadingSummary> readingOf(const std::string& document) = 0;
+    /// What is on disk for this document, of every model. Needs no model. Cheap.
+    virtual Result<std::vector<StoredReading>> storedReadings(const std::string& document) = 0;
     /// Deletes the readings of a document, of every model: rows first, then files.
     virtual Status forgetReadings(const std::string& document) = 0;
 };

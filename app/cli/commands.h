@@ -1,0 +1,55 @@
+#pragma once
+
+#include <carrel/result.h>
+
+#include <cstdint>
+#include <filesystem>
+#include <nlohmann/json.hpp>
+#include <stop_token>
+#include <string>
+
+/// What every command shares. The contract of names, keys, units and exit codes is the command line's own help and README.
+struct Common {
+    std::filesystem::path program;   // carrel-cli itself; carrel-pdf lies beside it
+    std::filesystem::path model, data;
+    unsigned threads = 0;
+    std::string isa;
+    bool json = false;
+    std::stop_token stop;            // SIGINT
+};
+
+/// What a command came to: `json` for scripts, `text` for people.
+struct Output {
+    nlohmann::json json;
+    std::string text;
+};
+using CommandResult = carrel::Result<Output>;
+
+std::filesystem::path defaultDataDir();    // $XDG_DATA_HOME/carrel
+std::filesystem::path defaultModel();      // the catalog's default, where `models/fetch` puts it
+
+CommandResult tokenizeCommand(const Common& common, const std::filesystem::path& file, const std::filesystem::path& texts);
+CommandResult generateCommand(const Common& common, const std::filesystem::path& file, std::uint32_t predict);
+CommandResult logitsCommand(const Common& common, const std::filesystem::path& ids, std::uint32_t top, std::uint32_t last);
+CommandResult perplexityCommand(const Common& common, const std::filesystem::path& file, std::uint32_t context, std::uint32_t windows);
+CommandResult benchCommand(const Common& common, const std::filesystem::path& file, std::uint32_t tokens, std::uint32_t batch, std::uint32_t predict);
+
+struct AskOptions {
+    std::string document;               // a file, or the SHA-256 of a document in the library (or its beginning)
+    std::vector<std::string> questions;
+    std::uint32_t predict = 256;
+    std::string password;
+};
+CommandResult readCommand(const Common& common, const std::string& document, const std::string& password);
+CommandResult askCommand(const Common& common, const AskOptions& options);
+CommandResult listCommand(const Common& common);
+CommandResult forgetCommand(const Common& common, const std::string& document);
+CommandResult findCommand(const Common& common, const std::string& words);
+
+/// One sentence for a person, and the exit code of the contract.
+std::string sentence(const carrel::Error& error);
+int exitCode(const carrel::Error& error);
+std::string codeName(carrel::Code code);
+/// A live line on stderr where that is a terminal.
+void liveLine(const std::string& text);
+void endLiveLine();

@@ -1,0 +1,125 @@
+#include <carrel/lab.h>
+#include <unistd.h>
+
+#include <fstream>
+#include <sstream>
+
+#include "commands.h"
+
+using namespace carrel;
+using nlohmann::json;
+
+namespace {
+
+Result<std::string> fileText(const std::filesystem::path& path) {
+    std::ifstream in(path, std::ios::binary);
+    std::stringstream text;
+    if (!in || !(text << in.rdbuf()).good()) {
+        if (in && in.peek() == std::ifstream::traits_type::eof()) return std::string();
+        return Error{Code::NotFound, path.string(), "the file cannot be read"};
+    }
+    return text.str();
+}
+
+/// The JSON in a file as T; anything else is the person's mistake, named.
+template <class T>
+Result<T> fileJson(const std::filesystem::path& path, const char* wanted) {
+    const auto text = fileText(path);
+    if (!text) return text.error();
+    const json parsed = json::parse(*text, nullptr, false);
+    if (!parsed.is_array()) return Error{Code::InvalidArgument, path.string(), std::string("not a JSON list of ") + wanted};
+    T out;
+    for (const json& item : parsed) {
+        using Item = typename T::value_type;
+        const bool fits = std::is_same_v<Item, std::string> ? item.is_string() : item.is_number_integer();
+        if (!fits) return Error{Code::InvalidArgument, path.string(), std::string("not a JSON list of ") + wanted};
+        out.push_back(item.get<Item>());
+    }
+    return out;
+}
+
+std::string idText(const std::vector<std::int32_t>& ids) {
+    std::string out;
+    for (const auto id : ids) out += (out.empty() ? "" : " ") + std::to_string(id);
+    return out + "\n";
+}
+
+}  // namespace
+
+CommandResult tokenizeCommand(const Common& common, const std::filesystem::path& file, const std::filesystem::path& texts) {
+    if (!texts.empty()) {
+        const auto list = fileJson<std::vector<std::string>>(texts, "texts");
+        if (!list) return list.error();
+        const auto ids = tokenizeTexts(common.model, *list);
+        if (!ids) return ids.error();
+        Output out{{{"ids", *ids}}, {}};
+        for (const auto& one : *ids) out.text += idText(one);
+        return out;
+    }
+    const auto text = fileText(file);
+    if (!text) return text.error();
+    const auto ids = tokenizeTexts(common.model, {*text});
+    if (!ids) return ids.error();
+    return Output{{{"ids", ids->front()}}, idText(ids->front())};
+}
+
+CommandResult generateCommand(const Common& common, const std::filesystem::path& file, std::uint32_t predict) {
+    const auto text = fileText(file);
+    if (!text) return text.error();
+    const auto lab = Lab::open(common.model, common.threads, common.isa);
+    if (!lab) return lab.error();
+    const auto got = (*lab)->generate(*text, predict, common.stop);
+    if (!got) return got.error();
+    return Output{{{"ids", got->ids}, {"text", got->text}, {"prefill_tokens_per_s", got->prefillTokensPerS}, {"decode_tokens_per_s", got->decodeTokensPerS}},
+                  got->text + "\n"};
+}
+
+CommandResult logitsCommand(const Common& common, const std::filesystem::path& file, std::uint32_t top, std::uint32_t last) {
+    const auto ids = fileJson<std::vector<std::int32_t>>(file, "token ids");
+    if (!ids) return ids.error();
+    const auto lab = Lab::open(common.model, common.threads, common.isa);
+    if (!lab) return lab.error();
+    const auto rows = (*lab)->logits(*ids, top, last);
+    if (!rows) return rows.error();
+    Output out{{{"positions", json::array()}}, {}};
+    for (const auto& row : *rows) {
+        json best = json::array();
+        for (const auto& [id, logprob] : row.top) best.push_back({id, logprob});
+        out.text += std::to_string(row.position) + ": " + best.dump() + "\n";
+        out.json["positions"].push_back({{"pos", row.position}, {"top", std::move(best)}});
+    }
+    return out;
+}
+
+CommandResult perplexityCommand(const Common& common, const std::filesystem::path& file, std::uint32_t context, std::uint32_t windows) {
+    const auto text = fileText(file);
+    if (!text) return text.error();
+    const auto lab = Lab::open(common.model, common.threads, common.isa);
+    if (!lab) return lab.error();
+    const auto got = (*lab)->perplexity(*text, context, windows, common.stop);
+    if (!got) return got.error();
+    return Output{{{"ppl", got->perplexity}, {"nll", got->nll}, {"tokens", got->tokens}}, "perplexity " + std::to_string(got->perplexity) + "\n"};
+}
+
+CommandResult benchCommand(const Common& common, const std::filesystem::path& file, std::uint32_t tokens, std::uint32_t batch, std::uint32_t predict) {
+    const auto text = fileText(file);
+    if (!text) return text.error();
+    const auto lab = Lab::open(common.model, common.threads, common.isa);
+    if (!lab) return lab.error();
+    const auto scratch = std::filesystem::temp_directory_path() / ("carrel-bench-" + std::to_string(getpid()));
+    const auto row = (*lab)->bench(*text, tokens, batch, predict, scratch, common.stop);
+    std::error_code ignored;
+    std::filesystem::remove_all(scratch, ignored);
+    if (!row) return row.error();
+    const json out = {{"tokens", row->tokens},
+                      {"batch", row->batch},
+                      {"kv_type", "f16"},
+                      {"persisted", true},
+                      {"prefill_tokens_per_s", row->prefillTokensPerS},
+                      {"prefill_unpersisted_tokens_per_s", row->prefillUnpersistedTokensPerS},
+                      {"decode_tokens_per_s", row->decodeTokensPerS},
+                      {"first_token_s", row->firstTokenS},
+                      {"end_to_end_128_s", row->endToEnd128S},
+                      {"peak_rss_bytes", row->peakRssBytes}};
+    return Output{{{"rows", json::array({out})}}, out.dump(2) + "\n"};
+}

@@ -1,0 +1,151 @@
+#include <CLI/CLI.hpp>
+#include <fstream>
+#include <csignal>
+#include <cstdio>
+#include <functional>
+#include <thread>
+
+#include "commands.h"
+
+namespace {
+
+/// SIGINT as a stop token: a thread waits for the signal, so that no code runs in a signal handler. A second one ends the process.
+class Interrupt {
+ public:
+    Interrupt() {
+        sigemptyset(&signals_);
+        sigaddset(&signals_, SIGINT);
+        pthread_sigmask(SIG_BLOCK, &signals_, nullptr);
+        std::thread([this] {
+            int got = 0;
+            sigwait(&signals_, &got);
+            source_.request_stop();
+            sigwait(&signals_, &got);
+            std::_Exit(5);
+        }).detach();
+    }
+    std::stop_token token() const { return source_.get_token(); }
+
+ private:
+    sigset_t signals_{};
+    std::stop_source source_;
+};
+
+int finish(const Common& common, const CommandResult& result) {
+    endLiveLine();
+    if (result) {
+        std::fputs(common.json ? (result->json.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n").c_str() : result->text.c_str(), stdout);
+        return 0;
+    }
+    std::fprintf(stderr, "carrel-cli: %s\n", sentence(result.error()).c_str());
+    if (common.json)
+        std::puts(nlohmann::json{{"error", {{"code", codeName(result.error().code)}, {"detail", sentence(result.error())}}}}
+                      .dump(-1, ' ', false, nlohmann::json::error_handler_t::replace)
+                      .c_str());
+    return exitCode(result.error());
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+    static Interrupt interrupt;   // its thread outlives main's locals
+    Common common;
+    common.program = std::filesystem::read_symlink("/proc/self/exe");
+    common.model = defaultModel();
+    common.data = defaultDataDir();
+    common.stop = interrupt.token();
+    CLI::App app{"Carrel without a window: private, offline questions to long documents."};
+    app.require_subcommand(1);
+    app.fallthrough();
+    app.add_option("--model", common.model, "a GGUF file");
+    app.add_option("--data", common.data, "the data folder");
+    app.add_option("--threads", common.threads, "0: one per core")->check(CLI::Range(0u, 256u));
+    app.add_option("--isa", common.isa)->check(CLI::IsMember({"scalar", "avx2", "avx512"}));
+    app.add_flag("--json", common.json, "one JSON object on stdout");
+    // One value each is all that exists so far; others are refused by name.
+    std::string codec = "f16", backend = "cpu", prefill = "dense";
+    double keep = 1;
+    app.add_option("--codec", codec)->check(CLI::IsMember({"f16"}));
+    app.add_option("--backend", backend)->check(CLI::IsMember({"cpu"}));
+    app.add_option("--prefill", prefill)->check(CLI::IsMember({"dense"}));
+    app.add_option("--keep", keep, "share of the KV read; 1 is full attention")->check(CLI::Range(1.0, 1.0));
+
+    std::function<CommandResult()> run;
+    std::filesystem::path file, texts;
+    std::uint32_t predict = 128, top = 10, last = 1, context = 512, windows = 0, tokens = 512, batch = 1;
+    std::string document, password, question, words;
+    std::filesystem::path questions, passwordFile;
+
+    auto* tokenize = app.add_subcommand("tokenize", "token ids of a text, or of each of a JSON list of texts");
+    tokenize->add_option("--file", file);
+    tokenize->add_option("--texts", texts);
+    tokenize->require_option(1, 0);
+    tokenize->callback([&] { run = [&] { return tokenizeCommand(common, file, texts); }; });
+
+    auto* generate = app.add_subcommand("generate", "greedy raw continuation of a text");
+    generate->add_option("--file", file)->required();
+    generate->add_option("--predict", predict)->required();
+    generate->callback([&] { run = [&] { return generateCommand(common, file, predict); }; });
+
+    auto* logits = app.add_subcommand("logits", "log-probabilities after a JSON list of token ids");
+    logits->add_option("--ids", file)->required();
+    logits->add_option("--top", top);
+    logits->add_option("--last", last);
+    logits->callback([&] { run = [&] { return logitsCommand(common, file, top, last); }; });
+
+    auto* perplexity = app.add_subcommand("perplexity", "perplexity of a text in windows");
+    perplexity->add_option("--file", file)->required();
+    perplexity->add_option("--ctx", context);
+    perplexity->add_option("--chunks", windows, "0: all");
+    perplexity->callback([&] { run = [&] { return perplexityCommand(common, file, context, windows); }; });
+
+    auto* bench = app.add_subcommand("bench", "prefill of a text's tokens, then decode steps");
+    bench->add_option("--file", file)->required();
+    bench->add_option("--tokens", tokens);
+    bench->add_option("--batch", batch);
+    bench->add_option("--predict", predict);
+    bench->callback([&] { run = [&] { return benchCommand(common, file, tokens, batch, predict); }; });
+
+    const auto readPassword = [&] {
+        std::ifstream in(passwordFile);
+        std::getline(in, password);
+    };
+    auto* read = app.add_subcommand("read", "read a document once and keep its KV");
+    read->add_option("document", document)->required();
+    read->add_option("--password-file", passwordFile, "its first line opens an encrypted document")->check(CLI::ExistingFile);
+    read->callback([&] { run = [&] { return readPassword(), readCommand(common, document, password); }; });
+
+    auto* ask = app.add_subcommand("ask", "answer from a document, reading it first where needed");
+    ask->add_option("document", document)->required();
+    ask->add_option("question", question);
+    ask->add_option("--questions", questions, "one question a line")->check(CLI::ExistingFile);
+    ask->add_option("--predict", predict);
+    ask->add_option("--password-file", passwordFile)->check(CLI::ExistingFile);
+    ask->callback([&] {
+        run = [&]() -> CommandResult {
+            readPassword();
+            AskOptions options{document, {}, predict, password};
+            if (!question.empty()) options.questions.push_back(question);
+            std::ifstream in(questions);
+            for (std::string line; std::getline(in, line);)
+                if (!line.empty()) options.questions.push_back(line);
+            if (options.questions.empty()) return carrel::Error{carrel::Code::InvalidArgument, "", "no question was given"};
+            return askCommand(common, options);
+        };
+    });
+
+    app.add_subcommand("list", "the library")->callback([&] { run = [&] { return listCommand(common); }; });
+    auto* forget = app.add_subcommand("forget", "forget a document: its copy, its readings, its chats");
+    forget->add_option("document", document)->required();
+    forget->callback([&] { run = [&] { return forgetCommand(common, document); }; });
+    auto* find = app.add_subcommand("find", "search the library's words");
+    find->add_option("words", words)->required();
+    find->callback([&] { run = [&] { return findCommand(common, words); }; });
+
+    try {
+        app.parse(argc, argv);
+    } catch (const CLI::ParseError& error) {
+        return app.exit(error) == 0 ? 0 : 2;
+    }
+    return finish(common, run());
+}

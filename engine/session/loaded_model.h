@@ -1,0 +1,43 @@
+#pragma once
+
+#include <carrel/compute.h>
+
+#include <memory>
+
+#include "compute/backend.h"
+#include "gguf/file.h"
+#include "kv/cache.h"
+#include "session/prompt.h"
+#include "tokenizer/tokenizer.h"
+#include "transformer/model.h"
+#include "transformer/pass.h"
+
+namespace carrel {
+
+/// Tokens of a prefill pass at most, and so rows of a workspace.
+inline constexpr std::size_t kBatchTokens = 512;
+
+/// Everything of one model file that answers: weights, words, prompt, activations.
+class LoadedModel {
+ public:
+    static Result<std::unique_ptr<LoadedModel>> load(const std::filesystem::path& file, Backend& backend);
+
+    const ModelInfo& info() const { return info_; }
+    const Model& model() const { return model_; }
+    const Tokenizer& tokenizer() const { return tokenizer_; }
+    const Prompt& prompt() const { return prompt_; }
+    Backend& backend() const { return backend_; }
+
+    /// Runs ids behind `sequence` to the end, in batches. Fills logits (of the last token) where the view has rows.
+    Status prefill(KvSequence& sequence, Workspace& work, std::span<const std::int32_t> ids, View<float, 2> lastLogits) const;
+
+ private:
+    LoadedModel(Backend& backend, ModelInfo info, Model model, Tokenizer tokenizer, const GgufFile& file);
+    Backend& backend_;
+    ModelInfo info_;
+    Model model_;
+    Tokenizer tokenizer_;
+    Prompt prompt_;
+};
+
+}  // namespace carrel

@@ -1,0 +1,158 @@
+#include "session/turn.h"
+
+#include <algorithm>
+
+#include "session/sources.h"
+
+namespace carrel {
+
+namespace {
+
+using Clock = std::chrono::steady_clock;
+double secondsSince(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
+
+constexpr std::size_t kPassTokens = 64;   // of a question at a time: a stop is heard between passes' steps, and mass takes memory
+
+void append(std::vector<std::int32_t>& to, const std::vector<std::int32_t>& more) { to.insert(to.end(), more.begin(), more.end()); }
+
+/// Separator, history from `dropped` on, and the question.
+std::vector<std::int32_t> tailIds(const LoadedModel& model, const TurnRequest& request, std::size_t dropped) {
+    const Prompt& prompt = model.prompt();
+    std::vector<std::int32_t> ids = prompt.separator();
+    for (std::size_t i = dropped; i < request.history.size(); ++i) {
+        append(ids, prompt.question(request.history[i].question));
+        if (const auto answer = model.tokenizer().encode(request.history[i].answer))
+            for (const TextToken& token : *answer) ids.push_back(token.id);
+        append(ids, prompt.next());
+    }
+    append(ids, prompt.question(request.question));
+    return ids;
+}
+
+}  // namespace
+
+Status Turn::prepare(ReadingStore& store, std::unique_ptr<Tail> open) {
+    started_ = Clock::now();
+    const ModelConfig& config = model_.model().config;
+    const std::uint32_t read = reading_.sequence().tokens(), first = read / kGroupTokens * kGroupTokens;
+
+    // Older turns go where they no longer fit; an answer that has no room at all is refused.
+    const std::size_t room = config.window - std::min(config.window, read);
+    std::vector<std::int32_t> wanted = tailIds(model_, request_, 0);
+    while (wanted.size() + request_.maxTokens > room && answer_.droppedTurns < request_.history.size())
+        wanted = tailIds(model_, request_, ++answer_.droppedTurns);
+    if (wanted.size() + 16 > room)
+        return Error{Code::InvalidArgument, "", "the question has " + std::to_string(wanted.size()) + " tokens, " + std::to_string(room) + " are left behind the document"};
+    request_.maxTokens = std::min<std::uint32_t>(request_.maxTokens, static_cast<std::uint32_t>(room - wanted.size()));
+    wanted.insert(wanted.begin(), reading_.ids().begin() + first, reading_.ids().end());
+
+    if (!open || open->chat != request_.chat || open->first != first) {
+        open.reset();   // its lock goes before another is asked for
+        auto stream = store.openTail(reading_.stream(), request_.chat, first);
+        if (!stream) return stream.error();
+        open = std::make_unique<Tail>(Tail{request_.chat, first, reading_.sequence(), {}, std::move(*stream)});
+        open->sequence.truncate(first);
+        std::vector<std::shared_ptr<KvBlock>> blocks;
+        const auto good = open->stream->load([&](std::uint32_t at, std::uint32_t tokens) -> std::span<std::byte> {
+            auto block = KvBlock::make(model_.backend(), config.kvShape(), at, tokens);
+            if (!block) return {};
+            blocks.push_back(std::move(*block));
+            return blocks.back()->payload();
+        });
+        if (good && *good == open->stream->tokens()) {   // a damaged tail is short: it is made again as a whole
+            for (auto& block : blocks) open->sequence.push(std::move(block));
+            open->ids = open->stream->ids();
+        }
+    }
+    tail_ = std::move(open);
+    const auto same = static_cast<std::size_t>(std::mismatch(tail_->ids.begin(), tail_->ids.end(), wanted.begin(), wanted.end() - 1).first - tail_->ids.begin());
+    if (first + same >= read) {
+        tail_->sequence.truncate(first + static_cast<std::uint32_t>(same));
+        tail_->ids.resize(same);
+    } else {   // the reading itself is further than the tail
+        tail_->sequence = reading_.sequence();
+        tail_->ids.assign(wanted.begin(), wanted.begin() + (read - first));
+    }
+    pending_.assign(wanted.begin() + static_cast<std::ptrdiff_t>(tail_->ids.size()), wanted.end());
+    logits_.resize(config.vocabulary);
+    answer_.coverage = reading_.coverage();
+    return {};
+}
+
+Status Turn::beginPass() {
+    passTokens_ = std::min({pending_.size(), kPassTokens, work_.rows()});
+    auto open = tail_->sequence.extend(model_.backend(), static_cast<std::uint32_t>(passTokens_));
+    if (!open) return open.error();
+    open_ = std::move(*open);
+    const bool last = passTokens_ == pending_.size();
+    pass_.emplace(model_.model(), model_.backend(), work_, std::vector<PassInput>{{&tail_->sequence, open_.get(), std::span(pending_).first(passTokens_)}}, last);
+    pass_->reportMass([this](std::uint32_t, View<const float, 3> mass) { keepMass(mass); });
+    return {};
+}
+
+void Turn::keepMass(View<const float, 3> mass) {
+    auto& sums = decoding_ ? answerMass_ : questionMass_;
+    sums.resize(std::max(sums.size(), mass.size(2)));
+    for (std::size_t row = 0; row < mass.size(0) * mass.size(1); ++row)
+        for (std::size_t leaf = 0; leaf < mass.size(2); ++leaf) sums[leaf] += mass.data()[row * mass.size(2) + leaf];
+}
+
+void Turn::endPass() {
+    const bool last = passTokens_ == pending_.size();
+    if (last) pass_->logits(passTokens_ - 1, 1, {logits_.data(), {1, logits_.size()}});
+    pass_.reset();
+    tail_->sequence.push(std::move(open_));
+    tail_->ids.insert(tail_->ids.end(), pending_.begin(), pending_.begin() + static_cast<std::ptrdiff_t>(passTokens_));
+    pending_.erase(pending_.begin(), pending_.begin() + static_cast<std::ptrdiff_t>(passTokens_));
+    if (!last || decoding_) return;
+    decoding_ = true;
+    answer_.timings.questionPrefillS = secondsSince(started_);
+    answering_ = Clock::now();
+}
+
+Result<bool> Turn::step() {
+    if (!pass_) {
+        if (pending_.empty()) {   // logits are there: choose a token
+            const std::int32_t id = sampler_.next(logits_);
+            if (answer_.tokens == 0) answer_.timings.firstTokenS = secondsSince(started_);
+            if (model_.tokenizer().endsTurn(id) || answer_.tokens >= request_.maxTokens) return false;
+            ++answer_.tokens;
+            const std::string more = words_.add(model_.tokenizer().bytes(id));
+            fresh_ += more;
+            answer_.text += more;
+            pending_.push_back(id);
+        }
+        if (auto begun = beginPass(); !begun) return begun.error();
+    }
+    if (!pass_->step()) endPass();
+    return true;
+}
+
+std::vector<Source> Turn::findSources() {
+    const auto tokens = reading_.readTokens();
+    const ReadTokens read{tokens, reading_.openingTokens()};
+    SourceEvidence evidence;
+    std::vector<RankedWindow> question, answered;
+    if (auto ranked = reading_.words().rank(request_.question, 50)) question = std::move(*ranked);
+    if (auto ranked = reading_.words().rank(answer_.text, 50)) answered = std::move(*ranked);
+    const auto leaves = attentionEvidence(answerMass_, questionMass_, read);
+    evidence.question = question;
+    evidence.answer = answered;
+    evidence.leaves = leaves;
+    return chooseSources(reading_.document(), reading_.words().windows(), read, evidence);
+}
+
+Answer Turn::finish(bool stopped) {
+    pass_.reset();
+    open_.reset();
+    answer_.text += words_.finish();
+    answer_.stopped = stopped;
+    answer_.timings.decodeTokensPerS = answer_.tokens > 0 && decoding_ ? answer_.tokens / secondsSince(answering_) : 0;
+    answer_.sources = findSources();
+    // A tail that cannot be written costs the next start a question's prefill; the answer itself is not lost.
+    if (auto block = tail_->sequence.gather(model_.backend(), tail_->first))
+        static_cast<void>(static_cast<bool>(tail_->stream->commit({tail_->first, tail_->ids, (*block)->payload()})));
+    return answer_;
+}
+
+}  // namespace carrel

@@ -1,0 +1,66 @@
+#pragma once
+
+#include <carrel/compute.h>
+
+#include <chrono>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "session/reading.h"
+#include "transformer/sampler.h"
+
+namespace carrel {
+
+/// A chat's tokens behind a reading: their KV in memory and, between turns, on disk.
+struct Tail {
+    std::string chat;
+    std::uint32_t first = 0;              // where it leaves the reading: a multiple of 64
+    KvSequence sequence;                  // the reading up to `first`, then the tail
+    std::vector<std::int32_t> ids;        // of the tail's tokens
+    std::unique_ptr<KvStream> stream;
+};
+
+/// One question: tail tokens, then the answer's, one a step; then sources. Made on a reading that has at least a group of tokens.
+class Turn {
+ public:
+    Turn(const LoadedModel& model, Reading& reading, Workspace& work, TurnRequest request)
+        : model_(model), reading_(reading), work_(work), request_(std::move(request)) {}
+
+    /// Brings the chat's tail up to its history: from `open` where it is that chat's, else from disk, else empty.
+    Status prepare(ReadingStore& store, std::unique_ptr<Tail> open);
+    /// One quantum. False when the answer is complete.
+    Result<bool> step();
+    TurnStage stage() const { return decoding_ ? TurnStage::Answering : TurnStage::ReadingQuestion; }
+    std::string takeText() { return std::exchange(fresh_, {}); }
+    /// Ends the turn: persists the tail, finds the sources. Also after a stop.
+    Answer finish(bool stopped);
+    std::unique_ptr<Tail> takeTail() { return std::move(tail_); }
+
+ private:
+    Status beginPass();
+    void endPass();
+    void keepMass(View<const float, 3> mass);
+    std::vector<Source> findSources();
+
+    const LoadedModel& model_;
+    Reading& reading_;
+    Workspace& work_;
+    TurnRequest request_;
+    std::unique_ptr<Tail> tail_;
+    std::vector<std::int32_t> pending_;   // to be run: the rest of the question, or the last sampled token
+    std::shared_ptr<KvBlock> open_;
+    std::optional<Pass> pass_;
+    std::size_t passTokens_ = 0;
+    bool decoding_ = false;
+    Sampler sampler_{{}};
+    std::vector<float> logits_;
+    std::vector<float> questionMass_, answerMass_;   // [leaves], summed over layers, heads and tokens
+    Utf8Assembler words_;
+    std::string fresh_;
+    Answer answer_;
+    std::chrono::steady_clock::time_point started_, answering_;
+};
+
+}  // namespace carrel
