@@ -53,3 +53,5 @@ std::string codeName(carrel::Code code);
 /// A live line on stderr where that is a terminal.
 void liveLine(const std::string& text);
 void endLiveLine();
+/// The same, and a line of its own where stderr is a file: for what a script may want to follow.
+void progressLine(const std::string& text);

@@ -28,7 +28,7 @@ class Waiter final : public EventSink {
         if (p.pagesTotal > 0) line += ", page " + std::to_string(p.pagesDone) + " of " + std::to_string(p.pagesTotal);
         if (p.tokensPerSecond > 0) line += ", " + std::to_string(std::lround(p.tokensPerSecond)) + " tokens/s";
         if (p.etaSeconds >= 0) line += ", " + std::to_string(std::lround(p.etaSeconds)) + " s left";
-        liveLine(line);
+        progressLine(line);
     }
     void readingEnded(std::uint64_t, const Result<ReadingSummary>& summary) override { reading = summary; }
     void turnStage(std::uint64_t ticket, TurnStage stage) override {

@@ -84,6 +84,11 @@ void liveLine(const std::string& text) {
     if (isatty(STDERR_FILENO) != 0) std::fprintf(stderr, "\r\033[K%s", text.c_str());
 }
 
+void progressLine(const std::string& text) {
+    if (isatty(STDERR_FILENO) != 0) liveLine(text);
+    else std::fprintf(stderr, "%s\n", text.c_str());
+}
+
 void endLiveLine() {
     if (isatty(STDERR_FILENO) != 0) std::fputs("\r\033[K", stderr);
 }
