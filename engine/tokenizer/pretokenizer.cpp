@@ -8,6 +8,7 @@
 #include <cassert>
 #include <limits>
 #include <string>
+#include <utility>
 
 namespace carrel {
 
@@ -39,12 +40,14 @@ void PreTokenizer::Free::operator()(pcre2_real_code_8* code) const {
     pcre2_code_free(code);
 }
 
-PreTokenizer::Pattern PreTokenizer::compile(const char* pattern, bool anchored) {
+PreTokenizer::Pattern PreTokenizer::compile(std::string pattern, bool anchored) {
+    // PCRE2 still counts U+180E as a space; Unicode, and so the tokenizers, have not since 6.3.
+    for (const auto& [from, to] : {std::pair{R"(\s)", R"(\p{White_Space})"}, std::pair{R"(\S)", R"(\P{White_Space})"}})
+        for (std::size_t at = 0; (at = pattern.find(from, at)) != std::string::npos;) pattern.replace(at, 2, to);
     int error = 0;
     PCRE2_SIZE offset = 0;
-    Pattern code(pcre2_compile(reinterpret_cast<PCRE2_SPTR>(pattern), PCRE2_ZERO_TERMINATED,
-                               PCRE2_UTF | PCRE2_UCP | PCRE2_NO_UTF_CHECK | (anchored ? PCRE2_ANCHORED : 0), &error,
-                               &offset, nullptr));
+    Pattern code(pcre2_compile(reinterpret_cast<PCRE2_SPTR>(pattern.data()), pattern.size(),
+                               PCRE2_UTF | PCRE2_UCP | (anchored ? PCRE2_ANCHORED : 0), &error, &offset, nullptr));
     if (code) pcre2_jit_compile(code.get(), PCRE2_JIT_COMPLETE);  // where the system forbids it, pcre2_match interprets
     return code;
 }

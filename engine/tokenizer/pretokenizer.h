@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <memory>
+#include <string>
 #include <string_view>
 
 struct pcre2_real_code_8;
@@ -31,7 +32,7 @@ class PreTokenizer {
         void operator()(pcre2_real_code_8* code) const;
     };
     using Pattern = std::unique_ptr<pcre2_real_code_8, Free>;
-    static Pattern compile(const char* pattern, bool anchored);
+    static Pattern compile(std::string pattern, bool anchored);
 
     Pattern isolate_;  // optional: what it matches is a word of its own, and cuts the text before word_ is tried
     Pattern word_;
