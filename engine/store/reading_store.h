@@ -15,7 +15,8 @@
 
 namespace carrel {
 
-/// The KV shape of a model. A group is 64 tokens of one layer and KV head: keys [64, headDim] then values [64, headDim], f16.
+/// The KV shape of a model. A group is 64 tokens of one layer and KV head: keys [64, headDim] then values [64,
+/// headDim], f16.
 struct KvShape {
     std::uint32_t layers = 0, kvHeads = 0, headDim = 0;
     std::size_t groupBytes() const { return std::size_t{2} * 64 * headDim * 2; }
@@ -24,10 +25,11 @@ struct KvShape {
 
 /// What a reading is of. Two keys that differ in anything never share KV.
 struct ReadingKey {
-    std::string document;           // SHA-256, hex
-    std::string model;              // GgufFile::fingerprint
-    std::string settings;           // RoPE, window mode, prefill mode, prompt version: "rope=neox,1e6;window;dense;prompt=1"
+    std::string document;  // SHA-256, hex
+    std::string model;     // GgufFile::fingerprint
+    std::string settings;  // RoPE, window mode, prefill mode, prompt version: "rope=neox,1e6;window;dense;prompt=1"
     std::string codec = "f16";
+    bool operator==(const ReadingKey&) const = default;
 };
 
 /// The KV of tokens [first, first + tokens), first a multiple of 64. payload [layers, kvHeads, groups, groupBytes] with
@@ -38,27 +40,33 @@ struct KvBatch {
     std::span<const std::byte> payload;
 };
 
-/// Where loaded KV goes: called once per batch, ascending, with the memory [layers, kvHeads, groups, groupBytes] to fill. Empty: out of memory.
+/// Where loaded KV goes: called once per batch, ascending, with the memory [layers, kvHeads, groups, groupBytes] to
+/// fill. Empty: out of memory.
 using KvAllocate = std::function<std::span<std::byte>(std::uint32_t first, std::uint32_t tokens)>;
 
-/// One stream of KV on disk: a reading, or a chat's tail on top of one. Append-only segments, checksums per group, a sketch file,
-/// and an index row that makes each commit visible (order and bytes: FORMAT.md). Not thread-safe.
+/// One stream of KV on disk: a reading, or a chat's tail on top of one. Append-only segments, checksums per group, a
+/// sketch file, and an index row that makes each commit visible (order and bytes: FORMAT.md). Holds the reading's
+/// writer lock. Not thread-safe. Every position, KvBatch::first included, counts from the reading's first token, in a
+/// tail too.
 class KvStream {
- public:
+  public:
     virtual ~KvStream() = default;
-    virtual std::uint32_t tokens() const = 0;                          // committed
-    virtual const std::vector<std::int32_t>& ids() const = 0;          // of the committed tokens, from the stream's first
-    virtual std::uint32_t firstToken() const = 0;                      // 0 for a reading; for a tail a multiple of 64
+    virtual std::uint32_t tokens() const = 0;  // past the last committed one: firstToken() + ids().size()
+    virtual const std::vector<std::int32_t>& ids() const = 0;  // of the committed tokens, from the stream's first
+    virtual std::uint32_t firstToken() const = 0;              // 0 for a reading; for a tail a multiple of 64
     virtual std::uint64_t diskBytes() const = 0;
 
-    /// Appends and makes durable: extents and sketch, fdatasync, then the row. batch.first is tokens() rounded down to 64 (a group that
-    /// was not full is written anew) or any earlier multiple of 64 (what followed is dropped). On failure the stream stays as it was.
-    /// DiskFull, Io; Busy without the writer lock.
+    /// Appends and makes durable: extents and sketch, fdatasync, then the row. batch.first is tokens() rounded down to
+    /// 64 (a group that was not full is written anew) or any earlier multiple of 64 (what followed is dropped). At most
+    /// 65,536 tokens. On failure the stream stays as it was, and a later commit may succeed. DiskFull (need and have in
+    /// detail), Io, InvalidArgument; NotFound when the stream was forgotten meanwhile.
     virtual Status commit(const KvBatch& batch) = 0;
     /// Drops what lies at and after `tokens` (a multiple of 64): rows first.
     virtual Status truncate(std::uint32_t tokens) = 0;
-    /// Reads everything committed and checks every checksum. Returns the token (multiple of 64) from which on KV is bad and must be made
-    /// again, or tokens() when all is well. Large sequential reads.
+    /// Reads everything committed and checks every checksum. Returns the token (multiple of 64) from which on KV is bad
+    /// and must be made again, or tokens() when all is well; what could not be read is bad too, and memory from there
+    /// on holds anything. All batches are allocated before any is read. NoMemory. Reads with a few threads of its own;
+    /// calls allocate on the caller's.
     virtual Result<std::uint32_t> load(const KvAllocate& allocate) = 0;
 };
 
@@ -66,24 +74,41 @@ struct StreamInfo {
     std::string id;
     ReadingKey key;
     std::uint32_t tokens = 0;
-    std::uint64_t diskBytes = 0;
+    std::uint64_t diskBytes = 0;  // tails included: what forgetting it would free
 };
 
-/// All readings under a data root: `readings/index.sqlite` and `readings/<id>/`. One connection; not thread-safe.
+struct StoreLimits {
+    std::uint64_t segmentBytes = std::uint64_t{1} << 30;  // a commit past this size starts a new segment file
+    std::uint64_t reserveBytes = std::uint64_t{64}
+                                 << 20;  // never used by a commit: room for the index, the library and everybody else
+};
+
+/// All readings under a data root: `readings/index.sqlite` and `readings/<id>/`. One connection; not thread-safe, its
+/// streams included.
 class ReadingStore {
- public:
-    /// Sweeps orphan files of readings that nobody holds.
-    static Result<std::unique_ptr<ReadingStore>> open(FileSystem& files, const std::filesystem::path& dataDir);
+  public:
+    /// Makes what is missing, and makes the index anew from the segments where it is missing or damaged (the damaged
+    /// one is kept aside). Sweeps orphan files of readings that nobody holds. Unsupported: a newer Carrel wrote the
+    /// index. NoPermission, DiskFull, Io. files must outlive the store and its streams; streams may outlive the store.
+    static Result<std::unique_ptr<ReadingStore>> open(FileSystem& files, const std::filesystem::path& dataDir,
+                                                      StoreLimits limits = {});
     virtual ~ReadingStore() = default;
 
-    /// The reading with this key, made when there is none, and its writer lock. Busy when another process holds it.
+    /// The reading with this key, made when there is none, and its writer lock. Busy when another process, or another
+    /// handle of this one, holds it.
     virtual Result<std::unique_ptr<KvStream>> openReading(const ReadingKey& key, KvShape shape) = 0;
-    /// The tail `name` on top of an open reading, made when there is none. firstToken: where a new tail would start (an existing one that
-    /// starts elsewhere is dropped).
-    virtual Result<std::unique_ptr<KvStream>> openTail(const KvStream& reading, const std::string& name, std::uint32_t firstToken) = 0;
+    /// The tail `name` on top of an open reading of this store, made when there is none. firstToken: a multiple of 64
+    /// up to reading.tokens(), where a new tail would start (an existing one that starts elsewhere, or follows other
+    /// ids, is dropped). Shares the reading's lock. One handle per tail at a time.
+    virtual Result<std::unique_ptr<KvStream>> openTail(const KvStream& reading, const std::string& name,
+                                                       std::uint32_t firstToken) = 0;
     /// Readings of a document (all models), from rows alone. Any number of processes may look.
     virtual Result<std::vector<StreamInfo>> readingsOf(const std::string& document) = 0;
-    virtual Status forgetDocument(const std::string& document) = 0;   // rows first, then files; tails too
+    /// Rows first, then files; tails too. Busy, and nothing is gone, while one of the document's readings is open
+    /// anywhere.
+    virtual Status forgetDocument(const std::string& document) = 0;
+    /// The tails of this name, of every reading. Works while this store has the reading open; Busy when another process
+    /// has.
     virtual Status forgetTail(const std::string& name) = 0;
 };
 
