@@ -45,14 +45,14 @@ class Variants {
 inline constexpr std::size_t kRowGroup = 8;
 
 /// Up to kRowGroup rows of x in 8 bits per 32 columns, interleaved so that one step's operands lie side by side.
-///   q      [cols/4, rows, 4]     s8
+///   q      [cols/4, rows, 4]     s8, -127 to 127
 ///   scale  [cols/32, rows]       x = scale * q
-///   sum    [cols/16, rows]       of q
+///   less   [cols/32, 3, rows]    minus the sum of q: of the first 16 columns, of the others, of all
 ///   mean   [cols/32, rows]       scale * sum of the 32 q: what a weight's minimum is multiplied with
 struct QuantizedRows {
     std::int8_t* q;
     float* scale;
-    std::int32_t* sum;
+    std::int32_t* less;
     float* mean;
 };
 /// x: `rows` rows of `cols`, `stride` elements apart.

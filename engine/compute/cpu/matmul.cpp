@@ -1,6 +1,8 @@
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 
+#include "compute/cpu/intrinsics.h"
 #include "compute/cpu/kernels.h"
 #include "compute/cpu/math.h"
 
@@ -19,27 +21,50 @@ void quantizeScalar(const float* x, std::size_t stride, std::size_t rows, std::s
             float most = 0;
             for (int i = 0; i < 32; ++i) most = std::max(most, std::fabs(from[i]));
             const float scale = most / 127, inverse = most > 0 ? 127 / most : 0;
-            std::int32_t sum[2] = {0, 0};
+            std::int32_t less[2] = {0, 0};
             for (std::size_t i = 0; i < 32; ++i) {
                 const long q = std::lrintf(from[i] * inverse);
                 out.q[((b * 8 + i / 4) * rows + r) * 4 + i % 4] = static_cast<std::int8_t>(q);
-                sum[i / 16] += static_cast<std::int32_t>(q);
+                less[i / 16] -= static_cast<std::int32_t>(q);
             }
             out.scale[b * rows + r] = scale;
-            out.sum[2 * b * rows + r] = sum[0];
-            out.sum[(2 * b + 1) * rows + r] = sum[1];
-            out.mean[b * rows + r] = scale * static_cast<float>(sum[0] + sum[1]);
+            out.less[(3 * b) * rows + r] = less[0];
+            out.less[(3 * b + 1) * rows + r] = less[1];
+            out.less[(3 * b + 2) * rows + r] = less[0] + less[1];
+            out.mean[b * rows + r] = scale * static_cast<float>(-(less[0] + less[1]));
         }
 }
 
-void unpackScalar(const PackedLayout& layout, const std::byte* tile, const Panel& out) {
-    for (std::size_t b = 0; b < layout.blocks(); ++b)
+// Plain loops over whole planes, which every instruction set gets its own compilation of.
+CARREL_INLINE void unpack(const PackedLayout& layout, const std::byte* tile, const Panel& out) {
+    for (std::size_t b = 0; b < layout.blocks(); ++b) {
+        const auto* from = reinterpret_cast<const std::uint8_t*>(tile + b * layout.quantBytes);
+        std::uint8_t* q = out.q + b * 512;
+        if (layout.bits == 8) {
+            std::memcpy(q, from, 512);
+        } else {
+            for (std::size_t i = 0; i < 256; ++i) {
+                q[i] = from[i] & 15;
+                q[i + 256] = from[i] >> 4;
+            }
+            for (unsigned s = 0; s < 8; ++s)
+                for (std::size_t i = 0; i < 64; ++i) {
+                    if (layout.bits == 5) q[s * 64 + i] |= static_cast<std::uint8_t>((from[256 + i] >> s & 1) << 4);
+                    if (layout.bits == 6)
+                        q[s * 64 + i] |=
+                            static_cast<std::uint8_t>((from[256 + s / 4 * 64 + i] >> 2 * (s % 4) & 3) << 4);
+                }
+        }
         for (std::size_t r = 0; r < kTileRows; ++r) {
-            for (std::size_t s = 0; s < 8; ++s) quantsOf(layout, tile, b, s, r, out.q + (b * 8 + s) * 64 + r * 4);
             const Factors f = factorsOf(layout, tile, b, r);
             out.scale[b * 32 + r] = f.scale[0];
             out.scale[b * 32 + 16 + r] = layout.kind == PackKind::Minimum ? f.min : f.scale[1];
         }
+    }
+}
+
+void unpackScalar(const PackedLayout& layout, const std::byte* tile, const Panel& out) {
+    unpack(layout, tile, out);
 }
 
 void panelScalar(const PackedLayout& layout, const Panel& panel, const QuantizedRows& x, std::size_t rows, float* out) {
@@ -49,7 +74,7 @@ void panelScalar(const PackedLayout& layout, const Panel& panel, const Quantized
             for (std::size_t lane = 0; lane < kTileRows; ++lane) {
                 std::int32_t dot[2];
                 for (std::size_t half = 0; half < 2; ++half) {
-                    dot[half] = -layout.offset * x.sum[(2 * b + half) * rows + r];
+                    dot[half] = layout.offset * x.less[(3 * b + half) * rows + r];
                     for (std::size_t s = 4 * half; s < 4 * half + 4; ++s)
                         for (std::size_t i = 0; i < 4; ++i)
                             dot[half] +=
@@ -68,11 +93,363 @@ void panelScalar(const PackedLayout& layout, const Panel& panel, const Quantized
             }
 }
 
+#if defined(__x86_64__)
+
+// --- AVX2: 8 output rows a register; u8 x s8 in pairs to 16 bits ---
+
+CARREL_AVX2 void unpackAvx2(const PackedLayout& layout, const std::byte* tile, const Panel& out) {
+    unpack(layout, tile, out);
+}
+
+// dot[r] += the products of `steps` steps. Eight unsigned bits would overflow the 16-bit pairs: those are taken with
+// their sign apart.
+template <bool Signed, std::size_t Rows>
+CARREL_AVX2 CARREL_INLINE void dotAvx2(const std::uint8_t* w, const std::int8_t* x, std::size_t steps, __m256i* dot) {
+    const __m256i ones = _mm256_set1_epi16(1);
+    for (std::size_t s = 0; s < steps; ++s) {
+        __m256i q = _mm256_load_si256(reinterpret_cast<const __m256i*>(w + s * 64)), size = q;
+        if constexpr (Signed) {
+            q = _mm256_xor_si256(q, _mm256_set1_epi8(-128));
+            size = _mm256_abs_epi8(q);
+        }
+#pragma GCC unroll 8
+        for (std::size_t r = 0; r < Rows; ++r) {
+            std::int32_t four;
+            std::memcpy(&four, x + (s * Rows + r) * 4, 4);
+            __m256i columns = _mm256_set1_epi32(four);
+            if constexpr (Signed) columns = _mm256_sign_epi8(columns, q);
+            dot[r] = _mm256_add_epi32(dot[r], _mm256_madd_epi16(_mm256_maddubs_epi16(size, columns), ones));
+        }
+    }
+}
+
+template <PackKind Kind, bool Signed, std::size_t Rows>
+CARREL_AVX2 void panelRowsAvx2(const PackedLayout& layout, const Panel& panel, const QuantizedRows& x, float* out) {
+    std::fill_n(out, Rows * kTileRows, 0.0f);
+    const __m256i offset = _mm256_set1_epi32(Signed ? 0 : layout.offset);
+    constexpr std::size_t kParts = Kind == PackKind::Halves ? 2 : 1;
+    for (std::size_t b = 0; b < layout.blocks(); ++b)
+        for (std::size_t lane = 0; lane < kTileRows; lane += 8)
+            for (std::size_t part = 0; part < kParts; ++part) {
+                const std::size_t step = b * 8 + part * 4;
+                const std::int32_t* less = x.less + (3 * b + (kParts == 2 ? part : 2)) * Rows;
+                __m256i dot[Rows];
+                for (std::size_t r = 0; r < Rows; ++r) dot[r] = _mm256_mullo_epi32(offset, _mm256_set1_epi32(less[r]));
+                dotAvx2<Signed, Rows>(panel.q + step * 64 + lane * 4, x.q + step * Rows * 4, 8 / kParts, dot);
+                const __m256 first = _mm256_load_ps(panel.scale + b * 32 + part * 16 + lane);
+                const __m256 second = _mm256_load_ps(panel.scale + b * 32 + 16 + lane);
+                for (std::size_t r = 0; r < Rows; ++r) {
+                    float* at = out + r * kTileRows + lane;
+                    const __m256 scale = _mm256_mul_ps(first, _mm256_set1_ps(x.scale[b * Rows + r]));
+                    __m256 sum = _mm256_fmadd_ps(_mm256_cvtepi32_ps(dot[r]), scale, _mm256_load_ps(at));
+                    if constexpr (Kind == PackKind::Minimum)
+                        sum = _mm256_fmadd_ps(second, _mm256_set1_ps(x.mean[b * Rows + r]), sum);
+                    _mm256_store_ps(at, sum);
+                }
+            }
+}
+
+using PanelRowsFn = void (*)(const PackedLayout&, const Panel&, const QuantizedRows&, float*);
+
+template <PackKind Kind, bool Signed>
+constexpr PanelRowsFn kPanelRowsAvx2[kRowGroup] = {panelRowsAvx2<Kind, Signed, 1>, panelRowsAvx2<Kind, Signed, 2>,
+                                                   panelRowsAvx2<Kind, Signed, 3>, panelRowsAvx2<Kind, Signed, 4>,
+                                                   panelRowsAvx2<Kind, Signed, 5>, panelRowsAvx2<Kind, Signed, 6>,
+                                                   panelRowsAvx2<Kind, Signed, 7>, panelRowsAvx2<Kind, Signed, 8>};
+
+void panelAvx2(const PackedLayout& layout, const Panel& panel, const QuantizedRows& x, std::size_t rows, float* out) {
+    const std::size_t i = rows - 1;
+    if (layout.kind == PackKind::Halves) return kPanelRowsAvx2<PackKind::Halves, false>[i](layout, panel, x, out);
+    if (layout.kind == PackKind::Minimum) return kPanelRowsAvx2<PackKind::Minimum, false>[i](layout, panel, x, out);
+    if (layout.bits == 8) return kPanelRowsAvx2<PackKind::Offset, true>[i](layout, panel, x, out);
+    kPanelRowsAvx2<PackKind::Offset, false>[i](layout, panel, x, out);
+}
+
+// --- AVX-512: 16 output rows a register, 64 products an instruction ---
+
+// What one block of 32 columns of a tile is, in registers.
+template <DType Type>
+struct Block512 {
+    static constexpr bool kK = Type == DType::Q4_K || Type == DType::Q5_K;
+    static constexpr int kBits = Type == DType::Q8_0                                                 ? 8
+                                 : Type == DType::Q6_K                                               ? 6
+                                 : Type == DType::Q5_0 || Type == DType::Q5_1 || Type == DType::Q5_K ? 5
+                                                                                                     : 4;
+    static constexpr PackKind kKind = Type == DType::Q6_K                                ? PackKind::Halves
+                                      : kK || Type == DType::Q4_1 || Type == DType::Q5_1 ? PackKind::Minimum
+                                                                                         : PackKind::Offset;
+    static constexpr int kOffsetShift = kBits == 8 ? 7 : kBits == 6 ? 5 : kBits == 5 ? 4 : 3;
+};
+
+CARREL_AVX512 CARREL_INLINE __m512 halfFloats512(const std::byte* at) {
+    return _mm512_cvtph_ps(_mm256_load_si256(reinterpret_cast<const __m256i*>(at)));
+}
+
+CARREL_AVX512 CARREL_INLINE __m512i bytes512(const std::byte* at) {
+    return _mm512_cvtepu8_epi32(_mm_load_si128(reinterpret_cast<const __m128i*>(at)));
+}
+
+// first: the scale (of the first 16 columns); second: the minimum, or the scale of the other 16.
+template <DType Type>
+CARREL_AVX512 CARREL_INLINE void factors512(const std::byte* factors, std::size_t b, __m512& first, __m512& second) {
+    if constexpr (Block512<Type>::kK) {
+        const std::byte* at = factors + b / 8 * 256;
+        const std::size_t j = b % 8;
+        const __m512i low = bytes512(at + 64 + 16 * j);
+        const __m512i high = _mm512_srl_epi32(bytes512(at + 192 + 16 * (j / 2)), _mm_cvtsi32_si128(j % 2 == 0 ? 0 : 4));
+        const __m512i two = _mm512_set1_epi32(3), four = _mm512_set1_epi32(15);
+        const __m512i scale =
+            _mm512_or_si512(_mm512_and_si512(low, four), _mm512_slli_epi32(_mm512_and_si512(high, two), 4));
+        const __m512i min = _mm512_or_si512(_mm512_srli_epi32(low, 4),
+                                            _mm512_slli_epi32(_mm512_and_si512(_mm512_srli_epi32(high, 2), two), 4));
+        first = _mm512_mul_ps(halfFloats512(at), _mm512_cvtepi32_ps(scale));
+        second = _mm512_mul_ps(_mm512_sub_ps(_mm512_setzero_ps(), halfFloats512(at + 32)), _mm512_cvtepi32_ps(min));
+    } else if constexpr (Type == DType::Q6_K) {
+        const std::byte* at = factors + b / 8 * 288;
+        const auto* scales = reinterpret_cast<const __m128i*>(at + 32 + 32 * (b % 8));
+        const __m512 d = halfFloats512(at);
+        first = _mm512_mul_ps(d, _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_load_si128(scales))));
+        second = _mm512_mul_ps(d, _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_load_si128(scales + 1))));
+    } else if constexpr (Block512<Type>::kKind == PackKind::Minimum) {
+        first = halfFloats512(factors + b * 64);
+        second = halfFloats512(factors + b * 64 + 32);
+    } else {
+        first = second = halfFloats512(factors + b * 32);
+    }
+}
+
+template <DType Type>
+CARREL_AVX512 CARREL_INLINE void quants512(const std::byte* block, __m512i w[8]) {
+    constexpr int kBits = Block512<Type>::kBits;
+    if constexpr (kBits == 8) {
+#pragma GCC unroll 8
+        for (int s = 0; s < 8; ++s) w[s] = _mm512_load_si512(block + 64 * s);
+        return;
+    }
+    const __m512i four = _mm512_set1_epi8(15);
+#pragma GCC unroll 4
+    for (int s = 0; s < 4; ++s) {
+        const __m512i both = _mm512_load_si512(block + 64 * s);
+        w[s] = _mm512_and_si512(both, four);
+        w[s + 4] = _mm512_and_si512(_mm512_srli_epi16(both, 4), four);
+    }
+    constexpr int kPickOr = 0xea;  // (a & b) | c
+    if constexpr (kBits == 5) {
+        const __m512i plane = _mm512_load_si512(block + 256), bit = _mm512_set1_epi8(16);
+#pragma GCC unroll 8
+        for (unsigned s = 0; s < 8; ++s)
+            w[s] = _mm512_ternarylogic_epi32(s < 4 ? _mm512_slli_epi16(plane, 4 - s) : _mm512_srli_epi16(plane, s - 4),
+                                             bit, w[s], kPickOr);
+    }
+    if constexpr (kBits == 6) {
+        const __m512i bits = _mm512_set1_epi8(48);
+#pragma GCC unroll 8
+        for (unsigned s = 0; s < 8; ++s) {
+            const __m512i plane = _mm512_load_si512(block + 256 + s / 4 * 64);
+            const unsigned t = s % 4;
+            w[s] = _mm512_ternarylogic_epi32(
+                t < 2 ? _mm512_slli_epi16(plane, 4 - 2 * t) : _mm512_srli_epi16(plane, 2 * t - 4), bits, w[s], kPickOr);
+        }
+    }
+}
+
+template <DType Type>
+CARREL_AVX512 void unpackType512(const PackedLayout& layout, const std::byte* tile, const Panel& out) {
+    for (std::size_t b = 0; b < layout.blocks(); ++b) {
+        __m512i w[8];
+        quants512<Type>(tile + b * layout.quantBytes, w);
+        for (std::size_t s = 0; s < 8; ++s) _mm512_store_si512(out.q + b * 512 + s * 64, w[s]);
+        __m512 first, second;
+        factors512<Type>(tile + layout.factorsAt, b, first, second);
+        _mm512_store_ps(out.scale + b * 32, first);
+        _mm512_store_ps(out.scale + b * 32 + 16, second);
+    }
+}
+
+CARREL_AVX512 CARREL_INLINE __m512i four512(const std::int8_t* x) {
+    std::int32_t columns;
+    std::memcpy(&columns, x, 4);
+    return _mm512_set1_epi32(columns);
+}
+
+// One block of 32 columns into the sums of Rows rows. The order of operations is the same for every Rows and from
+// packed or unpacked weights.
+template <PackKind Kind, int OffsetShift, std::size_t Rows>
+CARREL_AVX512 CARREL_INLINE void blockRows512(const __m512i* w, __m512 first, __m512 second, const QuantizedRows& x,
+                                              std::size_t b, __m512* sum) {
+    constexpr std::size_t kParts = Kind == PackKind::Halves ? 2 : 1, kSteps = 8 / kParts;
+    const std::int8_t* q = x.q + b * 8 * Rows * 4;
+#pragma GCC unroll 2
+    for (std::size_t part = 0; part < kParts; ++part) {
+        __m512i dot[Rows];
+#pragma GCC unroll 8
+        for (std::size_t r = 0; r < Rows; ++r) {
+            if constexpr (Kind == PackKind::Minimum)
+                dot[r] = _mm512_setzero_si512();
+            else
+                dot[r] = _mm512_slli_epi32(_mm512_set1_epi32(x.less[(3 * b + (kParts == 2 ? part : 2)) * Rows + r]),
+                                           OffsetShift);
+        }
+#pragma GCC unroll 8
+        for (std::size_t s = part * kSteps; s < (part + 1) * kSteps; ++s) {
+            const __m512i step = w[s];
+#pragma GCC unroll 8
+            for (std::size_t r = 0; r < Rows; ++r)
+                dot[r] = _mm512_dpbusd_epi32(dot[r], step, four512(q + (s * Rows + r) * 4));
+        }
+#pragma GCC unroll 8
+        for (std::size_t r = 0; r < Rows; ++r) {
+            const __m512 scale = _mm512_mul_ps(part == 0 ? first : second, _mm512_set1_ps(x.scale[b * Rows + r]));
+            sum[r] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(dot[r]), scale, sum[r]);
+        }
+    }
+    if constexpr (Kind == PackKind::Minimum)
+#pragma GCC unroll 8
+        for (std::size_t r = 0; r < Rows; ++r)
+            sum[r] = _mm512_fmadd_ps(second, _mm512_set1_ps(x.mean[b * Rows + r]), sum[r]);
+}
+
+template <PackKind Kind, int OffsetShift, std::size_t Rows>
+CARREL_AVX512 void panelRows512(const PackedLayout& layout, const Panel& panel, const QuantizedRows& x, float* out) {
+    __m512 sum[Rows];
+    for (std::size_t r = 0; r < Rows; ++r) sum[r] = _mm512_setzero_ps();
+    for (std::size_t b = 0; b < layout.blocks(); ++b) {
+        const auto* w = reinterpret_cast<const __m512i*>(panel.q + b * 512);
+        blockRows512<Kind, OffsetShift, Rows>(w, _mm512_load_ps(panel.scale + b * 32),
+                                              _mm512_load_ps(panel.scale + b * 32 + 16), x, b, sum);
+    }
+    for (std::size_t r = 0; r < Rows; ++r) _mm512_store_ps(out + r * kTileRows, sum[r]);
+}
+
+template <PackKind Kind, int OffsetShift>
+constexpr PanelRowsFn kPanelRows512[kRowGroup] = {
+    panelRows512<Kind, OffsetShift, 1>, panelRows512<Kind, OffsetShift, 2>, panelRows512<Kind, OffsetShift, 3>,
+    panelRows512<Kind, OffsetShift, 4>, panelRows512<Kind, OffsetShift, 5>, panelRows512<Kind, OffsetShift, 6>,
+    panelRows512<Kind, OffsetShift, 7>, panelRows512<Kind, OffsetShift, 8>};
+
+void panelAvx512(const PackedLayout& layout, const Panel& panel, const QuantizedRows& x, std::size_t rows, float* out) {
+    const std::size_t i = rows - 1;
+    if (layout.kind == PackKind::Halves) return kPanelRows512<PackKind::Halves, 5>[i](layout, panel, x, out);
+    if (layout.kind == PackKind::Minimum) return kPanelRows512<PackKind::Minimum, 0>[i](layout, panel, x, out);
+    if (layout.bits == 8) return kPanelRows512<PackKind::Offset, 7>[i](layout, panel, x, out);
+    if (layout.bits == 5) return kPanelRows512<PackKind::Offset, 4>[i](layout, panel, x, out);
+    kPanelRows512<PackKind::Offset, 3>[i](layout, panel, x, out);
+}
+
+template <DType Type, std::size_t Rows>
+CARREL_AVX512 void tileRows512(const PackedLayout& layout, const std::byte* tile, const QuantizedRows& x, float* out) {
+    using Block = Block512<Type>;
+    __m512 sum[Rows];
+    for (std::size_t r = 0; r < Rows; ++r) sum[r] = _mm512_setzero_ps();
+    for (std::size_t b = 0; b < layout.blocks(); ++b) {
+        __m512i w[8];
+        __m512 first, second;
+        quants512<Type>(tile + b * layout.quantBytes, w);
+        factors512<Type>(tile + layout.factorsAt, b, first, second);
+        blockRows512<Block::kKind, Block::kOffsetShift, Rows>(w, first, second, x, b, sum);
+    }
+    for (std::size_t r = 0; r < Rows; ++r) _mm512_store_ps(out + r * kTileRows, sum[r]);
+}
+
+template <DType Type>
+void tileType512(const PackedLayout& layout, const std::byte* tile, const QuantizedRows& x, std::size_t rows,
+                 float* out) {
+    if (rows == 1) tileRows512<Type, 1>(layout, tile, x, out);
+    if (rows == 2) tileRows512<Type, 2>(layout, tile, x, out);
+    if (rows == 3) tileRows512<Type, 3>(layout, tile, x, out);
+    if (rows == 4) tileRows512<Type, 4>(layout, tile, x, out);
+}
+
+void tileAvx512(const PackedLayout& layout, const std::byte* tile, const QuantizedRows& x, std::size_t rows,
+                float* out) {
+    switch (layout.type) {
+        case DType::Q8_0:
+            return tileType512<DType::Q8_0>(layout, tile, x, rows, out);
+        case DType::Q4_0:
+            return tileType512<DType::Q4_0>(layout, tile, x, rows, out);
+        case DType::Q4_1:
+            return tileType512<DType::Q4_1>(layout, tile, x, rows, out);
+        case DType::Q5_0:
+            return tileType512<DType::Q5_0>(layout, tile, x, rows, out);
+        case DType::Q5_1:
+            return tileType512<DType::Q5_1>(layout, tile, x, rows, out);
+        case DType::Q4_K:
+            return tileType512<DType::Q4_K>(layout, tile, x, rows, out);
+        case DType::Q5_K:
+            return tileType512<DType::Q5_K>(layout, tile, x, rows, out);
+        case DType::Q6_K:
+            return tileType512<DType::Q6_K>(layout, tile, x, rows, out);
+        case DType::F32:
+        case DType::F16:
+        case DType::BF16:
+            break;
+    }
+    assert(false);
+}
+
+void unpackAvx512(const PackedLayout& layout, const std::byte* tile, const Panel& out) {
+    switch (layout.type) {
+        case DType::Q8_0:
+            return unpackType512<DType::Q8_0>(layout, tile, out);
+        case DType::Q4_0:
+            return unpackType512<DType::Q4_0>(layout, tile, out);
+        case DType::Q4_1:
+            return unpackType512<DType::Q4_1>(layout, tile, out);
+        case DType::Q5_0:
+            return unpackType512<DType::Q5_0>(layout, tile, out);
+        case DType::Q5_1:
+            return unpackType512<DType::Q5_1>(layout, tile, out);
+        case DType::Q4_K:
+            return unpackType512<DType::Q4_K>(layout, tile, out);
+        case DType::Q5_K:
+            return unpackType512<DType::Q5_K>(layout, tile, out);
+        case DType::Q6_K:
+            return unpackType512<DType::Q6_K>(layout, tile, out);
+        case DType::F32:
+        case DType::F16:
+        case DType::BF16:
+            break;
+    }
+    assert(false);
+}
+
+CARREL_AVX512 void quantizeAvx512(const float* x, std::size_t stride, std::size_t rows, std::size_t cols,
+                                  const QuantizedRows& out) {
+    for (std::size_t b = 0; b < cols / 32; ++b)
+        for (std::size_t r = 0; r < rows; ++r) {
+            const float* from = x + r * stride + b * 32;
+            const __m512 low = _mm512_loadu_ps(from), high = _mm512_loadu_ps(from + 16);
+            const float most = _mm512_reduce_max_ps(_mm512_max_ps(_mm512_abs_ps(low), _mm512_abs_ps(high)));
+            const float scale = most / 127, inverse = most > 0 ? 127 / most : 0;
+            const __m512i first = _mm512_cvtps_epi32(_mm512_mul_ps(low, _mm512_set1_ps(inverse)));
+            const __m512i second = _mm512_cvtps_epi32(_mm512_mul_ps(high, _mm512_set1_ps(inverse)));
+            alignas(32) std::int8_t q[32];
+            _mm_store_si128(reinterpret_cast<__m128i*>(q), _mm512_cvtepi32_epi8(first));
+            _mm_store_si128(reinterpret_cast<__m128i*>(q + 16), _mm512_cvtepi32_epi8(second));
+            for (std::size_t s = 0; s < 8; ++s) std::memcpy(out.q + ((b * 8 + s) * rows + r) * 4, q + 4 * s, 4);
+            const int one = _mm512_reduce_add_epi32(first), two = _mm512_reduce_add_epi32(second);
+            out.scale[b * rows + r] = scale;
+            out.less[3 * b * rows + r] = -one;
+            out.less[(3 * b + 1) * rows + r] = -two;
+            out.less[(3 * b + 2) * rows + r] = -(one + two);
+            out.mean[b * rows + r] = scale * static_cast<float>(one + two);
+        }
+}
+
+#endif
+
 }  // namespace
 
-const Variants<QuantizeFn> kQuantize{{Isa::Scalar, quantizeScalar}};
+#if defined(__x86_64__)
+const Variants<UnpackFn> kUnpack{{Isa::Avx512, unpackAvx512}, {Isa::Avx2, unpackAvx2}, {Isa::Scalar, unpackScalar}};
+const Variants<PanelFn> kPanel{{Isa::Avx512, panelAvx512}, {Isa::Avx2, panelAvx2}, {Isa::Scalar, panelScalar}};
+const Variants<QuantizeFn> kQuantize{{Isa::Avx512, quantizeAvx512}, {Isa::Scalar, quantizeScalar}};
+const Variants<TileFn> kTile{{Isa::Avx512, tileAvx512}, {Isa::Scalar, nullptr}};
+#else
 const Variants<UnpackFn> kUnpack{{Isa::Scalar, unpackScalar}};
 const Variants<PanelFn> kPanel{{Isa::Scalar, panelScalar}};
+const Variants<QuantizeFn> kQuantize{{Isa::Scalar, quantizeScalar}};
 const Variants<TileFn> kTile{{Isa::Scalar, nullptr}};
+#endif
 
 }  // namespace carrel

@@ -34,7 +34,7 @@ void store(const MatmulTarget& target, const float* products, std::size_t tile, 
 }  // namespace
 
 QuantizedRows Matmul::group(std::size_t firstRow, std::size_t cols) const {
-    return {all_.q + firstRow * cols, all_.scale + firstRow * (cols / 32), all_.sum + firstRow * (cols / 16),
+    return {all_.q + firstRow * cols, all_.scale + firstRow * (cols / 32), all_.less + firstRow * (cols / 32) * 3,
             all_.mean + firstRow * (cols / 32)};
 }
 
@@ -42,7 +42,7 @@ void Matmul::quantize(View<const float, 2> x) {
     const std::size_t n = x.size(0), cols = x.size(1);
     const auto lay = [&](Carver carver) {
         all_ = {carver.take<std::int8_t>(n * cols), carver.take<float>(n * (cols / 32)),
-                carver.take<std::int32_t>(n * (cols / 16)), carver.take<float>(n * (cols / 32))};
+                carver.take<std::int32_t>(n * (cols / 32) * 3), carver.take<float>(n * (cols / 32))};
         return carver.used();
     };
     lay(Carver(quantized_.need(lay(Carver()))));
