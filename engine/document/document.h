@@ -55,7 +55,8 @@ struct DocumentOptions {
 };
 
 /// Reads a file into a Document; the reader is picked by content, not by suffix.
-/// NotADocument (empty, binary, or damaged beyond reading), NeedsPassword, WrongPassword, NoText, HelperFailed, Cancelled, Io.
+/// NotFound, NotADocument (empty, binary, or damaged beyond reading), Unsupported (too large), NeedsPassword, WrongPassword, NoText,
+/// HelperFailed, Cancelled, Io.
 /// Pages that fail are skipped and named in pagesWithoutText.
 Result<Document> readDocument(const std::filesystem::path& file, const DocumentOptions& options);
 

@@ -4,6 +4,7 @@
 
 #include <span>
 #include <string>
+#include <string_view>
 
 namespace carrel {
 
@@ -16,6 +17,11 @@ struct ReadResult {
 /// As readDocument; `sha256` is that of the file, where it is known already.
 Result<ReadResult> readFileAsDocument(const std::filesystem::path& file, const std::string& sha256,
                                       const DocumentOptions& options);
+
+/// Whether the content is to be read as a PDF.
+Result<bool> looksLikePdf(const std::filesystem::path& file);
+/// 64 small hex digits: what may become part of a path.
+bool isSha256(std::string_view name);
 
 /// One function per format. They fill everything but sha256.
 Result<ReadResult> readPdf(const std::filesystem::path& file, const DocumentOptions& options);

@@ -4,6 +4,7 @@
 
 #include "base/bytes.h"
 #include "document/pdf_helper/poppler_document.h"
+#include "document/pdf_helper/sandbox.h"
 #include "document/pdf_protocol.h"
 
 #include <fcntl.h>
@@ -183,6 +184,21 @@ class Server {
 }  // namespace
 }  // namespace carrel::pdf
 
-int main() {
-    _exit(carrel::pdf::Server().run());
+// With --check-sandbox it enters the sandbox, tries what must be refused, and says on its standard output what it
+// found.
+int main(int count, char** arguments) {
+    using namespace carrel::pdf;
+    const bool check = count == 2 && std::strcmp(arguments[1], "--check-sandbox") == 0;
+    if (!check) ::close_range(kDocumentFd + 1, ~0u, 0);
+    const auto sandbox = enterSandbox();
+    if (check) {
+        const auto leaks = sandboxLeaks();
+        const auto line = std::string("seccomp ") + (sandbox.seccomp ? "yes" : "no") + ", landlock " +
+                          (sandbox.landlock ? "yes" : "no") + ", not refused: " + (leaks.empty() ? "nothing" : leaks) +
+                          "\n";
+        (void)!::write(1, line.data(), line.size());  // fails where it is a file: the exit status says it too
+        _exit(sandbox.seccomp && leaks.empty() ? 0 : 1);
+    }
+    if (!sandbox.seccomp) _exit(3);  // a document is not parsed without it
+    _exit(Server().run());
 }

@@ -50,6 +50,12 @@ Outcome PopplerFile::open(int fd, const std::string& password) {
     if (!document_ && code == POPPLER_ERROR_ENCRYPTED) {
         if (password.empty()) return Outcome::NeedsPassword;
         document_.reset(load(fd, password.c_str(), code));
+        // poppler-glib turns UTF-8 into Latin-1 first, which is right up to PDF 1.7; AES-256 wants the UTF-8 itself.
+        if (!document_) {
+            const std::unique_ptr<char, GFree> wide(
+                g_convert(password.c_str(), -1, "UTF-8", "ISO-8859-1", nullptr, nullptr, nullptr));
+            if (wide) document_.reset(load(fd, wide.get(), code));
+        }
         usedPassword_ = true;
         if (!document_) return Outcome::WrongPassword;
     }

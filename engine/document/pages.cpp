@@ -1,0 +1,98 @@
+#include <carrel/pages.h>
+
+#include "document/pdf_client.h"
+#include "document/reader.h"
+
+#include <algorithm>
+#include <cmath>
+#include <list>
+
+namespace carrel {
+namespace {
+
+constexpr std::size_t kWarmHelpers = 2;
+constexpr std::uint32_t kMaxWidthPx = 8192, kMaxHeightPx = 32767;  // the latter is cairo's
+
+class HelperPages final : public Pages {
+  public:
+    explicit HelperPages(const PagesOptions& options) : helper_(options.pdfHelper), store_(options.dataDir) {}
+
+    Result<std::vector<PageSize>> sizes(const std::string& document, const std::string& password) override {
+        const auto pdf = isPdf(document);
+        if (!pdf) return pdf.error();
+        if (!*pdf) return std::vector<PageSize>{};
+        const auto open = opened(document, password);
+        if (!open) return open.error();
+        return (*open)->info.sizes;
+    }
+
+    Result<PageImage> render(const std::string& document, const std::string& password, std::uint32_t page,
+                             std::uint32_t widthPx) override {
+        const auto open = opened(document, password);
+        if (!open) return open.error();
+        const auto where = document + ", page " + std::to_string(page);
+        const auto& sizes = (*open)->info.sizes;
+        if (page == 0 || page > sizes.size()) return Error{Code::InvalidArgument, where, "there is no such page"};
+        if (widthPx == 0 || widthPx > kMaxWidthPx)
+            return Error{Code::InvalidArgument, where, "pages are drawn 1 to 8192 pixels wide"};
+        const auto& size = sizes[page - 1];
+        if (size.width <= 0 || size.height <= 0) return Error{Code::Corrupt, where, "the page is damaged"};
+        const double height = std::max(1.0, std::round(double{size.height} / size.width * widthPx));
+        if (height > kMaxHeightPx || height * widthPx * 4 > pdf::kMaxImageBytes)
+            return Error{Code::InvalidArgument, where, "the page is too tall to be drawn this wide"};
+        return (*open)->client->render(page - 1, widthPx, static_cast<std::uint32_t>(height));
+    }
+
+    Result<std::string> text(const std::string& document) override {
+        const auto pdf = isPdf(document);
+        if (!pdf) return pdf.error();
+        if (*pdf) return Error{Code::InvalidArgument, document, "this document has pages"};
+        auto loaded = store_.load(document, {.pdfHelper = helper_, .password = {}, .progress = {}, .stop = {}});
+        if (!loaded) return loaded.error();
+        return std::move(loaded->text);
+    }
+
+  private:
+    struct Open {
+        std::string document, password;
+        std::unique_ptr<pdf::PdfClient> client;
+        pdf::OpenedPdf info;
+    };
+
+    Result<bool> isPdf(const std::string& document) const {
+        if (!isSha256(document)) return Error{Code::NotFound, document, "there is no such document"};
+        return looksLikePdf(store_.original(document));
+    }
+
+    /// The document's helper, warm or started now; the one used longest ago makes room.
+    Result<Open*> opened(const std::string& document, const std::string& password) {
+        if (!isSha256(document)) return Error{Code::NotFound, document, "there is no such document"};
+        open_.remove_if([](const Open& open) { return !open.client->alive(); });
+        const auto known = std::find_if(open_.begin(), open_.end(), [&](const Open& open) {
+            return open.document == document && open.password == password;
+        });
+        if (known != open_.end()) {
+            open_.splice(open_.begin(), open_, known);
+            return &open_.front();
+        }
+        auto client = pdf::PdfClient::start(helper_, store_.original(document));
+        if (!client) return client.error();
+        auto info = (*client)->open(password, {});
+        if (!info) return info.error();
+        open_.push_front({document, password, std::move(*client), std::move(*info)});
+        if (open_.size() > kWarmHelpers) open_.pop_back();
+        return &open_.front();
+    }
+
+    std::filesystem::path helper_;
+    DocumentStore store_;
+    std::list<Open> open_;  // last used first
+};
+
+}  // namespace
+
+Result<std::unique_ptr<Pages>> Pages::open(const PagesOptions& options) {
+    return std::unique_ptr<Pages>(std::make_unique<HelperPages>(options));
+}
+
+}  // namespace carrel
