@@ -1,0 +1,166 @@
+#define DOCTEST_CONFIG_IMPLEMENT_WITH_MAIN
+#include <doctest/doctest.h>
+
+#include <cmath>
+#include <numeric>
+
+#include "session/sources.h"
+
+using namespace carrel;
+
+namespace {
+
+// Six pages of forty sentences that differ by page and number; a token is a word with the space before it.
+struct Fixture {
+    Document document;
+    std::vector<TextToken> tokens;
+    std::vector<WordWindow> windows;
+    static constexpr std::uint32_t kFirstPosition = 21;  // of the document's first token: within leaf 1
+
+    explicit Fixture(DocumentKind kind = DocumentKind::Pdf, int pages = 6) {
+        document.kind = kind;
+        for (int page = 1; page <= pages; ++page) {
+            const std::size_t first = document.text.size();
+            for (int i = 0; i < 40; ++i)
+                document.text +=
+                    "Sentence " + std::to_string(i) + " stands on page number " + std::to_string(page) + ". ";
+            Place& place = document.places.emplace_back();
+            place.text = {first, document.text.size() - first};
+            place.heading = kind == DocumentKind::Pdf ? "" : "Part " + std::to_string(page);
+        }
+        for (std::size_t at = 0; at < document.text.size();) {
+            const std::size_t space = std::min(document.text.find(' ', at + 1), document.text.size());
+            tokens.push_back({1, static_cast<std::uint32_t>(at), static_cast<std::uint32_t>(space - at)});
+            at = space;
+        }
+        windows = wordWindows(document, 40, 20);
+    }
+    ReadTokens read() const { return {tokens, kFirstPosition}; }
+    std::size_t leaves() const { return (kFirstPosition + tokens.size()) / kLeafTokens + 2; }
+    std::size_t leafOf(std::size_t byte) const {
+        const auto token =
+            std::ranges::find_if(tokens, [&](const TextToken& t) { return t.first + t.count > byte; }) - tokens.begin();
+        return (static_cast<std::size_t>(token) + kFirstPosition) / kLeafTokens;
+    }
+    std::size_t windowOf(std::size_t byte) const {
+        for (std::size_t i = 0; i < windows.size(); ++i)
+            if (windows[i].span.first <= byte && byte < windows[i].span.first + windows[i].span.count) return i;
+        return windows.size();
+    }
+    std::vector<Source> choose(const SourceEvidence& evidence) const {
+        return chooseSources(document, windows, read(), evidence);
+    }
+};
+
+float sum(const std::vector<float>& values) {
+    return std::accumulate(values.begin(), values.end(), 0.0f);
+}
+
+}  // namespace
+
+TEST_CASE("sinks, template and tail give no evidence, however much attention they draw") {
+    const Fixture f;
+    std::vector<float> mass(f.leaves(), 1.0f);
+    mass[0] = mass[1] = 1000;  // leaf 1 holds the template's end
+    mass[f.leaves() - 1] = mass[f.leaves() - 2] = 1000;
+    mass[40] = 2;
+    const auto evidence = attentionEvidence(mass, {}, f.read());
+    CHECK(evidence.size() == mass.size());
+    CHECK(evidence[40] == doctest::Approx(1));
+    CHECK(sum(evidence) == doctest::Approx(1));
+}
+
+TEST_CASE("what a leaf always gets is no evidence") {
+    const Fixture f;
+    std::vector<float> mass(f.leaves(), 1.0f), baseline(f.leaves(), 10.0f);
+    mass[10] = 50, baseline[10] = 500;  // a heading: looked at whatever is asked
+    mass[40] = 3;
+    const auto evidence = attentionEvidence(mass, baseline, f.read());
+    CHECK(evidence[40] > 0.9f);
+    CHECK(evidence[10] < 0.1f);
+}
+
+TEST_CASE("no mass, no leaves and no document are no evidence") {
+    const Fixture f;
+    CHECK(sum(attentionEvidence(std::vector<float>(f.leaves()), {}, f.read())) == 0);
+    CHECK(attentionEvidence({}, {}, f.read()).empty());
+    CHECK(sum(attentionEvidence(std::vector<float>(9, 1.0f), {}, {})) == 0);
+    CHECK(f.choose({}).empty());
+    CHECK(chooseSources(Document{}, {}, {}, {}).empty());
+    CHECK(sum(attentionEvidence(std::vector<float>(f.leaves(), NAN), {}, f.read())) == 0);
+}
+
+TEST_CASE("attention on a leaf leads to its page, and to whole sentences around it") {
+    const Fixture f;
+    const std::size_t target = f.document.text.find("Sentence 17 stands on page number 4");
+    std::vector<float> leaves(f.leaves());
+    leaves[f.leafOf(target)] = 1;
+    const auto sources = f.choose({.question = {}, .answer = {}, .leaves = leaves});
+    REQUIRE(!sources.empty());
+    const Source& source = sources.front();
+    CHECK(source.page == 4);
+    CHECK(source.place == "p. 4");
+    CHECK(source.share == 1.0f);
+    CHECK(source.quote == f.document.text.substr(source.span.first, source.span.count));
+    CHECK(source.quote.find("Sentence 17 ") != std::string::npos);
+    CHECK(source.quote.starts_with("Sentence"));
+    CHECK(source.quote.ends_with("page number 4."));
+}
+
+TEST_CASE("sources are at most five, one a page, best first, and their shares make one") {
+    const Fixture f;
+    std::vector<RankedWindow> question;
+    for (std::size_t i = 0; i < f.windows.size(); ++i)
+        question.push_back({i, 100.0 - static_cast<double>(f.windows[i].place)});
+    const auto sources = f.choose({.question = question, .answer = {}, .leaves = {}});
+    REQUIRE(sources.size() == 5);
+    float total = 0;
+    for (std::size_t i = 0; i < sources.size(); ++i) {
+        CHECK(sources[i].page == i + 1);
+        if (i > 0) CHECK(sources[i].share <= sources[i - 1].share);
+        total += sources[i].share;
+    }
+    CHECK(total == doctest::Approx(1));
+}
+
+TEST_CASE("words and attention that agree outweigh either alone") {
+    const Fixture f;
+    const std::size_t both = f.document.text.find("Sentence 20 stands on page number 3");
+    const std::size_t words = f.document.text.find("Sentence 20 stands on page number 1");
+    const std::size_t attention = f.document.text.find("Sentence 20 stands on page number 5");
+    const std::vector<RankedWindow> question = {{f.windowOf(words), 10}, {f.windowOf(both), 9}};
+    std::vector<float> leaves(f.leaves());
+    leaves[f.leafOf(attention)] = 0.5f;
+    leaves[f.leafOf(both)] = 0.45f;
+    const auto sources = f.choose({.question = question, .answer = {}, .leaves = leaves});
+    REQUIRE(sources.size() == 3);
+    CHECK(sources.front().page == 3);
+}
+
+TEST_CASE("nothing beyond what was read is a source") {
+    Fixture f;
+    std::vector<RankedWindow> question;
+    for (std::size_t i = 0; i < f.windows.size(); ++i)
+        question.push_back({i, 1 + static_cast<double>(f.windows[i].place)});
+    const std::size_t pageThree = f.document.places[2].text.first;
+    std::erase_if(f.tokens, [&](const TextToken& t) { return t.first >= pageThree; });
+    const auto sources = f.choose({.question = question, .answer = {}, .leaves = {}});
+    REQUIRE(sources.size() == 2);
+    for (const Source& source : sources) CHECK(source.page <= 2);
+}
+
+TEST_CASE("a text without pages gives several places of one section, named by heading, that do not overlap") {
+    const Fixture f(DocumentKind::Markdown, 1);
+    std::vector<RankedWindow> question;
+    for (std::size_t i = 0; i < f.windows.size(); ++i) question.push_back({i, 10.0});
+    const auto sources = f.choose({.question = question, .answer = {}, .leaves = {}});
+    REQUIRE(sources.size() > 1);
+    for (const Source& source : sources) {
+        CHECK(source.page == 0);
+        CHECK(source.place == "Part 1");
+        for (const Source& other : sources)
+            if (&other != &source)
+                CHECK((source.span.first + source.span.count <= other.span.first ||
+                       other.span.first + other.span.count <= source.span.first));
+    }
+}
