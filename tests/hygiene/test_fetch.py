@@ -62,7 +62,7 @@ class Fetch(unittest.TestCase):
             path.unlink()
         done = self.fetch("made-up")
         self.assertEqual(done.returncode, 0, done.stderr)
-        self.assertIn("there", done.stdout)
+        self.assertEqual(done.stdout.strip(), str(self.into / FILE))
 
     def test_a_wrong_hash_is_refused_and_leaves_nothing(self):
         self.model["sha256"] = "0" * 64

@@ -1,0 +1,30 @@
+#pragma once
+
+#include <carrel/result.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "tensor/quant.h"
+
+namespace carrel {
+
+/// A model that can be run and says nothing: random weights, a small byte-level BPE vocabulary that tokenises any text,
+/// the ChatML template and its special tokens. hidden is heads * headDim; K types need hidden and ffn to be multiples
+/// of 256.
+struct TinyModelSpec {
+    std::string architecture = "llama";  // or qwen2, which has biases on q, k and v
+    DType type = DType::F16;             // of all matrices; norms and biases are F32
+    std::uint64_t seed = 1;
+    std::uint32_t layers = 2, heads = 4, kvHeads = 2, headDim = 64, ffn = 512, context = 2048;
+    bool tiedOutput = false;  // no output.weight: the embedding serves
+};
+
+/// The bytes of a GGUF v3 file. Same specification, same bytes, on every machine.
+std::vector<std::byte> tinyModel(const TinyModelSpec& spec);
+Status writeTinyModel(const std::filesystem::path& file, const TinyModelSpec& spec);
+
+}  // namespace carrel
