@@ -1,5 +1,6 @@
 #include <cmath>
 
+#include "compute/cpu/intrinsics.h"
 #include "compute/cpu/kernels.h"
 #include "compute/cpu/math.h"
 
@@ -44,39 +45,61 @@ CARREL_INLINE void swiglu(float* gate, const float* up, std::size_t n) {
 void normScalar(const float* x, const float* weight, float eps, std::size_t n, float* out) {
     norm<false>(x, weight, eps, n, out);
 }
+#if defined(__x86_64__)
 CARREL_AVX2 void normAvx2(const float* x, const float* weight, float eps, std::size_t n, float* out) {
     norm<true>(x, weight, eps, n, out);
 }
 CARREL_AVX512 void normAvx512(const float* x, const float* weight, float eps, std::size_t n, float* out) {
     norm<true>(x, weight, eps, n, out);
 }
+#endif
 
 void ropeScalar(float* head, const float* cosine, const float* sine, std::size_t half, bool neox) {
     rope(head, cosine, sine, half, neox);
 }
+#if defined(__x86_64__)
 CARREL_AVX2 void ropeAvx2(float* head, const float* cosine, const float* sine, std::size_t half, bool neox) {
     rope(head, cosine, sine, half, neox);
 }
+#endif
 
 void swigluScalar(float* gate, const float* up, std::size_t n) {
     swiglu<false>(gate, up, n);
 }
+#if defined(__x86_64__)
 CARREL_AVX2 void swigluAvx2(float* gate, const float* up, std::size_t n) {
     swiglu<true>(gate, up, n);
 }
 CARREL_AVX512 void swigluAvx512(float* gate, const float* up, std::size_t n) {
     swiglu<true>(gate, up, n);
 }
+#endif
 
 void toF16Scalar(const float* from, std::size_t n, std::uint16_t* to) {
     for (std::size_t i = 0; i < n; ++i) to[i] = f32ToF16(from[i]);
 }
+#if defined(__x86_64__)
+CARREL_AVX2 void toF16Avx2(const float* from, std::size_t n, std::uint16_t* to) {
+    std::size_t i = 0;
+    for (; i + 8 <= n; i += 8)
+        _mm_storeu_si128(reinterpret_cast<__m128i*>(to + i),
+                         _mm256_cvtps_ph(_mm256_loadu_ps(from + i), _MM_FROUND_TO_NEAREST_INT));
+    for (; i < n; ++i) to[i] = f32ToF16(from[i]);
+}
+#endif
 
 }  // namespace
 
+#if defined(__x86_64__)
 const Variants<NormFn> kNorm{{Isa::Avx512, normAvx512}, {Isa::Avx2, normAvx2}, {Isa::Scalar, normScalar}};
 const Variants<RopeFn> kRope{{Isa::Avx2, ropeAvx2}, {Isa::Scalar, ropeScalar}};
 const Variants<SwigluFn> kSwiglu{{Isa::Avx512, swigluAvx512}, {Isa::Avx2, swigluAvx2}, {Isa::Scalar, swigluScalar}};
+const Variants<ToF16Fn> kToF16{{Isa::Avx2, toF16Avx2}, {Isa::Scalar, toF16Scalar}};
+#else
+const Variants<NormFn> kNorm{{Isa::Scalar, normScalar}};
+const Variants<RopeFn> kRope{{Isa::Scalar, ropeScalar}};
+const Variants<SwigluFn> kSwiglu{{Isa::Scalar, swigluScalar}};
 const Variants<ToF16Fn> kToF16{{Isa::Scalar, toF16Scalar}};
+#endif
 
 }  // namespace carrel
