@@ -1,4 +1,7 @@
 #define DOCTEST_CONFIG_IMPLEMENT_WITH_MAIN
+#include <signal.h>
+#include <sys/wait.h>
+
 #include "engine/store/store_fixture.h"
 #include "support/faulty_file_system.h"
 
@@ -207,5 +210,51 @@ TEST_CASE("a reading whose folder was forgotten half way is swept at the next st
         CHECK(must(store->readingsOf(kKey.document)).empty());
         for (const auto& entry : std::filesystem::directory_iterator(data.path / "readings"))
             CHECK(!entry.is_directory());
+    }
+}
+
+TEST_CASE("a writer killed at any moment loses at most its last commit; before that, others find it Busy") {
+    TempFolder data;
+    const auto ids = someIds(64 * 300);
+    std::uint32_t had = 0;
+    for (int round = 0; round < 6; ++round) {
+        CAPTURE(round);
+        int told[2];
+        REQUIRE(::pipe(told) == 0);
+        const pid_t child = ::fork();
+        REQUIRE(child >= 0);
+        if (child == 0) {  // no checks in here: the parent judges
+            const auto store = ReadingStore::open(realFileSystem(), data.path, kSmall);
+            if (!store) ::_exit(1);
+            const auto stream = (*store)->openReading(kKey, kShape);
+            if (!stream) ::_exit(1);
+            std::uint32_t at = (*stream)->tokens() / 64 * 64;
+            for (int commits = 0; commits < 40; ++commits, at += 32) {
+                const std::uint32_t first = at / 64 * 64;  // every second commit replaces an unfinished group
+                if (!(*stream)->commit(kvOf(kShape, ids, first, at + 32).batch())) ::_exit(1);
+                const std::uint32_t now = at + 32;
+                if (::write(told[1], &now, sizeof now) != sizeof now) ::_exit(1);
+            }
+            while (true) ::pause();  // a parent that is late still has somebody to kill
+        }
+        ::close(told[1]);
+        std::uint32_t committed = 0;
+        for (int i = 0; i <= round * 3; ++i)
+            if (::read(told[0], &committed, sizeof committed) != sizeof committed) break;
+        CHECK(openStore(data.path)->openReading(kKey, kShape).error().code == Code::Busy);
+        ::kill(child, SIGKILL);
+        int status = 0;
+        REQUIRE(::waitpid(child, &status, 0) == child);
+        CHECK(WIFSIGNALED(status));
+        while (::read(told[0], &committed, sizeof committed) == sizeof committed) {
+        }
+        ::close(told[0]);
+        const auto store = openStore(data.path);
+        const auto stream = must(store->openReading(kKey, kShape));
+        CHECK(committed > had);
+        CHECK(stream->tokens() >= committed);
+        CHECK(stream->tokens() <= committed + 32);
+        had = stream->tokens();
+        checkHolds(*stream, firstOf(ids, had));
     }
 }
