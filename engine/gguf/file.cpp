@@ -161,7 +161,8 @@ class GgufParser {
     /// Whether `count` items of at least `each` bytes can follow.
     Status room(std::uint64_t count, std::uint64_t each, const char* what) const {
         if (count <= std::min(left(), kMaxHeaderBytes) / each) return {};
-        return error(Code::Corrupt, std::to_string(count) + " " + what + " do not fit into the file");
+        return error(count > kMaxHeaderBytes / each ? Code::Corrupt : Code::Truncated,
+                     std::to_string(count) + " " + what + " do not fit into the file");
     }
 
     template <class T>
