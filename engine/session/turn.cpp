@@ -73,6 +73,7 @@ Status Turn::prepare(ReadingStore& store, std::unique_ptr<Tail> open) {
         tail_->sequence = reading_.sequence();
         tail_->ids.assign(wanted.begin(), wanted.begin() + (read - first));
     }
+    firstNew_ = first + static_cast<std::uint32_t>(tail_->ids.size());
     pending_.assign(wanted.begin() + static_cast<std::ptrdiff_t>(tail_->ids.size()), wanted.end());
     logits_.resize(config.vocabulary);
     answer_.coverage = reading_.coverage();
@@ -150,8 +151,10 @@ Answer Turn::finish(bool stopped) {
     answer_.timings.decodeTokensPerS = answer_.tokens > 0 && decoding_ ? answer_.tokens / secondsSince(answering_) : 0;
     answer_.sources = findSources();
     // A tail that cannot be written costs the next start a question's prefill; the answer itself is not lost.
-    if (auto block = tail_->sequence.gather(model_.backend(), tail_->first))
-        static_cast<void>(static_cast<bool>(tail_->stream->commit({tail_->first, tail_->ids, (*block)->payload()})));
+    const std::uint32_t from = std::min(firstNew_, tail_->stream->tokens()) / kGroupTokens * kGroupTokens;
+    if (auto block = tail_->sequence.gather(model_.backend(), from))
+        static_cast<void>(static_cast<bool>(
+            tail_->stream->commit({from, std::span<const std::int32_t>(tail_->ids).subspan(from - tail_->first), (*block)->payload()})));
     return answer_;
 }
 

@@ -50,6 +50,7 @@ class Turn {
     TurnRequest request_;
     std::unique_ptr<Tail> tail_;
     std::vector<std::int32_t> pending_;   // to be run: the rest of the question, or the last sampled token
+    std::uint32_t firstNew_ = 0;          // position from which on the tail differs from what is stored
     std::shared_ptr<KvBlock> open_;
     std::optional<Pass> pass_;
     std::size_t passTokens_ = 0;

@@ -52,7 +52,7 @@ class Lab {
     /// As llama-perplexity: windows of `context` tokens, BOS in each window's first place where the model wants one, the second half scored.
     virtual Result<Perplexity> perplexity(std::string_view text, std::uint32_t context, std::uint32_t windows, std::stop_token stop) = 0;
     /// Prefill of the text's first `tokens` tokens, committed to a store in `scratch` as a reading is, then `predict` greedy steps of
-    /// `batch` sequences on that prefix.
+    /// `batch` sequences on that prefix. The caller removes `scratch`.
     virtual Result<BenchRow> bench(std::string_view text, std::uint32_t tokens, std::uint32_t batch, std::uint32_t predict,
                                    const std::filesystem::path& scratch, std::stop_token stop) = 0;
 };
