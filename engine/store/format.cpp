@@ -117,7 +117,7 @@ Result<SegmentHeader> SegmentHeader::parse(std::span<const std::byte> page, cons
     h.shape = {n[1], n[2], n[3]};
     h.firstToken = n[4];
     h.prefixChain = *chain;
-    if (!possible(h.shape) || h.firstToken % kGroupTokens != 0 || *hash != h.streamHash())
+    if (!possible(h.shape) || h.firstToken % kStoreGroupTokens != 0 || *hash != h.streamHash())
         return Error{Code::Corrupt, where, "a segment header that cannot be"};
     return h;
 }
@@ -156,7 +156,7 @@ Result<BatchHeader> BatchHeader::parse(std::span<const std::byte> raw, std::vect
     h.tokens = tokens;
     h.bytes = n[0], h.chain = n[1], h.sketchOffset = n[2], h.sketchBytes = n[3];
     h.checksum = *checksum;
-    if (h.first % kGroupTokens != 0 || h.first > UINT32_MAX - tokens)
+    if (h.first % kStoreGroupTokens != 0 || h.first > UINT32_MAX - tokens)
         return Error{Code::Corrupt, where, "a batch that starts inside a group"};
     ids.resize(tokens);
     std::memcpy(ids.data(), raw.data() + kBytes, std::size_t{4} * tokens);
@@ -201,8 +201,8 @@ void encodeExtent(const ExtentHeader& header, KvShape shape, std::span<const std
         const auto place = out.subspan(layout.extentHeaderBytes + i * layout.groupStride, layout.groupStride);
         std::memcpy(place.data(), group.data(), group.size());
         std::fill(place.begin() + static_cast<std::ptrdiff_t>(group.size()), place.end(), std::byte{0});
-        const auto before = static_cast<std::uint32_t>(i % layout.groups) * kGroupTokens;
-        head.put(kCodecF16, half, half, std::min(kGroupTokens, header.tokens - before), xxh3(group));
+        const auto before = static_cast<std::uint32_t>(i % layout.groups) * kStoreGroupTokens;
+        head.put(kCodecF16, half, half, std::min(kStoreGroupTokens, header.tokens - before), xxh3(group));
         head.put(std::array<std::byte, 28>{});  // nonce and tag
     }
     seal(out.first(head.at()));

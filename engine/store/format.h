@@ -17,7 +17,8 @@ namespace carrel {
 // Corrupt where a checksum or a size cannot be, Unsupported where another version wrote it.
 
 inline constexpr std::uint32_t kStoreFormat = 1;  // in every header and in the key of a reading
-inline constexpr std::uint32_t kGroupTokens = 64;
+inline constexpr std::uint32_t kStoreGroupTokens =
+    64;  // compute has the same two numbers for its kernels; here they are the file format's
 inline constexpr std::size_t kPage = 4096;  // headers and payloads start on one, so that direct reads can fetch them
 inline constexpr std::uint32_t kCodecF16 = 0;
 inline constexpr std::uint32_t kMaxBatchTokens = 1u << 16;
@@ -26,7 +27,7 @@ constexpr std::uint64_t roundUp(std::uint64_t bytes, std::uint64_t to) {
     return (bytes + to - 1) / to * to;
 }
 constexpr std::uint32_t groupsOf(std::uint32_t tokens) {
-    return tokens / kGroupTokens + (tokens % kGroupTokens != 0);
+    return tokens / kStoreGroupTokens + (tokens % kStoreGroupTokens != 0);
 }
 
 // Segment header v1, one page at byte 0 of kv-NNN.seg. Says whose the file is, so that the index can be made anew.

@@ -9,7 +9,7 @@ namespace carrel {
 //    first
 //   28 u32 groups    32 u32 layers    36 u32 kvHeads    40 u32 headDim    44 u32 tokens per leaf (16)    48 u8[16] zero
 //   64 f16 mean keys [layers][kvHeads][groups][4][headDim]; a leaf's mean is over its tokens, zero where it has none
-inline constexpr std::uint32_t kLeafTokens = 16;
+inline constexpr std::uint32_t kStoreLeafTokens = 16;
 inline constexpr std::size_t kSketchHeaderBytes = 64;
 
 std::uint64_t sketchRecordBytes(KvShape shape, std::uint32_t tokens);

@@ -56,7 +56,7 @@ Result<std::unique_ptr<File>> DiskStream::segmentFile(std::uint32_t number) cons
 bool DiskStream::accept(const BatchRow& row, const StoredBatch& stored) {
     const auto& h = stored.header;
     const bool whole =
-        row.tokens == h.tokens || (row.tokens > 0 && row.tokens < h.tokens && row.tokens % kGroupTokens == 0);
+        row.tokens == h.tokens || (row.tokens > 0 && row.tokens < h.tokens && row.tokens % kStoreGroupTokens == 0);
     if (row.first != tokens() || row.first != h.first || row.storedTokens != h.tokens || !whole ||
         row.bytes != h.bytes || row.checksum != h.checksum || row.sketchOffset != h.sketchOffset ||
         row.sketchBytes != h.sketchBytes || h.chain != stack_.chainBefore(row.first))
@@ -196,7 +196,7 @@ Status DiskStream::commit(const KvBatch& batch) {
 }
 
 Status DiskStream::truncate(std::uint32_t to) {
-    if (to % kGroupTokens != 0 || to < firstToken() || to > tokens())
+    if (to % kStoreGroupTokens != 0 || to < firstToken() || to > tokens())
         return Error{Code::InvalidArgument, place_.folder.string(), "no place to truncate at"};
     if (auto s = place_.index->replaceFrom(place_.streamId, to, nullptr); !s) return s;
     stack_.cut(to);
@@ -263,7 +263,7 @@ std::uint32_t DiskStream::verify(const std::vector<Loading>& parts) {
                                                            memory.subspan(layer * layerBytes, layerBytes))
                                               : 0;
             if (groups == groupsOf(row->tokens)) continue;
-            const std::uint32_t from = row->first + groups * kGroupTokens;
+            const std::uint32_t from = row->first + groups * kStoreGroupTokens;
             for (std::uint32_t seen = bad; from < seen && !bad.compare_exchange_weak(seen, from);) {
             }
         }
