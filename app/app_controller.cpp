@@ -1,0 +1,113 @@
+#include "app_controller.h"
+
+#include <QClipboard>
+#include <QDesktopServices>
+#include <QDir>
+#include <QFileDialog>
+#include <QGuiApplication>
+
+namespace carrel::app {
+
+AppController::AppController(EnginePort& port, const AppOptions& options, QObject* parent)
+    : QObject(parent),
+      port_(port),
+      options_(options),
+      settings_(options.settingsFile),
+      library_(port, passwords_),
+      reading_(port, passwords_, settings_),
+      chat_(port, passwords_, [this](const QString& sha) { return reading_.canAnswer(sha); }),
+      pages_(port, passwords_),
+      model_(port, settings_, options.modelsFolder) {
+    connect(&library_, &LibraryController::documentOpened, this, [this](const DocumentRow& row) {
+        const QString sha = QString::fromStdString(row.sha256);
+        settings_.setLastDocument(sha);
+        pages_.open(row);
+        chat_.open(sha);
+        reading_.open(sha);
+    });
+    connect(&library_, &LibraryController::aboutToForget, this, [this](const QString& sha) {
+        reading_.forget(sha);
+        chat_.forget(sha);
+        if (pages_.document() == sha) pages_.close();
+    });
+    connect(&reading_, &ReadingController::documentChanged, library_.documents(), &LibraryModel::setReading);
+    connect(&reading_, &ReadingController::answerable, &chat_, &ChatController::answerable);
+    connect(&reading_, &ReadingController::needsPassword, &library_, &LibraryController::askPassword);
+    connect(&pages_, &PagesController::needsPassword, &library_, &LibraryController::askPassword);
+    connect(&chat_, &ChatController::sourceOpened, &pages_, &PagesController::show);
+    connect(&chat_, &ChatController::firstSource, &pages_, &PagesController::show);
+    connect(&model_, &ModelController::aboutToLoad, this, [this] {
+        chat_.stopAll();
+        reading_.modelAboutToChange();
+    });
+    connect(&model_, &ModelController::loaded, &reading_, &ReadingController::modelLoaded);
+    connect(&library_, &LibraryController::problem, this, &AppController::showProblem);
+    connect(&reading_, &ReadingController::problem, this, &AppController::showProblem);
+    connect(&chat_, &ChatController::problem, this, &AppController::showProblem);
+    connect(&pages_, &PagesController::problem, this, &AppController::showProblem);
+    connect(&model_, &ModelController::problem, this, &AppController::showProblem);
+}
+
+AppController::~AppController() { close(); }
+
+void AppController::start() {
+    library_.load(settings_.lastDocument());
+    model_.start(options_.model);
+    QList<QUrl> files;
+    for (const QString& file : std::as_const(options_.files))
+        files << QUrl::fromLocalFile(QDir::current().absoluteFilePath(file));
+    if (!files.isEmpty()) library_.addFiles(files);
+}
+
+void AppController::close() {
+    if (closed_) return;
+    closed_ = true;
+    delete dialog_;
+    chat_.saveNow();
+    chat_.stopAll();
+    reading_.stopAll();
+    library_.stop();
+    port_.shutdown();
+}
+
+QFileDialog* AppController::dialog(const QString& title, const QString& filter) {
+    delete dialog_;
+    dialog_ = new QFileDialog(nullptr, title, settings_.openFolder(), filter);
+    dialog_->setAttribute(Qt::WA_DeleteOnClose);
+    connect(dialog_, &QFileDialog::filesSelected, this, [this](const QStringList& files) {
+        if (!files.isEmpty()) settings_.setOpenFolder(QFileInfo(files.first()).absolutePath());
+    });
+    return dialog_;
+}
+
+void AppController::chooseDocuments() {
+    QFileDialog* d = dialog(tr("Add documents"), tr("Documents (*.pdf *.txt *.md *.markdown);;All files (*)"));
+    d->setFileMode(QFileDialog::ExistingFiles);
+    connect(d, &QFileDialog::filesSelected, this, [this](const QStringList& files) {
+        QList<QUrl> urls;
+        for (const QString& file : files) urls << QUrl::fromLocalFile(file);
+        library_.addFiles(urls);
+    });
+    d->open();
+}
+
+void AppController::chooseModel() {
+    QFileDialog* d = dialog(tr("Choose a model"), tr("Models (*.gguf);;All files (*)"));
+    d->setFileMode(QFileDialog::ExistingFile);
+    connect(d, &QFileDialog::filesSelected, this, [this](const QStringList& files) {
+        if (!files.isEmpty()) model_.choose(files.first());
+    });
+    d->open();
+}
+
+void AppController::showProblem(const QString& sentence) {
+    if (sentence == problem_) return;
+    problem_ = sentence;
+    emit problemChanged();
+}
+
+void AppController::openLink(const QString& address) { QDesktopServices::openUrl(QUrl(address)); }
+
+void AppController::copy(const QString& text) { QGuiApplication::clipboard()->setText(text); }
+
+}  // namespace carrel::app

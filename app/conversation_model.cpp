@@ -1,0 +1,194 @@
+#include "conversation_model.h"
+
+#include "words.h"
+
+namespace carrel::app {
+namespace {
+
+bool isOpen(TurnState s) {
+    return s == TurnState::Queued || s == TurnState::Opening || s == TurnState::ReadingQuestion ||
+           s == TurnState::Answering;
+}
+
+ConversationModel::Kind kindOf(MarkdownBlock::Kind kind) {
+    using From = MarkdownBlock::Kind;
+    switch (kind) {
+        case From::Heading: return ConversationModel::Heading;
+        case From::List: return ConversationModel::List;
+        case From::Code: return ConversationModel::Code;
+        case From::Table: return ConversationModel::Table;
+        case From::Quote: return ConversationModel::Quote;
+        case From::Rule: return ConversationModel::Rule;
+        case From::Paragraph: break;
+    }
+    return ConversationModel::Paragraph;
+}
+
+QString oneLine(const std::string& quote) { return QString::fromStdString(quote).simplified(); }
+
+}  // namespace
+
+int ConversationModel::rowCount(const QModelIndex& parent) const {
+    return parent.isValid() ? 0 : static_cast<int>(rows_.size());
+}
+
+QHash<int, QByteArray> ConversationModel::roleNames() const {
+    return {{KindRole, "kind"},         {HtmlRole, "html"},       {PlainRole, "plain"}, {LanguageRole, "language"},
+            {LevelRole, "level"},       {ColumnsRole, "columns"}, {CellsRole, "cells"}, {TurnRole, "turn"},
+            {SourcesRole, "sources"},   {OpenRole, "open"},       {FailedRole, "failed"}, {AnswerRole, "answer"}};
+}
+
+QVariant ConversationModel::data(const QModelIndex& index, int role) const {
+    if (!checkIndex(index, CheckIndexOption::IndexIsValid)) return {};
+    const Row& row = rows_[index.row()];
+    const Turn& turn = turns_[row.turn];
+    switch (role) {
+        case KindRole: return row.kind;
+        case HtmlRole: return row.block.html;
+        case PlainRole: return row.kind == Note ? note(turn) : row.block.plain;
+        case LanguageRole: return row.block.language;
+        case LevelRole: return row.block.level;
+        case ColumnsRole: return row.block.columns;
+        case CellsRole: return row.block.cells;
+        case TurnRole: return QVariant::fromValue<qint64>(turn.row.id);
+        case SourcesRole: return row.kind == Sources ? sources(turn) : QVariantList();
+        case OpenRole: return isOpen(turn.row.state);
+        case FailedRole: return turn.row.state == TurnState::Failed || turn.row.state == TurnState::Interrupted;
+        case AnswerRole: return row.kind == Note ? turn.answer : QString();
+        default: return {};
+    }
+}
+
+QString ConversationModel::note(const Turn& turn) const {
+    const QString reason = QString::fromStdString(turn.row.reason);
+    const QString coverage = coverageText(turn.row.coverage);
+    const bool known = turn.row.coverage.tokensTotal > 0;
+    switch (turn.row.state) {
+        case TurnState::Queued: return tr("Waiting for the first pages…");
+        case TurnState::Opening: return tr("Opening what was read…");
+        case TurnState::ReadingQuestion: return tr("Reading the question…");
+        case TurnState::Answering: return tr("Writing…");
+        case TurnState::Done: return known ? coverage : QString();
+        case TurnState::Stopped: return known ? tr("Stopped by you. %1").arg(coverage) : tr("Stopped by you");
+        case TurnState::Failed: return reason.isEmpty() ? tr("This answer failed. Ask again.") : reason;
+        case TurnState::Interrupted: return tr("Carrel was closed while this was being answered. Ask again.");
+    }
+    return {};
+}
+
+QVariantList ConversationModel::sources(const Turn& turn) const {
+    QVariantList list;
+    for (const Source& source : turn.row.sources)
+        list << QVariantMap{{QStringLiteral("title"), QString::fromStdString(source.place)},
+                            {QStringLiteral("quote"), oneLine(source.quote)},
+                            {QStringLiteral("share"), static_cast<double>(source.share)}};
+    return list;
+}
+
+QList<ConversationModel::Row> ConversationModel::answerRows(int turn, const QString& text) const {
+    QList<Row> rows;
+    for (const MarkdownBlock& block : parseMarkdown(text)) rows << Row{kindOf(block.kind), turn, block};
+    return rows;
+}
+
+int ConversationModel::noteRow(const Turn& turn) const {
+    int row = turn.firstRow;
+    while (rows_[row].kind != Note) ++row;
+    return row;
+}
+
+int ConversationModel::indexOf(qint64 id) const {
+    for (int i = static_cast<int>(turns_.size()) - 1; i >= 0; --i)
+        if (turns_[i].row.id == id) return i;
+    return -1;
+}
+
+const TurnRow* ConversationModel::turn(qint64 id) const {
+    const int i = indexOf(id);
+    return i < 0 ? nullptr : &turns_[i].row;
+}
+
+void ConversationModel::setTurns(const std::vector<TurnRow>& turns) {
+    beginResetModel();
+    rows_.clear();
+    turns_.clear();
+    for (const TurnRow& row : turns) {
+        const int i = static_cast<int>(turns_.size());
+        Turn turn{row, QString::fromStdString(row.answer), static_cast<int>(rows_.size()), 0, 0};
+        MarkdownBlock question;
+        question.plain = QString::fromStdString(row.question);
+        rows_ << Row{Question, i, question};
+        turn.openRow = static_cast<int>(rows_.size());
+        rows_ << answerRows(i, turn.answer);
+        if (!row.sources.empty()) rows_ << Row{Sources, i, {}};
+        rows_ << Row{Note, i, {}};
+        turns_ << turn;
+    }
+    endResetModel();
+}
+
+void ConversationModel::addTurn(const TurnRow& row) {
+    const int first = static_cast<int>(rows_.size());
+    MarkdownBlock question;
+    question.plain = QString::fromStdString(row.question);
+    beginInsertRows({}, first, first + 1);
+    const int i = static_cast<int>(turns_.size());
+    turns_ << Turn{row, {}, first, first + 1, 0};
+    rows_ << Row{Question, i, question} << Row{Note, i, {}};
+    endInsertRows();
+}
+
+void ConversationModel::replaceRows(int first, int count, const QList<Row>& rows) {
+    int same = 0;
+    while (same < count && same < rows.size() && rows_[first + same] == rows[same]) ++same;
+    const int common = std::min(count, static_cast<int>(rows.size()));
+    for (int i = same; i < common; ++i) rows_[first + i] = rows[i];
+    if (same < common) emit dataChanged(index(first + same), index(first + common - 1));
+    if (count > common) {
+        beginRemoveRows({}, first + common, first + count - 1);
+        rows_.remove(first + common, count - common);
+        endRemoveRows();
+    } else if (rows.size() > common) {
+        beginInsertRows({}, first + common, first + static_cast<int>(rows.size()) - 1);
+        for (qsizetype i = common; i < rows.size(); ++i) rows_.insert(first + i, rows[i]);
+        endInsertRows();
+    }
+}
+
+void ConversationModel::renderOpenPart(Turn& turn) {
+    const int i = static_cast<int>(turns_.size()) - 1;
+    const QString open = turn.answer.mid(turn.openStart);
+    const qsizetype cut = openPart(open);
+    const QList<Row> closed = answerRows(i, open.left(cut));
+    QList<Row> all = closed;
+    all << answerRows(i, withoutDanglingMarks(open.mid(cut)));
+    int count = 0;
+    for (int row = turn.openRow; rows_[row].kind != Note && rows_[row].kind != Sources; ++row) ++count;
+    replaceRows(turn.openRow, count, all);
+    turn.openRow += static_cast<int>(closed.size());
+    turn.openStart += cut;
+}
+
+void ConversationModel::appendText(qint64 id, const QString& text) {
+    if (turns_.isEmpty() || turns_.last().row.id != id) return;
+    turns_.last().answer += text;
+    renderOpenPart(turns_.last());
+}
+
+void ConversationModel::updateTurn(const TurnRow& row) {
+    const int i = indexOf(row.id);
+    if (i < 0) return;
+    Turn& turn = turns_[i];
+    const QString answer = QString::fromStdString(row.answer);
+    turn.row = row;
+    if (!isOpen(row.state) && i == turns_.size() - 1) {
+        turn.answer = answer;
+        const int first = turn.firstRow + 1;
+        QList<Row> rows = answerRows(i, answer);
+        if (!row.sources.empty()) rows << Row{Sources, i, {}};
+        replaceRows(first, noteRow(turn) - first, rows);
+    }
+    emit dataChanged(index(turn.firstRow), index(noteRow(turn)), {PlainRole, OpenRole, FailedRole, SourcesRole, AnswerRole});
+}
+
+}  // namespace carrel::app

@@ -1,0 +1,75 @@
+#pragma once
+
+#include <carrel/compute.h>
+#include <carrel/library.h>
+#include <carrel/pages.h>
+
+#include <QObject>
+#include <QString>
+
+#include <functional>
+
+namespace carrel::app {
+
+/// Called once, on the GUI thread; never after the port's shutdown().
+template <class T>
+using Reply = std::function<void(const Result<T>&)>;
+
+/// What controllers need of the engine: values in, values out. Called on the GUI thread, returns at once, answers later on
+/// the GUI thread. EngineThread implements it over the three doors; ScriptedEngine (tests/support) without an engine.
+/// Requests to one door are answered in order. Stop tokens need no event: the GUI keeps their source.
+class EnginePort : public QObject {
+    Q_OBJECT
+
+ public:
+    using QObject::QObject;
+
+    /// A new name for a reading or a turn; never 0.
+    quint64 nextTicket() { return ++lastTicket_; }
+
+    // Compute. loadModel waits for readings and turns under way: ask them to stop first.
+    virtual void inspectModel(const std::filesystem::path& file, Reply<ModelInfo> reply) = 0;
+    virtual void loadModel(const std::filesystem::path& file, Reply<ModelInfo> reply) = 0;
+    virtual void read(ReadRequest request) = 0;   // ends with readingEnded
+    virtual void ask(TurnRequest request) = 0;    // ends with answered or turnFailed
+    virtual void readingOf(const std::string& document, Reply<ReadingSummary> reply) = 0;
+    virtual void forgetReadings(const std::string& document, Reply<void> reply) = 0;
+
+    // Library. progress is called on the GUI thread: pages done, pages in all.
+    virtual void add(const std::filesystem::path& file, const std::string& password,
+                     std::function<void(std::uint32_t, std::uint32_t)> progress, std::stop_token stop,
+                     Reply<DocumentRow> reply) = 0;
+    virtual void documents(Reply<std::vector<DocumentRow>> reply) = 0;
+    virtual void opened(const std::string& document, Reply<void> reply) = 0;
+    virtual void forget(const std::string& document, Reply<void> reply) = 0;
+    virtual void newChat(const std::string& document, Reply<ChatRow> reply) = 0;
+    virtual void chats(const std::string& document, Reply<std::vector<ChatRow>> reply) = 0;
+    virtual void saveDraft(const std::string& chat, const std::string& text, Reply<void> reply) = 0;
+    virtual void forgetChat(const std::string& chat, Reply<void> reply) = 0;
+    virtual void startTurn(const std::string& chat, const std::string& question, Reply<std::int64_t> reply) = 0;
+    virtual void saveTurn(const TurnRow& turn, Reply<void> reply) = 0;
+    virtual void turns(const std::string& chat, Reply<std::vector<TurnRow>> reply) = 0;
+
+    // Pages. wanted is asked on the pages thread before the drawing begins: false skips it (Cancelled).
+    virtual void pageSizes(const std::string& document, const std::string& password,
+                           Reply<std::vector<PageSize>> reply) = 0;
+    virtual void render(const std::string& document, const std::string& password, std::uint32_t page,
+                        std::uint32_t widthPx, std::function<bool()> wanted, Reply<PageImage> reply) = 0;
+    virtual void text(const std::string& document, Reply<std::string> reply) = 0;
+
+    /// Finishes what was asked of the library, stops the rest, joins every thread. No reply or signal comes afterwards.
+    virtual void shutdown() = 0;
+
+ signals:
+    void readingProgress(quint64 ticket, const carrel::ReadingProgress& progress);
+    void readingEnded(quint64 ticket, const carrel::Result<carrel::ReadingSummary>& summary);   // Cancelled: paused
+    void turnStage(quint64 ticket, carrel::TurnStage stage);
+    void turnText(quint64 ticket, const QString& text);   // to append; at most 30 a second
+    void answered(quint64 ticket, const carrel::Answer& answer);      // exactly one of these two
+    void turnFailed(quint64 ticket, const carrel::Error& error);      // ends every turn
+
+ private:
+    quint64 lastTicket_ = 0;
+};
+
+}  // namespace carrel::app

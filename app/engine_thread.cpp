@@ -1,0 +1,163 @@
+#include "engine_thread.h"
+
+#include "compute_loop.h"
+
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+namespace carrel::app {
+namespace {
+
+constexpr int kComputeNice = 10;   // the window and everything else on this PC go first
+
+LibraryOptions libraryOptions(const ComputeOptions& o) { return {.dataDir = o.dataDir, .pdfHelper = o.pdfHelper}; }
+PagesOptions pagesOptions(const ComputeOptions& o) { return {.dataDir = o.dataDir, .pdfHelper = o.pdfHelper}; }
+
+}  // namespace
+
+template <class T>
+void EngineThread::deliver(const Reply<T>& reply, const Result<T>& result) {
+    if (!reply || closing_) return;
+    QMetaObject::invokeMethod(this, [reply, result] { reply(result); }, Qt::QueuedConnection);
+}
+
+template <class T, class Door, class Work>
+void EngineThread::on(Lane<Door>& lane, Reply<T> reply, Work work) {
+    lane.post([this, &lane, reply = std::move(reply), work = std::move(work)] {
+        if (!lane.door()) return deliver<T>(reply, lane.openError());
+        deliver<T>(reply, work(*lane.door()));
+    });
+}
+
+EngineThread::EngineThread(const ComputeOptions& options, QObject* parent)
+    : EnginePort(parent),
+      loop_(std::make_unique<ComputeLoop>(*this, mailbox_)),
+      library_("library", [options] { return Library::open(libraryOptions(options)); }),
+      intake_("intake", [options] { return Library::open(libraryOptions(options)); }),
+      pages_("pages", [options] { return Pages::open(pagesOptions(options)); }),
+      compute_("compute", [this, options] {
+          // Threads inherit it: set before the engine starts its own.
+          setpriority(PRIO_PROCESS, static_cast<id_t>(syscall(SYS_gettid)), kComputeNice);
+          return Compute::open(options, *loop_);
+      }) {
+    connect(&mailbox_, &TextMailbox::arrived, this, &EnginePort::turnText);
+}
+
+EngineThread::~EngineThread() { shutdown(); }
+
+void EngineThread::inspectModel(const std::filesystem::path& file, Reply<ModelInfo> reply) {
+    on<ModelInfo>(pages_, std::move(reply), [file](Pages&) { return carrel::inspectModel(file); });
+}
+
+void EngineThread::loadModel(const std::filesystem::path& file, Reply<ModelInfo> reply) {
+    on<ModelInfo>(compute_, std::move(reply), [this, file](Compute& compute) {
+        loop_->finish(compute_);
+        return compute.loadModel(file);
+    });
+}
+
+void EngineThread::read(ReadRequest request) {
+    compute_.post([this, request = std::move(request)] {
+        if (!compute_.door()) return loop_->fail(request.ticket, false, compute_.openError());
+        compute_.door()->read(request);
+        loop_->start(compute_);
+    });
+}
+
+void EngineThread::ask(TurnRequest request) {
+    compute_.post([this, request = std::move(request)] {
+        if (!compute_.door()) return loop_->fail(request.ticket, true, compute_.openError());
+        compute_.door()->ask(request);
+        loop_->start(compute_);
+    });
+}
+
+void EngineThread::readingOf(const std::string& document, Reply<ReadingSummary> reply) {
+    on<ReadingSummary>(compute_, std::move(reply), [document](Compute& compute) { return compute.readingOf(document); });
+}
+
+void EngineThread::forgetReadings(const std::string& document, Reply<void> reply) {
+    on<void>(compute_, std::move(reply), [document](Compute& compute) { return compute.forgetReadings(document); });
+}
+
+void EngineThread::add(const std::filesystem::path& file, const std::string& password,
+                       std::function<void(std::uint32_t, std::uint32_t)> progress, std::stop_token stop,
+                       Reply<DocumentRow> reply) {
+    const auto report = [this, progress = std::move(progress)](std::uint32_t done, std::uint32_t total) {
+        if (!progress || closing_) return;
+        QMetaObject::invokeMethod(this, [progress, done, total] { progress(done, total); }, Qt::QueuedConnection);
+    };
+    on<DocumentRow>(intake_, std::move(reply), [file, password, report, stop](Library& library) {
+        return library.add(file, password, report, stop);
+    });
+}
+
+void EngineThread::documents(Reply<std::vector<DocumentRow>> reply) {
+    on<std::vector<DocumentRow>>(library_, std::move(reply), [](Library& library) { return library.documents(); });
+}
+
+void EngineThread::opened(const std::string& document, Reply<void> reply) {
+    on<void>(library_, std::move(reply), [document](Library& library) { return library.opened(document); });
+}
+
+void EngineThread::forget(const std::string& document, Reply<void> reply) {
+    on<void>(library_, std::move(reply), [document](Library& library) { return library.forget(document); });
+}
+
+void EngineThread::newChat(const std::string& document, Reply<ChatRow> reply) {
+    on<ChatRow>(library_, std::move(reply), [document](Library& library) { return library.newChat(document); });
+}
+
+void EngineThread::chats(const std::string& document, Reply<std::vector<ChatRow>> reply) {
+    on<std::vector<ChatRow>>(library_, std::move(reply), [document](Library& library) { return library.chats(document); });
+}
+
+void EngineThread::saveDraft(const std::string& chat, const std::string& text, Reply<void> reply) {
+    on<void>(library_, std::move(reply), [chat, text](Library& library) { return library.saveDraft(chat, text); });
+}
+
+void EngineThread::forgetChat(const std::string& chat, Reply<void> reply) {
+    on<void>(library_, std::move(reply), [chat](Library& library) { return library.forgetChat(chat); });
+}
+
+void EngineThread::startTurn(const std::string& chat, const std::string& question, Reply<std::int64_t> reply) {
+    on<std::int64_t>(library_, std::move(reply),
+                     [chat, question](Library& library) { return library.startTurn(chat, question); });
+}
+
+void EngineThread::saveTurn(const TurnRow& turn, Reply<void> reply) {
+    on<void>(library_, std::move(reply), [turn](Library& library) { return library.saveTurn(turn); });
+}
+
+void EngineThread::turns(const std::string& chat, Reply<std::vector<TurnRow>> reply) {
+    on<std::vector<TurnRow>>(library_, std::move(reply), [chat](Library& library) { return library.turns(chat); });
+}
+
+void EngineThread::pageSizes(const std::string& document, const std::string& password,
+                             Reply<std::vector<PageSize>> reply) {
+    on<std::vector<PageSize>>(pages_, std::move(reply),
+                              [document, password](Pages& pages) { return pages.sizes(document, password); });
+}
+
+void EngineThread::render(const std::string& document, const std::string& password, std::uint32_t page,
+                          std::uint32_t widthPx, std::function<bool()> wanted, Reply<PageImage> reply) {
+    on<PageImage>(pages_, std::move(reply), [=, this](Pages& pages) -> Result<PageImage> {
+        if (closing_ || !wanted()) return Error{Code::Cancelled, {}, {}};
+        return pages.render(document, password, page, widthPx);
+    });
+}
+
+void EngineThread::text(const std::string& document, Reply<std::string> reply) {
+    on<std::string>(pages_, std::move(reply), [document](Pages& pages) { return pages.text(document); });
+}
+
+void EngineThread::shutdown() {
+    closing_ = true;
+    compute_.close();   // its last events may still write turns: none is heard any more, the controllers saved before
+    pages_.close();
+    intake_.close();
+    library_.close();
+}
+
+}  // namespace carrel::app

@@ -1,0 +1,167 @@
+#include "library_controller.h"
+
+#include "error_text.h"
+
+#include <QFileInfo>
+
+namespace carrel::app {
+
+LibraryController::LibraryController(EnginePort& port, Passwords& passwords, QObject* parent)
+    : QObject(parent), port_(port), passwords_(passwords) {}
+
+QString LibraryController::currentTitle() const {
+    const DocumentRow* row = documents_.find(current_);
+    return row ? QString::fromStdString(row->title) : QString();
+}
+
+void LibraryController::load(const QString& sha) {
+    port_.documents([this, sha](const Result<std::vector<DocumentRow>>& rows) {
+        if (!rows) {
+            emit problem(errorText(rows.error()));
+            return;
+        }
+        documents_.setDocuments(*rows);
+        const DocumentRow* row = documents_.find(sha);
+        // A password prompt nobody asked for is no greeting: an encrypted document waits to be clicked.
+        if (row && row->state == DocumentState::Ready && current_.isEmpty()) open(sha);
+    });
+}
+
+void LibraryController::setAdding(const QString& text) {
+    if (adding_ == text) return;
+    adding_ = text;
+    emit addingChanged();
+}
+
+void LibraryController::addFiles(const QList<QUrl>& files) {
+    for (const QUrl& url : files) {
+        if (url.isLocalFile()) queue_ << url.toLocalFile();
+        else emit problem(tr("Only files on this computer can be added. Save it first, then drop the file here."));
+    }
+    addNext();
+}
+
+void LibraryController::addNext() {
+    if (busy_ || queue_.isEmpty() || !passwordFor_.isEmpty()) return;
+    add(queue_.takeFirst(), {});
+}
+
+void LibraryController::add(const QString& file, const std::string& password) {
+    busy_ = true;
+    stopAdding_ = {};
+    const QString name = QFileInfo(file).fileName();
+    setAdding(tr("Adding %1…").arg(name));
+    const auto progress = [this, name](std::uint32_t done, std::uint32_t total) {
+        if (busy_) setAdding(tr("Adding %1: page %2 of %3").arg(name).arg(done).arg(total));
+    };
+    port_.add(file.toStdString(), password, progress, stopAdding_.get_token(),
+              [this, file, password](const Result<DocumentRow>& row) { added(file, password, row); });
+}
+
+void LibraryController::added(const QString& file, const std::string& password, const Result<DocumentRow>& result) {
+    busy_ = false;
+    setAdding({});
+    const QString name = QFileInfo(file).fileName();
+    if (!result) {
+        const Code code = result.error().code;
+        if (code == Code::NeedsPassword || code == Code::WrongPassword)
+            prompt(name, file, {}, code == Code::WrongPassword || !password.empty());
+        else if (code != Code::Cancelled) emit problem(errorText(result.error(), name));
+        return addNext();
+    }
+    const DocumentRow& row = *result;
+    const QString sha = QString::fromStdString(row.sha256);
+    documents_.put(row);
+    switch (row.state) {
+        case DocumentState::NeedsPassword:
+            prompt(QString::fromStdString(row.title), file, sha, !password.empty());
+            break;
+        case DocumentState::NoText:
+            emit problem(errorText({Code::NoText, {}, row.reason}, name));
+            break;
+        case DocumentState::Refused:
+            emit problem(tr("%1 cannot be used: %2. Get another copy of the file and add that.")
+                             .arg(name, QString::fromStdString(row.reason)));
+            break;
+        case DocumentState::Adding:
+            break;
+        case DocumentState::Ready:
+            if (!password.empty()) passwords_.set(row.sha256, password);
+            open(sha);
+            break;
+    }
+    addNext();
+}
+
+void LibraryController::stopAdding() {
+    queue_.clear();
+    stopAdding_.request_stop();
+}
+
+void LibraryController::open(const QString& sha) {
+    const DocumentRow* row = documents_.find(sha);
+    if (!row) return;
+    if (row->state == DocumentState::NeedsPassword || row->state == DocumentState::Adding) {
+        queue_ << QString::fromStdString(row->originalPath);
+        return addNext();
+    }
+    if (row->state != DocumentState::Ready || sha == current_) return;
+    port_.opened(row->sha256, {});
+    documents_.put(DocumentRow(*row));
+    current_ = sha;
+    emit currentChanged();
+    emit documentOpened(*documents_.find(sha));
+}
+
+void LibraryController::forget(const QString& sha) {
+    emit aboutToForget(sha);
+    passwords_.drop(sha.toStdString());
+    if (sha == current_) {
+        current_.clear();
+        emit currentChanged();
+    }
+    // The row goes first: what a crash leaves behind then is files nobody can see, and they are swept.
+    port_.forget(sha.toStdString(), [this, sha](const Status& done) {
+        if (!done) {
+            emit problem(errorText(done.error()));
+            return;
+        }
+        documents_.remove(sha);
+    });
+    port_.forgetReadings(sha.toStdString(), [this](const Status& done) {
+        if (!done && done.error().code != Code::NotFound) emit problem(errorText(done.error()));
+    });
+}
+
+void LibraryController::prompt(const QString& title, const QString& file, const QString& sha, bool wrong) {
+    passwordFor_ = title;
+    passwordFile_ = file;
+    passwordSha_ = sha;
+    passwordProblem_ = wrong ? tr("That password does not open it.") : QString();
+    emit passwordChanged();
+}
+
+void LibraryController::askPassword(const QString& sha, bool wrong) {
+    const DocumentRow* row = documents_.find(sha);
+    if (row && passwordFor_.isEmpty()) prompt(QString::fromStdString(row->title), {}, sha, wrong);
+}
+
+void LibraryController::givePassword(const QString& password) {
+    const QString file = passwordFile_, sha = passwordSha_;
+    busy_ = !file.isEmpty();   // keeps the queue waiting: this file comes first
+    cancelPassword();
+    if (!file.isEmpty()) return add(file, password.toStdString());
+    passwords_.set(sha.toStdString(), password.toStdString());
+    if (const DocumentRow* row = documents_.find(sha); row && sha == current_) emit documentOpened(*row);
+}
+
+void LibraryController::cancelPassword() {
+    passwordFor_.clear();
+    passwordProblem_.clear();
+    passwordFile_.clear();
+    passwordSha_.clear();
+    emit passwordChanged();
+    addNext();
+}
+
+}  // namespace carrel::app

@@ -1,0 +1,71 @@
+#pragma once
+
+#include "engine_port.h"
+#include "library_model.h"
+#include "passwords.h"
+
+#include <QList>
+#include <QUrl>
+
+namespace carrel::app {
+
+/// Adds, opens and forgets documents; asks for passwords.
+class LibraryController : public QObject {
+    Q_OBJECT
+    QML_ELEMENT
+    QML_UNCREATABLE("AppController owns it")
+    Q_PROPERTY(carrel::app::LibraryModel* documents READ documents CONSTANT)
+    Q_PROPERTY(QString current READ current NOTIFY currentChanged)             // SHA-256; empty: none is open
+    Q_PROPERTY(QString currentTitle READ currentTitle NOTIFY currentChanged)
+    Q_PROPERTY(QString adding READ adding NOTIFY addingChanged)                // what is being taken in, in words
+    Q_PROPERTY(QString passwordFor READ passwordFor NOTIFY passwordChanged)    // title; empty: none is asked for
+    Q_PROPERTY(QString passwordProblem READ passwordProblem NOTIFY passwordChanged)
+
+ public:
+    LibraryController(EnginePort& port, Passwords& passwords, QObject* parent = nullptr);
+
+    LibraryModel* documents() { return &documents_; }
+    QString current() const { return current_; }
+    QString currentTitle() const;
+    QString adding() const { return adding_; }
+    QString passwordFor() const { return passwordFor_; }
+    QString passwordProblem() const { return passwordProblem_; }
+
+    /// Loads the list, then opens `sha` if it is in it.
+    void load(const QString& sha);
+    void askPassword(const QString& sha, bool wrong);   // a page or a reading needs it
+    void stop() { stopAdding_.request_stop(); }
+
+    Q_INVOKABLE void addFiles(const QList<QUrl>& files);
+    Q_INVOKABLE void open(const QString& sha);
+    Q_INVOKABLE void forget(const QString& sha);
+    Q_INVOKABLE void stopAdding();
+    Q_INVOKABLE void givePassword(const QString& password);
+    Q_INVOKABLE void cancelPassword();
+
+ signals:
+    void currentChanged();
+    void addingChanged();
+    void passwordChanged();
+    void documentOpened(const carrel::DocumentRow& row);
+    void aboutToForget(const QString& sha);
+    void problem(const QString& sentence);
+
+ private:
+    void addNext();
+    void add(const QString& file, const std::string& password);
+    void added(const QString& file, const std::string& password, const Result<DocumentRow>& result);
+    void setAdding(const QString& text);
+    void prompt(const QString& title, const QString& file, const QString& sha, bool wrong);
+
+    EnginePort& port_;
+    Passwords& passwords_;
+    LibraryModel documents_;
+    QString current_, adding_;
+    QString passwordFor_, passwordProblem_, passwordFile_, passwordSha_;
+    QStringList queue_;
+    bool busy_ = false;
+    std::stop_source stopAdding_;
+};
+
+}  // namespace carrel::app

@@ -1,0 +1,55 @@
+#pragma once
+
+#include "engine_port.h"
+#include "pages_model.h"
+#include "passwords.h"
+
+#include <QRectF>
+#include <QVariantList>
+
+namespace carrel::app {
+
+/// The open document's pages, and the place in it that is shown.
+class PagesController : public QObject {
+    Q_OBJECT
+    QML_ELEMENT
+    QML_UNCREATABLE("AppController owns it")
+    Q_PROPERTY(carrel::app::PagesModel* pages READ pages CONSTANT)
+    Q_PROPERTY(QString document READ document NOTIFY documentChanged)       // SHA-256; part of the images' address
+    Q_PROPERTY(bool hasPages READ hasPages NOTIFY documentChanged)
+    Q_PROPERTY(int markedPage READ markedPage NOTIFY marked)                // from 1; 0: none
+    Q_PROPERTY(QVariantList marks READ marks NOTIFY marked)                 // rectangles on markedPage, points
+
+ public:
+    PagesController(EnginePort& port, Passwords& passwords, QObject* parent = nullptr);
+
+    PagesModel* pages() { return &pages_; }
+    QString document() const { return document_; }
+    bool hasPages() const { return !pages_.sizes().empty(); }
+    int markedPage() const { return markedPage_; }
+    QVariantList marks() const { return marks_; }
+
+    void open(const DocumentRow& row);
+    void close();
+    void show(const Source& source);
+
+ signals:
+    void documentChanged();
+    void marked();
+    /// Row of the list to bring into view, and how far down its height, 0..1.
+    void placeWanted(int row, double down);
+    void problem(const QString& sentence);
+    void needsPassword(const QString& sha, bool wrong);
+
+ private:
+    void setMarks(int page, const QVariantList& marks);
+
+    EnginePort& port_;
+    Passwords& passwords_;
+    PagesModel pages_;
+    QString document_;
+    int markedPage_ = 0;
+    QVariantList marks_;
+};
+
+}  // namespace carrel::app

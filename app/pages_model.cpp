@@ -1,0 +1,83 @@
+#include "pages_model.h"
+
+#include <algorithm>
+
+namespace carrel::app {
+namespace {
+
+constexpr qsizetype kLongestParagraph = 4000;   // bytes; one row is laid out at once
+
+}  // namespace
+
+int PagesModel::rowCount(const QModelIndex& parent) const {
+    return parent.isValid() ? 0 : static_cast<int>(sizes_.size() + paragraphs_.size());
+}
+
+QHash<int, QByteArray> PagesModel::roleNames() const {
+    return {{PageRole, "page"}, {WidthRole, "pointWidth"}, {HeightRole, "pointHeight"}, {TextRole, "text"}, {HtmlRole, "html"}};
+}
+
+QVariant PagesModel::data(const QModelIndex& index, int role) const {
+    if (!checkIndex(index, CheckIndexOption::IndexIsValid)) return {};
+    const auto row = static_cast<std::size_t>(index.row());
+    if (row < sizes_.size()) {
+        switch (role) {
+            case PageRole: return index.row() + 1;
+            case WidthRole: return sizes_[row].width;
+            case HeightRole: return sizes_[row].height;
+            default: return {};
+        }
+    }
+    const Paragraph& p = paragraphs_[row - sizes_.size()];
+    if (role == PageRole) return 0;
+    if (role == TextRole) return QString::fromUtf8(p.utf8);
+    if (role != HtmlRole) return {};
+    const auto size = static_cast<std::uint64_t>(p.utf8.size());
+    const auto begin = std::clamp(marked_.first, p.first, p.first + size) - p.first;
+    const auto end = std::clamp(marked_.first + marked_.count, p.first, p.first + size) - p.first;
+    const auto part = [&](std::uint64_t from, std::uint64_t to) {
+        return QString::fromUtf8(p.utf8.mid(static_cast<qsizetype>(from), static_cast<qsizetype>(to - from)))
+            .toHtmlEscaped()
+            .replace(QLatin1Char('\n'), QLatin1String("<br>"));
+    };
+    if (begin == end) return part(0, size);
+    return part(0, begin) + QStringLiteral("<b>") + part(begin, end) + QStringLiteral("</b>") + part(end, size);
+}
+
+void PagesModel::setPages(std::vector<PageSize> sizes) {
+    beginResetModel();
+    sizes_ = std::move(sizes);
+    paragraphs_.clear();
+    marked_ = {};
+    endResetModel();
+}
+
+void PagesModel::setText(const std::string& utf8) {
+    beginResetModel();
+    sizes_.clear();
+    paragraphs_.clear();
+    marked_ = {};
+    const QByteArray all = QByteArray::fromStdString(utf8);
+    for (qsizetype at = 0; at < all.size();) {
+        qsizetype end = all.indexOf("\n\n", at);
+        end = end < 0 ? all.size() : end;
+        if (end - at > kLongestParagraph) {
+            end = at + kLongestParagraph;
+            while (end > at && (static_cast<unsigned char>(all[end]) & 0xc0) == 0x80) --end;   // not inside a character
+        }
+        if (end > at) paragraphs_.push_back({static_cast<std::uint64_t>(at), all.mid(at, end - at)});
+        at = end;
+        while (at < all.size() && all[at] == '\n') ++at;
+    }
+    endResetModel();
+}
+
+int PagesModel::highlight(const ByteSpan& span) {
+    marked_ = span;
+    if (paragraphs_.empty()) return -1;
+    emit dataChanged(index(0), index(rowCount() - 1), {HtmlRole});
+    const auto after = std::ranges::upper_bound(paragraphs_, span.first, {}, &Paragraph::first);
+    return after == paragraphs_.begin() ? 0 : static_cast<int>(after - paragraphs_.begin()) - 1;
+}
+
+}  // namespace carrel::app

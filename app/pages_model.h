@@ -1,0 +1,45 @@
+#pragma once
+
+#include <carrel/pages.h>
+
+#include <QAbstractListModel>
+#include <QtQml/qqmlregistration.h>
+
+namespace carrel::app {
+
+/// The open document as a list: pages to draw, or for text without pages its paragraphs. One of the two is empty.
+class PagesModel : public QAbstractListModel {
+    Q_OBJECT
+    QML_ELEMENT
+    QML_UNCREATABLE("PagesController owns it")
+
+ public:
+    enum Role {
+        PageRole = Qt::UserRole + 1,   // from 1; 0 for a paragraph
+        WidthRole, HeightRole,         // points
+        TextRole,                      // paragraph
+        HtmlRole                       // the same, what is highlighted inside <b>
+    };
+
+    using QAbstractListModel::QAbstractListModel;
+    int rowCount(const QModelIndex& parent = {}) const override;
+    QVariant data(const QModelIndex& index, int role) const override;
+    QHash<int, QByteArray> roleNames() const override;
+
+    void setPages(std::vector<PageSize> sizes);
+    void setText(const std::string& utf8);
+    /// Marks bytes of the text; the row where they begin, or -1.
+    int highlight(const ByteSpan& span);
+    const std::vector<PageSize>& sizes() const { return sizes_; }
+
+ private:
+    struct Paragraph {
+        std::uint64_t first = 0;   // byte
+        QByteArray utf8;
+    };
+    std::vector<PageSize> sizes_;
+    std::vector<Paragraph> paragraphs_;
+    ByteSpan marked_;
+};
+
+}  // namespace carrel::app

@@ -1,0 +1,199 @@
+#include "reading_controller.h"
+
+#include "error_text.h"
+#include "words.h"
+
+namespace carrel::app {
+
+ReadingController::ReadingController(EnginePort& port, Passwords& passwords, Settings& settings, QObject* parent)
+    : QObject(parent), port_(port), passwords_(passwords), settings_(settings) {
+    connect(&port, &EnginePort::readingProgress, this, &ReadingController::progressed);
+    connect(&port, &EnginePort::readingEnded, this, &ReadingController::ended);
+}
+
+const ReadingController::Entry& ReadingController::current() const {
+    static const Entry none;
+    const auto found = entries_.constFind(sha_);
+    return found == entries_.cend() ? none : *found;
+}
+
+QString ReadingController::text(const Entry& e) const {
+    switch (e.state) {
+        case None: return {};
+        case Queued: return tr("Waiting to be read");
+        case Reading: return progressText(e.progress);
+        case Pausing: return tr("Pausing…");
+        case Paused:
+            if (e.progress.tokensDone == 0) return tr("Not read yet");
+            if (e.progress.pagesTotal == 0) return tr("Paused");
+            return tr("Paused after page %1 of %2").arg(e.progress.pagesDone).arg(e.progress.pagesTotal);
+        case Ready: return e.summary.coverage.pagesTotal > 0 ? coverageText(e.summary.coverage) : tr("Read in full");
+        case Partly: return tr("Longer than this model can hold. %1").arg(coverageText(e.summary.coverage));
+        case Failed: return tr("Reading stopped");
+    }
+    return {};
+}
+
+double ReadingController::fraction(const Entry& e) const {
+    if (e.state == Ready) return 1;
+    if (e.progress.tokensTotal == 0) return 0;
+    return static_cast<double>(e.progress.tokensDone) / static_cast<double>(e.progress.tokensTotal);
+}
+
+bool ReadingController::canAnswer(const QString& sha) const {
+    const Entry e = entries_.value(sha);
+    return hasModel_ && ((e.state != Queued && e.state != Reading && e.state != None) || e.progress.tokensDone > 0);
+}
+
+QString ReadingController::documentOf(quint64 ticket) const {
+    for (auto it = entries_.cbegin(); it != entries_.cend(); ++it)
+        if (it->ticket == ticket) return it.key();
+    return {};
+}
+
+void ReadingController::set(const QString& sha, State state) {
+    Entry& e = entries_[sha];
+    e.state = state;
+    const bool busy = state == Reading || state == Paused || state == Pausing;
+    emit documentChanged(sha, text(e), busy ? fraction(e) : -1);
+    if (sha == sha_) emit changed();
+    if (canAnswer(sha)) emit answerable(sha);
+}
+
+void ReadingController::open(const QString& sha) {
+    sha_ = sha;
+    emit changed();
+    if (sha.isEmpty()) return;
+    for (auto it = entries_.begin(); it != entries_.end(); ++it) {
+        if (it.key() == sha || it->ticket == 0 || it->deleteAfterwards) continue;
+        it->yielded = it->state != Pausing;
+        it->stop.request_stop();
+    }
+    const Entry e = entries_.value(sha);
+    const bool waits = e.state == Queued && e.ticket == 0;
+    if (hasModel_ && (e.state == None || e.state == Failed || waits)) lookUp(sha);
+}
+
+// What is on disk decides: a whole reading is ready at once, anything less goes on.
+void ReadingController::lookUp(const QString& sha) {
+    set(sha, Queued);
+    port_.readingOf(sha.toStdString(), [this, sha](const Result<ReadingSummary>& found) {
+        if (!hasModel_ || entries_.value(sha).state != Queued || entries_.value(sha).ticket != 0) return;
+        Entry& e = entries_[sha];
+        if (found) {
+            const Coverage& c = found->coverage;
+            e.summary = *found;
+            e.progress = {c.tokensRead, c.tokensTotal, c.pagesRead, c.pagesTotal, 0, -1};
+            if (c.whole() && c.tokensTotal > 0) return set(sha, Ready);
+        }
+        if (settings_.paused(sha)) return set(sha, Paused);
+        start(sha);
+    });
+}
+
+void ReadingController::start(const QString& sha) {
+    Entry& e = entries_[sha];
+    e.ticket = port_.nextTicket();
+    e.stop = {};
+    e.deleteAfterwards = e.yielded = false;
+    set(sha, Queued);
+    port_.read({e.ticket, sha.toStdString(), passwords_.of(sha.toStdString()), e.stop.get_token()});
+}
+
+void ReadingController::progressed(quint64 ticket, const ReadingProgress& progress) {
+    const QString sha = documentOf(ticket);
+    if (sha.isEmpty()) return;
+    Entry& e = entries_[sha];
+    e.progress = progress;
+    set(sha, e.state == Pausing ? Pausing : Reading);
+}
+
+void ReadingController::ended(quint64 ticket, const Result<ReadingSummary>& summary) {
+    const QString sha = documentOf(ticket);
+    if (sha.isEmpty()) return;
+    Entry& e = entries_[sha];
+    e.ticket = 0;
+    if (e.deleteAfterwards) {
+        e = {};
+        port_.forgetReadings(sha.toStdString(), [this](const Status& done) {
+            if (!done && done.error().code != Code::NotFound) emit problem(errorText(done.error()));
+        });
+        settings_.setPaused(sha, true);   // not read again by itself
+        set(sha, Paused);
+        return startNext();
+    }
+    if (summary) {
+        const Coverage& c = summary->coverage;
+        e.summary = *summary;
+        e.progress = {c.tokensRead, c.tokensTotal, c.pagesRead, c.pagesTotal, 0, -1};
+        set(sha, c.whole() ? Ready : Partly);
+        return startNext();
+    }
+    const Code code = summary.error().code;
+    if (code == Code::Cancelled) {
+        set(sha, e.yielded ? Queued : Paused);
+        return startNext();
+    }
+    set(sha, Failed);
+    if (code == Code::NeedsPassword || code == Code::WrongPassword)
+        emit needsPassword(sha, code == Code::WrongPassword);
+    else emit problem(errorText(summary.error()));
+}
+
+void ReadingController::startNext() {
+    if (!hasModel_ || current().state == Queued) return;
+    for (const Entry& e : std::as_const(entries_))
+        if (e.ticket != 0) return;
+    for (auto it = entries_.cbegin(); it != entries_.cend(); ++it)
+        if (it->state == Queued && it->yielded) return start(it.key());
+}
+
+void ReadingController::modelAboutToChange() {
+    hasModel_ = false;
+    for (Entry& e : entries_) e.stop.request_stop();
+}
+
+void ReadingController::modelLoaded() {
+    hasModel_ = true;
+    const auto known = entries_.keys();
+    entries_.clear();
+    for (const QString& sha : known) emit documentChanged(sha, {}, -1);
+    open(sha_);
+}
+
+void ReadingController::forget(const QString& sha) {
+    if (entries_.contains(sha)) entries_[sha].stop.request_stop();
+    entries_.remove(sha);
+    settings_.setPaused(sha, false);
+    if (sha == sha_) open({});
+}
+
+void ReadingController::stopAll() {
+    for (Entry& e : entries_) e.stop.request_stop();
+}
+
+void ReadingController::pause() {
+    if (!canPause()) return;
+    settings_.setPaused(sha_, true);
+    entries_[sha_].stop.request_stop();
+    set(sha_, entries_[sha_].ticket == 0 ? Paused : Pausing);
+}
+
+void ReadingController::resume() {
+    if (!canResume()) return;
+    settings_.setPaused(sha_, false);
+    if (hasModel_) start(sha_);
+    else emit problem(tr("No model is loaded. Choose one first."));
+}
+
+void ReadingController::cancel() {
+    if (!canCancel()) return;
+    Entry& e = entries_[sha_];
+    e.deleteAfterwards = true;
+    e.stop.request_stop();
+    if (e.ticket != 0) return set(sha_, Pausing);
+    e.ticket = port_.nextTicket();   // nothing is under way: end it here
+    ended(e.ticket, Error{Code::Cancelled, {}, {}});
+}
+
+}  // namespace carrel::app

@@ -1,0 +1,90 @@
+#pragma once
+
+#include "engine_port.h"
+#include "passwords.h"
+#include "settings.h"
+
+#include <QHash>
+#include <QtQml/qqmlregistration.h>
+
+namespace carrel::app {
+
+/// The readings of documents under the loaded model, one at a time shown: how far, how fast, pause, resume, cancel.
+///
+///   None -> Queued -> Reading -> Ready | Partly (did not fit) | Failed
+///                       ^   v
+///              Paused <- Pausing          cancel: Pausing, then what was read is deleted -> Paused
+/// Opening a document puts its reading first; the one it interrupts is Queued again.
+class ReadingController : public QObject {
+    Q_OBJECT
+    QML_ELEMENT
+    QML_UNCREATABLE("AppController owns it")
+    Q_PROPERTY(State state READ state NOTIFY changed)
+    Q_PROPERTY(QString text READ text NOTIFY changed)            // state and progress in words
+    Q_PROPERTY(double fraction READ fraction NOTIFY changed)     // read, 0..1
+    Q_PROPERTY(bool canPause READ canPause NOTIFY changed)
+    Q_PROPERTY(bool canResume READ canResume NOTIFY changed)
+    Q_PROPERTY(bool canCancel READ canCancel NOTIFY changed)
+
+ public:
+    enum State { None, Queued, Reading, Pausing, Paused, Ready, Partly, Failed };
+    Q_ENUM(State)
+
+    ReadingController(EnginePort& port, Passwords& passwords, Settings& settings, QObject* parent = nullptr);
+
+    State state() const { return current().state; }
+    QString text() const { return text(current()); }
+    double fraction() const { return fraction(current()); }
+    bool canPause() const { return state() == Queued || state() == Reading; }
+    bool canResume() const { return state() == Paused || state() == Failed; }
+    bool canCancel() const { return canPause() || canResume(); }
+    /// Something is read, or no reading is on its way: a question need not wait.
+    bool canAnswer(const QString& sha) const;
+
+    void open(const QString& sha);         // the document shown; goes on reading it unless the person had paused it
+    void modelLoaded();                    // readings belong to a model: start over with what is on disk for this one
+    void modelAboutToChange();
+    void forget(const QString& sha);
+    void stopAll();                        // the window closes: all go on at the next start
+
+    Q_INVOKABLE void pause();
+    Q_INVOKABLE void resume();
+    Q_INVOKABLE void cancel();             // stops and deletes what was read
+
+ signals:
+    void changed();
+    void documentChanged(const QString& sha, const QString& text, double fraction);   // any document
+    void answerable(const QString& sha);
+    void problem(const QString& sentence);
+    void needsPassword(const QString& sha, bool wrong);
+
+ private:
+    struct Entry {
+        State state = None;
+        quint64 ticket = 0;
+        std::stop_source stop;
+        ReadingProgress progress;
+        ReadingSummary summary;
+        bool deleteAfterwards = false;
+        bool yielded = false;   // stopped for the document that was opened; goes on when that one is done
+    };
+    const Entry& current() const;
+    QString text(const Entry& entry) const;
+    double fraction(const Entry& entry) const;
+    void start(const QString& sha);
+    void set(const QString& sha, State state);
+    void progressed(quint64 ticket, const ReadingProgress& progress);
+    void ended(quint64 ticket, const Result<ReadingSummary>& summary);
+    QString documentOf(quint64 ticket) const;
+    void lookUp(const QString& sha);
+    void startNext();
+
+    EnginePort& port_;
+    Passwords& passwords_;
+    Settings& settings_;
+    QHash<QString, Entry> entries_;
+    QString sha_;
+    bool hasModel_ = false;
+};
+
+}  // namespace carrel::app

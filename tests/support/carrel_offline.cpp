@@ -1,0 +1,21 @@
+// carrel-offline: Carrel's window on ScriptedEngine, to look at and to work on the window without a model.
+#include "app/window.h"
+#include "demo_script.h"
+
+#include <QApplication>
+#include <QTemporaryDir>
+
+using namespace carrel::app;
+
+int main(int argc, char** argv) {
+    prepareApplication();
+    QApplication qt(argc, argv);
+    const QTemporaryDir settings;
+    const auto engine = demoEngine();
+    AppOptions options;
+    options.model = QStringLiteral("/demo/Qwen2.5 Coder 0.5B Instruct.gguf");
+    options.settingsFile = settings.filePath(QStringLiteral("window.ini"));
+    options.files = QCoreApplication::arguments().mid(1);
+    Window window(*engine, options);
+    return window.window() ? QApplication::exec() : 1;
+}

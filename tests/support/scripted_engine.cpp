@@ -1,0 +1,279 @@
+#include "scripted_engine.h"
+
+#include <QCryptographicHash>
+#include <QFileInfo>
+#include <QImage>
+#include <QPainter>
+
+#include <algorithm>
+#include <cstring>
+
+namespace carrel::app {
+namespace {
+
+constexpr int kTickMs = 50;
+constexpr std::uint32_t kPages = 42;
+constexpr double kPagesPerTick = 0.25;
+constexpr std::uint64_t kTokensPerPage = 400;
+constexpr std::size_t kBytesPerTick = 6;
+
+ReadingProgress progressAt(double pages) {
+    ReadingProgress p;
+    p.tokensTotal = kPages * kTokensPerPage;
+    p.pagesTotal = kPages;
+    p.pagesDone = static_cast<std::uint32_t>(pages);
+    p.tokensDone = static_cast<std::uint64_t>(pages * kTokensPerPage);
+    p.tokensPerSecond = kPagesPerTick * kTokensPerPage * 1000 / kTickMs;
+    p.etaSeconds = static_cast<double>(p.tokensTotal - p.tokensDone) / p.tokensPerSecond;
+    return p;
+}
+
+QImage drawPage(std::uint32_t page, int width) {
+    QImage image(width, static_cast<int>(width * 1.4142), QImage::Format_RGB32);
+    image.fill(Qt::white);
+    QPainter painter(&image);
+    const double k = width / 595.0;
+    painter.scale(k, k);
+    painter.setPen(QColor(0x30, 0x30, 0x30));
+    painter.drawText(QRectF(72, 60, 450, 30), QStringLiteral("Page %1 of the scripted document").arg(page));
+    painter.setPen(Qt::NoPen);
+    painter.setBrush(QColor(0xd8, 0xd8, 0xd8));
+    for (int line = 0; line < 36; ++line) painter.drawRect(QRectF(72, 110 + 18 * line, line % 6 == 5 ? 220 : 450, 7));
+    return image;
+}
+
+}  // namespace
+
+ScriptedEngine::ScriptedEngine(Pace pace, QObject* parent) : EnginePort(parent) {
+    clock_.setInterval(kTickMs);
+    connect(&clock_, &QTimer::timeout, this, &ScriptedEngine::tick);
+    if (pace == Pace::ByItself) clock_.start();
+}
+
+template <class T>
+void ScriptedEngine::deliver(const char* call, const Reply<T>& reply, std::function<Result<T>()> value) {
+    const auto failure = failures.find(call);
+    const Result<T> result = failure == failures.end() ? value() : Result<T>(failure->second);
+    if (!reply || shutDown) return;
+    QMetaObject::invokeMethod(
+        this,
+        [this, reply, result] {
+            if (!shutDown) reply(result);
+        },
+        Qt::QueuedConnection);
+}
+
+DocumentRow ScriptedEngine::document(const std::string& file) {
+    const QFileInfo info(QString::fromStdString(file));
+    DocumentRow row;
+    row.sha256 = QCryptographicHash::hash(QByteArray::fromStdString(file), QCryptographicHash::Sha256).toHex().toStdString();
+    row.title = info.completeBaseName().toStdString();
+    row.originalPath = file;
+    row.pages = info.suffix() == QLatin1String("pdf") ? kPages : 0;
+    row.fileBytes = 310'000;
+    row.textBytes = 60'000;
+    row.state = DocumentState::Ready;
+    return row;
+}
+
+ReadingSummary ScriptedEngine::summary(const std::string& document, std::uint32_t read, std::uint32_t total) {
+    ReadingSummary s;
+    s.document = document;
+    s.coverage = {read, total, read * kTokensPerPage, total * kTokensPerPage};
+    return s;
+}
+
+void ScriptedEngine::endReading(std::size_t which, const Result<ReadingSummary>& result) {
+    emit readingEnded(reads.at(which).ticket, result);
+}
+
+void ScriptedEngine::inspectModel(const std::filesystem::path& file, Reply<ModelInfo> reply) {
+    deliver<ModelInfo>("inspectModel", reply, [file] {
+        return ModelInfo{file, file.stem().string(), "qwen2", 491'400'064, 12'288, 32'768};
+    });
+}
+
+void ScriptedEngine::loadModel(const std::filesystem::path& file, Reply<ModelInfo> reply) {
+    loadedModels.push_back(file.string());
+    deliver<ModelInfo>("loadModel", reply, [file] {
+        return ModelInfo{file, file.stem().string(), "qwen2", 491'400'064, 12'288, 32'768};
+    });
+}
+
+void ScriptedEngine::read(ReadRequest request) {
+    reads.push_back(request);
+    if (clock_.isActive()) readings_.push_back({request, pagesRead_[request.document]});
+}
+
+void ScriptedEngine::ask(TurnRequest request) {
+    asks.push_back(request);
+    if (clock_.isActive()) turns_.push_back({std::move(request)});
+}
+
+void ScriptedEngine::readingOf(const std::string& document, Reply<ReadingSummary> reply) {
+    deliver<ReadingSummary>("readingOf", reply, [this, document]() -> Result<ReadingSummary> {
+        const auto found = summaries.find(document);
+        if (found == summaries.end()) return Error{Code::NotFound, document, {}};
+        return found->second;
+    });
+}
+
+void ScriptedEngine::forgetReadings(const std::string& document, Reply<void> reply) {
+    forgottenReadings.push_back(document);
+    pagesRead_.erase(document);
+    deliver<void>("forgetReadings", reply, [] { return Status(); });
+}
+
+void ScriptedEngine::add(const std::filesystem::path& file, const std::string& given,
+                         std::function<void(std::uint32_t, std::uint32_t)> progress, std::stop_token,
+                         Reply<DocumentRow> reply) {
+    if (progress) progress(kPages, kPages);
+    deliver<DocumentRow>("add", reply, [this, file, given]() -> Result<DocumentRow> {
+        DocumentRow row = document(file.string());
+        const bool encrypted = file.filename().string().find("enc") != std::string::npos;
+        if (encrypted && given != password) row.state = DocumentState::NeedsPassword;
+        const auto old = std::ranges::find(rows, row.sha256, &DocumentRow::sha256);
+        if (old != rows.end()) *old = row;
+        else rows.insert(rows.begin(), row);
+        return row;
+    });
+}
+
+void ScriptedEngine::documents(Reply<std::vector<DocumentRow>> reply) {
+    deliver<std::vector<DocumentRow>>("documents", reply, [this] { return rows; });
+}
+
+void ScriptedEngine::opened(const std::string&, Reply<void> reply) {
+    deliver<void>("opened", reply, [] { return Status(); });
+}
+
+void ScriptedEngine::forget(const std::string& document, Reply<void> reply) {
+    deliver<void>("forget", reply, [this, document] {
+        std::erase_if(rows, [&](const DocumentRow& row) { return row.sha256 == document; });
+        return Status();
+    });
+}
+
+void ScriptedEngine::newChat(const std::string& document, Reply<ChatRow> reply) {
+    deliver<ChatRow>("newChat", reply, [this, document] {
+        ChatRow chat{"chat" + std::to_string(++lastId_), document, {}, {}, lastId_};
+        chatRows[document].insert(chatRows[document].begin(), chat);
+        return chat;
+    });
+}
+
+void ScriptedEngine::chats(const std::string& document, Reply<std::vector<ChatRow>> reply) {
+    deliver<std::vector<ChatRow>>("chats", reply, [this, document] { return chatRows[document]; });
+}
+
+void ScriptedEngine::saveDraft(const std::string& chat, const std::string& draft, Reply<void> reply) {
+    drafts.emplace_back(chat, draft);
+    deliver<void>("saveDraft", reply, [] { return Status(); });
+}
+
+void ScriptedEngine::forgetChat(const std::string& chat, Reply<void> reply) {
+    deliver<void>("forgetChat", reply, [this, chat] {
+        for (auto& [document, list] : chatRows) std::erase_if(list, [&](const ChatRow& row) { return row.id == chat; });
+        return Status();
+    });
+}
+
+void ScriptedEngine::startTurn(const std::string& chat, const std::string& question, Reply<std::int64_t> reply) {
+    deliver<std::int64_t>("startTurn", reply, [this, chat, question] {
+        TurnRow turn;
+        turn.id = ++lastId_;
+        turn.chat = chat;
+        turn.question = question;
+        turnRows[chat].push_back(turn);
+        return turn.id;
+    });
+}
+
+void ScriptedEngine::saveTurn(const TurnRow& turn, Reply<void> reply) {
+    savedTurns.push_back(turn);
+    deliver<void>("saveTurn", reply, [this, turn] {
+        for (TurnRow& row : turnRows[turn.chat])
+            if (row.id == turn.id) row = turn;
+        return Status();
+    });
+}
+
+void ScriptedEngine::turns(const std::string& chat, Reply<std::vector<TurnRow>> reply) {
+    deliver<std::vector<TurnRow>>("turns", reply, [this, chat] { return turnRows[chat]; });
+}
+
+void ScriptedEngine::pageSizes(const std::string& document, const std::string&, Reply<std::vector<PageSize>> reply) {
+    deliver<std::vector<PageSize>>("pageSizes", reply, [this, document] {
+        const auto row = std::ranges::find(rows, document, &DocumentRow::sha256);
+        return std::vector<PageSize>(row == rows.end() ? 0 : row->pages, PageSize{595, 842});
+    });
+}
+
+void ScriptedEngine::render(const std::string&, const std::string&, std::uint32_t page, std::uint32_t widthPx,
+                            std::function<bool()> wanted, Reply<PageImage> reply) {
+    deliver<PageImage>("render", reply, [&]() -> Result<PageImage> {
+        if (!wanted()) return Error{Code::Cancelled, {}, {}};
+        ++rendered;
+        const QImage image = drawPage(page, static_cast<int>(widthPx));
+        PageImage out;
+        out.width = static_cast<std::uint32_t>(image.width());
+        out.height = static_cast<std::uint32_t>(image.height());
+        out.stride = static_cast<std::uint32_t>(image.bytesPerLine());
+        out.pixels.resize(static_cast<std::size_t>(image.sizeInBytes()));
+        std::memcpy(out.pixels.data(), image.constBits(), out.pixels.size());
+        return out;
+    });
+}
+
+void ScriptedEngine::text(const std::string&, Reply<std::string> reply) {
+    deliver<std::string>("text", reply, [] { return std::string("# Notes\n\nFirst paragraph.\n\nSecond paragraph."); });
+}
+
+void ScriptedEngine::shutdown() {
+    clock_.stop();
+    shutDown = true;
+}
+
+void ScriptedEngine::tick() {
+    std::erase_if(turns_, [this](Turn& turn) { return !stepTurn(turn); });
+    if (!readings_.empty() && turns_.empty() && !stepReading(readings_.front())) readings_.erase(readings_.begin());
+    std::erase_if(readings_, [this](Reading& r) { return r.request.stop.stop_requested() && !stepReading(r); });
+}
+
+Answer ScriptedEngine::answerOf(const Turn& turn, bool stopped) const {
+    Answer answer;
+    answer.text = script.substr(0, turn.written);
+    answer.stopped = stopped;
+    const auto pages = pagesRead_.find(turn.request.document);
+    const auto read = pages == pagesRead_.end() ? 0 : static_cast<std::uint32_t>(pages->second);
+    answer.coverage = {read, kPages, read * kTokensPerPage, kPages * kTokensPerPage};
+    answer.sources = sources;
+    return answer;
+}
+
+bool ScriptedEngine::stepTurn(Turn& turn) {
+    const auto ticket = turn.request.ticket;
+    if (turn.request.stop.stop_requested()) return emit answered(ticket, answerOf(turn, true)), false;
+    if (++turn.ticks == 2) emit turnStage(ticket, TurnStage::Opening);
+    if (turn.ticks == 6) emit turnStage(ticket, TurnStage::ReadingQuestion);
+    if (turn.ticks == 12) emit turnStage(ticket, TurnStage::Answering);
+    if (turn.ticks < 12) return true;
+    std::size_t end = std::min(script.size(), turn.written + kBytesPerTick);
+    while (end < script.size() && (static_cast<unsigned char>(script[end]) & 0xc0) == 0x80) ++end;
+    emit turnText(ticket, QString::fromStdString(script.substr(turn.written, end - turn.written)));
+    turn.written = end;
+    if (end < script.size()) return true;
+    return emit answered(ticket, answerOf(turn, false)), false;
+}
+
+bool ScriptedEngine::stepReading(Reading& reading) {
+    const auto ticket = reading.request.ticket;
+    if (reading.request.stop.stop_requested()) return emit readingEnded(ticket, Error{Code::Cancelled, {}, {}}), false;
+    reading.pages = std::min<double>(kPages, reading.pages + kPagesPerTick);
+    pagesRead_[reading.request.document] = reading.pages;
+    emit readingProgress(ticket, progressAt(reading.pages));
+    if (reading.pages < kPages) return true;
+    return emit readingEnded(ticket, summary(reading.request.document, kPages, kPages)), false;
+}
+
+}  // namespace carrel::app

@@ -1,0 +1,96 @@
+#pragma once
+
+#include "app/engine_port.h"
+
+#include <QTimer>
+
+#include <map>
+#include <vector>
+
+namespace carrel::app {
+
+/// An engine port without an engine. By hand (tests): requests are written down and the test says what comes of them. By
+/// itself (carrel-offline): documents are "read" and questions answered at the pace of a small PC.
+class ScriptedEngine final : public EnginePort {
+    Q_OBJECT
+
+ public:
+    enum class Pace { ByHand, ByItself };
+    explicit ScriptedEngine(Pace pace = Pace::ByHand, QObject* parent = nullptr);
+
+    // What it was asked and told, in order.
+    std::vector<ReadRequest> reads;
+    std::vector<TurnRequest> asks;
+    std::vector<TurnRow> savedTurns;
+    std::vector<std::pair<std::string, std::string>> drafts;   // chat, text
+    std::vector<std::string> forgottenReadings;
+    std::vector<std::string> loadedModels;
+    int rendered = 0;
+    bool shutDown = false;
+
+    // What it holds and says.
+    std::vector<DocumentRow> rows;
+    std::map<std::string, std::vector<ChatRow>> chatRows;        // by document
+    std::map<std::string, std::vector<TurnRow>> turnRows;        // by chat
+    std::map<std::string, ReadingSummary> summaries;             // by document: what is on disk
+    std::map<std::string, Error> failures;                       // by the port's function name: every call fails
+    std::string password = "secret";                             // of documents with "enc" in their file's name
+    std::string script = "The answer.";
+    std::vector<Source> sources;
+
+    /// A document as it would be after add(): 42 pages for .pdf, text without pages otherwise.
+    static DocumentRow document(const std::string& file);
+    void endReading(std::size_t which, const Result<ReadingSummary>& result);
+    static ReadingSummary summary(const std::string& document, std::uint32_t pagesRead, std::uint32_t pagesTotal);
+
+    void inspectModel(const std::filesystem::path& file, Reply<ModelInfo> reply) override;
+    void loadModel(const std::filesystem::path& file, Reply<ModelInfo> reply) override;
+    void read(ReadRequest request) override;
+    void ask(TurnRequest request) override;
+    void readingOf(const std::string& document, Reply<ReadingSummary> reply) override;
+    void forgetReadings(const std::string& document, Reply<void> reply) override;
+    void add(const std::filesystem::path& file, const std::string& password,
+             std::function<void(std::uint32_t, std::uint32_t)> progress, std::stop_token stop,
+             Reply<DocumentRow> reply) override;
+    void documents(Reply<std::vector<DocumentRow>> reply) override;
+    void opened(const std::string& document, Reply<void> reply) override;
+    void forget(const std::string& document, Reply<void> reply) override;
+    void newChat(const std::string& document, Reply<ChatRow> reply) override;
+    void chats(const std::string& document, Reply<std::vector<ChatRow>> reply) override;
+    void saveDraft(const std::string& chat, const std::string& text, Reply<void> reply) override;
+    void forgetChat(const std::string& chat, Reply<void> reply) override;
+    void startTurn(const std::string& chat, const std::string& question, Reply<std::int64_t> reply) override;
+    void saveTurn(const TurnRow& turn, Reply<void> reply) override;
+    void turns(const std::string& chat, Reply<std::vector<TurnRow>> reply) override;
+    void pageSizes(const std::string& document, const std::string& password,
+                   Reply<std::vector<PageSize>> reply) override;
+    void render(const std::string& document, const std::string& password, std::uint32_t page, std::uint32_t widthPx,
+                std::function<bool()> wanted, Reply<PageImage> reply) override;
+    void text(const std::string& document, Reply<std::string> reply) override;
+    void shutdown() override;
+
+ private:
+    struct Turn {
+        TurnRequest request;
+        std::size_t written = 0;   // bytes of the script
+        int ticks = 0;
+    };
+    struct Reading {
+        ReadRequest request;
+        double pages = 0;
+    };
+    template <class T>
+    void deliver(const char* call, const Reply<T>& reply, std::function<Result<T>()> value);
+    void tick();
+    bool stepTurn(Turn& turn);          // false: it has ended
+    bool stepReading(Reading& reading);
+    Answer answerOf(const Turn& turn, bool stopped) const;
+
+    QTimer clock_;
+    std::vector<Turn> turns_;
+    std::vector<Reading> readings_;
+    std::map<std::string, double> pagesRead_;   // by document
+    std::int64_t lastId_ = 0;
+};
+
+}  // namespace carrel::app

@@ -1,0 +1,121 @@
+// shots DIR: drives the real window through a first walk and saves what is on screen: the pictures of the README.
+//   --document FILE --question TEXT --model FILE   on the real engine, in a data folder of its own
+//   --scripted                                     on ScriptedEngine: to look at the window, never for the README
+#include "app/engine_thread.h"
+#include "app/no_network.h"
+#include "app/window.h"
+#include "tests/support/demo_script.h"
+
+#include <QApplication>
+#include <QCommandLineParser>
+#include <QDeadlineTimer>
+#include <QDir>
+#include <QPalette>
+#include <QQuickWindow>
+#include <QStandardPaths>
+#include <QTemporaryDir>
+
+#include <cstdio>
+
+using namespace carrel;
+using namespace carrel::app;
+
+namespace {
+
+constexpr int kSettleMs = 700;   // page images and short animations
+
+bool waitFor(const std::function<bool()>& done, int seconds) {
+    QDeadlineTimer deadline(seconds * 1000);
+    while (!done() && !deadline.hasExpired()) QCoreApplication::processEvents(QEventLoop::WaitForMoreEvents, 20);
+    return done();
+}
+
+void wait(int ms) {
+    QDeadlineTimer deadline(ms);
+    while (!deadline.hasExpired()) QCoreApplication::processEvents(QEventLoop::AllEvents, 20);
+}
+
+class Walk {
+ public:
+    Walk(Window& window, const QDir& folder) : window_(window), folder_(folder) {}
+
+    bool shot(const char* name) {
+        wait(kSettleMs);
+        const QString file = folder_.filePath(QString::fromLatin1(name) + QStringLiteral(".png"));
+        if (!window_.window()->grabWindow().save(file)) return std::fprintf(stderr, "%s was not saved\n", qPrintable(file)), false;
+        return std::printf("%s\n", qPrintable(file)), true;
+    }
+
+    bool run(const QString& document, const QString& question) {
+        AppController& app = window_.controller();
+        if (!shot("empty")) return false;
+        app.library()->addFiles({QUrl::fromLocalFile(document)});
+        if (!waitFor([&] { return app.reading()->fraction() > 0.3; }, 600)) return fail("the reading did not begin");
+        if (!shot("reading")) return false;
+        if (!waitFor([&] { return app.reading()->state() == ReadingController::Ready; }, 1800)) return fail("not read in time");
+        app.chat()->ask(question);
+        if (!waitFor([&] { return app.chat()->answering(); }, 10)) return fail("the question was not taken");
+        if (!waitFor([&] { return !app.chat()->answering(); }, 600)) return fail("no answer in time");
+        if (!shot("answer")) return false;
+        QPalette dark;
+        dark.setColor(QPalette::Window, QColor(0x20, 0x20, 0x20));
+        dark.setColor(QPalette::WindowText, Qt::white);
+        QApplication::setPalette(dark);
+        if (!shot("answer-dark")) return false;
+        QApplication::setPalette(QPalette());
+        app.library()->addFiles({QUrl::fromLocalFile(QStringLiteral("/nowhere/Missing report.pdf"))});
+        waitFor([&] { return !app.problem().isEmpty(); }, 5);
+        return shot("problem");
+    }
+
+ private:
+    bool fail(const char* why) {
+        std::fprintf(stderr, "shots: %s (%s)\n", why, qPrintable(window_.controller().problem()));
+        return false;
+    }
+
+    Window& window_;
+    QDir folder_;
+};
+
+}  // namespace
+
+int main(int argc, char** argv) {
+    refuseInternet();
+    prepareApplication();
+    QApplication qt(argc, argv);
+    QCommandLineParser parser;
+    parser.addHelpOption();
+    parser.addOption({QStringLiteral("scripted"), QStringLiteral("No engine.")});
+    parser.addOption({QStringLiteral("document"), QStringLiteral("To read."), QStringLiteral("FILE")});
+    parser.addOption({QStringLiteral("question"), QStringLiteral("To ask."), QStringLiteral("TEXT"),
+                      QStringLiteral("How long may the synopsis line of a package description be?")});
+    parser.addOption({QStringLiteral("model"), QStringLiteral("To read with."), QStringLiteral("FILE")});
+    parser.addPositionalArgument(QStringLiteral("folder"), QStringLiteral("Where pictures go."));
+    parser.process(qt);
+    if (parser.positionalArguments().isEmpty()) parser.showHelp(2);
+    QDir folder(parser.positionalArguments().constFirst());
+    folder.mkpath(QStringLiteral("."));
+
+    const QTemporaryDir data;
+    AppOptions options;
+    options.settingsFile = data.filePath(QStringLiteral("window.ini"));
+    options.modelsFolder =
+        QStandardPaths::writableLocation(QStandardPaths::GenericDataLocation) + QStringLiteral("/carrel/models");
+    options.model = parser.value(QStringLiteral("model"));
+    std::unique_ptr<EnginePort> engine;
+    QString document = parser.value(QStringLiteral("document"));
+    if (parser.isSet(QStringLiteral("scripted"))) {
+        engine = demoEngine();
+        options.model = QStringLiteral("/demo/Qwen2.5 Coder 0.5B Instruct.gguf");
+        document = QStringLiteral("/demo/Field notes.pdf");
+    } else {
+        ComputeOptions compute;
+        compute.dataDir = data.path().toStdString();
+        compute.pdfHelper = QDir(QCoreApplication::applicationDirPath()).absoluteFilePath(QStringLiteral("carrel-pdf")).toStdString();
+        engine = std::make_unique<EngineThread>(compute);
+    }
+    Window window(*engine, options);
+    if (!window.window()) return 1;
+    return Walk(window, folder).run(QDir::current().absoluteFilePath(document), parser.value(QStringLiteral("question"))) ? 0 : 1;
+}

@@ -1,0 +1,86 @@
+pragma ComponentBehavior: Bound
+
+import QtQuick
+import QtQuick.Controls
+import QtQuick.Layouts
+import Carrel.app
+
+// The other chats about this document.
+TextButton {
+    id: root
+
+    required property ChatController chat
+
+    text: qsTr("Chats (%1)").arg(root.chat.chats.length)
+    Accessible.name: qsTr("Chats about this document")
+    onClicked: menu.open()
+
+    Popup {
+        id: menu
+        y: root.height + 4
+        x: root.width - width
+        width: 320
+        padding: Theme.gap
+        focus: true
+        background: Rectangle {
+            radius: Theme.radius
+            color: Theme.paper
+            border.color: Theme.line
+        }
+        contentItem: ListView {
+            implicitHeight: Math.min(contentHeight, 320)
+            clip: true
+            focus: true
+            model: root.chat.chats
+            ScrollBar.vertical: ScrollBar {}
+            Accessible.role: Accessible.List
+            Accessible.name: qsTr("Chats")
+            delegate: ItemDelegate {
+                id: item
+                required property var modelData
+                width: ListView.view.width
+                highlighted: modelData.id === root.chat.current
+                Accessible.name: modelData.title
+                onClicked: {
+                    menu.close();
+                    root.chat.show(modelData.id);
+                }
+                Keys.onReturnPressed: clicked()
+                contentItem: RowLayout {
+                    Text {
+                        Layout.fillWidth: true
+                        text: item.modelData.title
+                        textFormat: Text.PlainText
+                        color: Theme.text
+                        font.pixelSize: Theme.base
+                        font.weight: item.highlighted ? Font.DemiBold : Font.Normal
+                        elide: Text.ElideRight
+                    }
+                    TextButton {
+                        implicitWidth: 28
+                        implicitHeight: 28
+                        text: "\u00d7"
+                        Accessible.name: qsTr("Delete the chat %1").arg(item.modelData.title)
+                        onClicked: {
+                            menu.close();
+                            remove.chatId = item.modelData.id;
+                            remove.heading = qsTr("Delete “%1”?").arg(item.modelData.title);
+                            remove.open();
+                        }
+                    }
+                }
+                background: Rectangle {
+                    radius: Theme.radius
+                    color: item.hovered || item.activeFocus ? Theme.hover : "transparent"
+                }
+            }
+        }
+    }
+    ConfirmDialog {
+        id: remove
+        property string chatId
+        body: qsTr("Its questions and answers are deleted. The document stays.")
+        yes: qsTr("Delete")
+        onAccepted: root.chat.forgetChat(chatId)
+    }
+}

@@ -1,0 +1,117 @@
+import QtQuick
+import QtQuick.Layouts
+import Carrel.app
+
+// Middle: the document's name, how far it is read, the chat and the composer.
+FocusScope {
+    id: root
+
+    required property AppController app
+    readonly property Item conversation: view
+    readonly property Item input: composer
+    signal linkWanted(string address)
+
+    Rectangle {
+        anchors.fill: parent
+        color: Theme.paper
+    }
+    EmptyState {
+        anchors.fill: parent
+        visible: root.app.library.current === ""
+        onAddWanted: root.app.chooseDocuments()
+    }
+    ColumnLayout {
+        anchors.fill: parent
+        visible: root.app.library.current !== ""
+        spacing: 0
+
+        RowLayout {
+            Layout.fillWidth: true
+            Layout.preferredHeight: Theme.barHeight
+            Layout.leftMargin: Theme.pad
+            Layout.rightMargin: Theme.gap
+            spacing: 2
+            Text {
+                objectName: "title"
+                Layout.fillWidth: true
+                text: root.app.library.currentTitle
+                textFormat: Text.PlainText
+                color: Theme.text
+                font.pixelSize: Theme.large
+                font.weight: Font.DemiBold
+                elide: Text.ElideMiddle
+                Accessible.role: Accessible.Heading
+                Accessible.name: text
+            }
+            ChatMenu { chat: root.app.chat }
+            TextButton {
+                objectName: "newChat"
+                text: qsTr("New chat")
+                onClicked: root.app.chat.newChat()
+            }
+        }
+        Line { Layout.fillWidth: true }
+        ReadingBar {
+            Layout.fillWidth: true
+            reading: root.app.reading
+            onCancelWanted: cancelReading.open()
+        }
+        Line {
+            Layout.fillWidth: true
+            visible: root.app.reading.state !== ReadingController.None
+        }
+        ConversationView {
+            id: view
+            objectName: "conversation"
+            Layout.fillWidth: true
+            Layout.fillHeight: true
+            activeFocusOnTab: true
+            model: root.app.chat.conversation
+            onSourceOpened: (turn, index) => root.app.chat.openSource(turn, index)
+            onLinkWanted: (address) => root.linkWanted(address)
+            onCopyWanted: (text) => root.app.copy(text)
+
+            Text {
+                anchors.centerIn: parent
+                width: parent.width - 96
+                visible: view.count === 0
+                text: root.app.reading.fraction < 1
+                    ? qsTr("Ask right away: an answer says which pages it had.")
+                    : qsTr("Ask about this document. An answer names the places it was read from.")
+                color: Theme.muted
+                font.pixelSize: Theme.base
+                horizontalAlignment: Text.AlignHCenter
+                wrapMode: Text.Wrap
+            }
+        }
+        Composer {
+            id: composer
+            Layout.fillWidth: true
+            focus: true
+            answering: root.app.chat.answering
+            ready: root.app.chat.current !== ""
+            onAsked: (question) => {
+                view.follow = true;
+                root.app.chat.ask(question);
+            }
+            onStopWanted: root.app.chat.stop()
+            onEdited: (draft) => root.app.chat.edit(draft)
+        }
+    }
+    Connections {
+        target: root.app.chat
+        function onDraftReplaced() {
+            composer.text = root.app.chat.draft;
+        }
+        function onCurrentChanged() {
+            view.follow = true;
+        }
+    }
+    ConfirmDialog {
+        id: cancelReading
+        heading: qsTr("Cancel reading?")
+        body: qsTr("What was read of it so far is deleted and would have to be read again. The document and its chats stay. To go on later instead, choose Pause.")
+        yes: qsTr("Delete what was read")
+        onAccepted: root.app.reading.cancel()
+    }
+}

@@ -1,0 +1,119 @@
+pragma ComponentBehavior: Bound
+
+import QtQuick
+import QtQuick.Controls
+import QtQuick.Layouts
+import Carrel.app
+
+// Left: the documents, and the model they are read with.
+FocusScope {
+    id: root
+
+    required property LibraryController library
+    required property ModelController model
+    signal addWanted()
+    signal modelFileWanted()
+
+    Rectangle {
+        anchors.fill: parent
+        color: Theme.pane
+    }
+    ColumnLayout {
+        anchors.fill: parent
+        spacing: 0
+
+        RowLayout {
+            Layout.fillWidth: true
+            Layout.preferredHeight: Theme.barHeight
+            Layout.leftMargin: Theme.pad
+            Layout.rightMargin: Theme.gap
+            Text {
+                Layout.fillWidth: true
+                text: qsTr("Library")
+                color: Theme.text
+                font.pixelSize: Theme.large
+                font.weight: Font.DemiBold
+            }
+            TextButton {
+                objectName: "add"
+                text: qsTr("Add…")
+                Accessible.name: qsTr("Add documents")
+                onClicked: root.addWanted()
+            }
+        }
+        Line { Layout.fillWidth: true }
+        ListView {
+            id: list
+            objectName: "library"
+            Layout.fillWidth: true
+            Layout.fillHeight: true
+            Layout.margins: Theme.gap
+            clip: true
+            spacing: 2
+            focus: true
+            keyNavigationEnabled: true
+            boundsBehavior: Flickable.StopAtBounds
+            model: root.library.documents
+            ScrollBar.vertical: ScrollBar {}
+            Accessible.role: Accessible.List
+            Accessible.name: qsTr("Library")
+            delegate: LibraryItem {
+                id: item
+                current: sha === root.library.current
+                onClicked: root.library.open(sha)
+                onForgetWanted: forget.ask(item.sha, item.title)
+                Keys.onReturnPressed: root.library.open(sha)
+            }
+            Text {
+                anchors.centerIn: parent
+                width: parent.width - 24
+                visible: list.count === 0
+                text: qsTr("No documents yet")
+                color: Theme.muted
+                font.pixelSize: Theme.base
+                horizontalAlignment: Text.AlignHCenter
+                wrapMode: Text.Wrap
+            }
+        }
+        RowLayout {
+            Layout.fillWidth: true
+            Layout.leftMargin: Theme.pad
+            Layout.rightMargin: Theme.gap
+            Layout.bottomMargin: Theme.gap
+            visible: root.library.adding !== ""
+            Text {
+                Layout.fillWidth: true
+                text: root.library.adding
+                textFormat: Text.PlainText
+                color: Theme.muted
+                font.pixelSize: Theme.small
+                elide: Text.ElideMiddle
+                Accessible.role: Accessible.StaticText
+                Accessible.name: text
+            }
+            TextButton {
+                text: qsTr("Stop")
+                Accessible.name: qsTr("Stop adding documents")
+                onClicked: root.library.stopAdding()
+            }
+        }
+        Line { Layout.fillWidth: true }
+        ModelButton {
+            Layout.fillWidth: true
+            model: root.model
+            onOtherWanted: root.modelFileWanted()
+        }
+    }
+    ConfirmDialog {
+        id: forget
+        property string sha
+        function ask(which: string, title: string) {
+            sha = which;
+            heading = qsTr("Forget “%1”?").arg(title);
+            open();
+        }
+        body: qsTr("Carrel's copy, what was read of it and its chats are deleted. The original file stays where it is.")
+        yes: qsTr("Forget")
+        onAccepted: root.library.forget(sha)
+    }
+}

@@ -1,0 +1,144 @@
+import QtQuick
+import QtQuick.Controls
+import QtQuick.Layouts
+import Carrel.app
+
+// The window: library, chat, pages.
+ApplicationWindow {
+    id: root
+
+    required property AppController app
+
+    width: 1280
+    height: 800
+    minimumWidth: 760
+    minimumHeight: 480
+    visible: true
+    title: root.app.library.currentTitle ? root.app.library.currentTitle + " – Carrel" : "Carrel"
+    color: Theme.window
+    palette {
+        window: Theme.pane
+        windowText: Theme.text
+        base: Theme.paper
+        text: Theme.text
+        button: Theme.hover
+        buttonText: Theme.text
+        highlight: Theme.accent
+        highlightedText: Theme.onAccent
+        placeholderText: Theme.muted
+        mid: Theme.line
+        dark: Theme.muted
+    }
+
+    Shortcut {
+        sequences: [StandardKey.Open]
+        onActivated: root.app.chooseDocuments()
+    }
+    Shortcut {
+        sequences: [StandardKey.New]
+        onActivated: root.app.chat.newChat()
+    }
+    Shortcut {
+        sequence: "Esc"
+        enabled: root.app.chat.answering
+        onActivated: root.app.chat.stop()
+    }
+    Shortcut {
+        sequence: "Ctrl+L"
+        onActivated: chat.input.forceActiveFocus(Qt.ShortcutFocusReason)
+    }
+    Shortcut {
+        sequences: [StandardKey.Quit]
+        onActivated: root.close()
+    }
+    Shortcut {
+        sequence: "F6"
+        onActivated: root.nextPane(1)
+    }
+    Shortcut {
+        sequence: "Shift+F6"
+        onActivated: root.nextPane(-1)
+    }
+    function nextPane(step: int) {
+        const panes = [library, chat.conversation, chat.input, pages.view];
+        const now = panes.findIndex((pane) => pane.activeFocus);
+        panes[(now + step + panes.length) % panes.length].forceActiveFocus(Qt.TabFocusReason);
+    }
+
+    ColumnLayout {
+        anchors.fill: parent
+        spacing: 0
+        ErrorBanner {
+            Layout.fillWidth: true
+            sentence: root.app.problem
+            onDismissed: root.app.dismissProblem()
+        }
+        SplitView {
+            Layout.fillWidth: true
+            Layout.fillHeight: true
+            handle: Rectangle {
+                implicitWidth: 5
+                color: SplitHandle.hovered || SplitHandle.pressed ? Theme.accent : Theme.line
+            }
+            LibraryPane {
+                id: library
+                SplitView.preferredWidth: 240
+                SplitView.minimumWidth: 170
+                library: root.app.library
+                model: root.app.model
+                onAddWanted: root.app.chooseDocuments()
+                onModelFileWanted: root.app.chooseModel()
+            }
+            ChatPane {
+                id: chat
+                SplitView.fillWidth: true
+                SplitView.minimumWidth: 340
+                focus: true
+                app: root.app
+                onLinkWanted: (address) => link.ask(address)
+            }
+            PagePane {
+                id: pages
+                SplitView.preferredWidth: 460
+                SplitView.minimumWidth: 220
+                visible: root.app.library.current !== ""
+                pages: root.app.pages
+            }
+        }
+    }
+    DropArea {
+        id: drop
+        objectName: "drop"
+        anchors.fill: parent
+        keys: ["text/uri-list"]
+        onDropped: (event) => {
+            event.acceptProposedAction();
+            root.app.library.addFiles(event.urls);
+        }
+        Rectangle {
+            anchors.fill: parent
+            visible: drop.containsDrag
+            color: Theme.soft
+            opacity: 0.92
+            Text {
+                anchors.centerIn: parent
+                text: qsTr("Drop to add to the library")
+                color: Theme.accent
+                font.pixelSize: Theme.title
+            }
+        }
+    }
+    PasswordDialog { library: root.app.library }
+    ConfirmDialog {
+        id: link
+        property string address
+        function ask(where: string) {
+            address = where;
+            body = where;
+            open();
+        }
+        heading: qsTr("Open this link in your browser?")
+        yes: qsTr("Open")
+        onAccepted: root.app.openLink(address)
+    }
+}

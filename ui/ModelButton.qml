@@ -1,0 +1,111 @@
+pragma ComponentBehavior: Bound
+
+import QtQuick
+import QtQuick.Controls
+import QtQuick.Layouts
+import Carrel.app
+
+// Names the model; a click offers the others, and says why one cannot be used.
+AbstractButton {
+    id: root
+
+    required property ModelController model
+    signal otherWanted()
+
+    objectName: "model"
+    implicitHeight: Theme.barHeight
+    focusPolicy: Qt.StrongFocus
+    Accessible.name: qsTr("Model: %1").arg(root.model.name)
+    onClicked: {
+        root.model.lookAround();
+        choices.open();
+    }
+    contentItem: ColumnLayout {
+        spacing: 1
+        Text {
+            Layout.fillWidth: true
+            Layout.leftMargin: Theme.pad
+            text: qsTr("Model")
+            color: Theme.muted
+            font.pixelSize: Theme.small
+        }
+        Text {
+            Layout.fillWidth: true
+            Layout.leftMargin: Theme.pad
+            Layout.rightMargin: Theme.gap
+            text: root.model.name
+            textFormat: Text.PlainText
+            color: root.model.state === ModelController.Failed ? Theme.onWarning : Theme.text
+            font.pixelSize: Theme.small
+            elide: Text.ElideRight
+        }
+    }
+    background: Rectangle {
+        color: root.hovered ? Theme.hover : "transparent"
+        border.width: root.visualFocus ? 2 : 0
+        border.color: Theme.accent
+    }
+
+    Popup {
+        id: choices
+        y: -height - 4
+        x: Theme.gap
+        width: 360
+        padding: Theme.gap
+        focus: true
+        background: Rectangle {
+            radius: Theme.radius
+            color: Theme.paper
+            border.color: Theme.line
+        }
+        contentItem: ColumnLayout {
+            spacing: 2
+            Repeater {
+                model: root.model.choices
+                ItemDelegate {
+                    id: choice
+                    required property var modelData
+                    Layout.fillWidth: true
+                    enabled: modelData.usable
+                    highlighted: modelData.current
+                    Accessible.name: modelData.name + ". " + modelData.detail
+                    onClicked: {
+                        choices.close();
+                        root.model.choose(modelData.file);
+                    }
+                    contentItem: ColumnLayout {
+                        spacing: 2
+                        Text {
+                            Layout.fillWidth: true
+                            text: (choice.modelData.current ? "\u2713 " : "") + choice.modelData.name
+                            textFormat: Text.PlainText
+                            color: choice.modelData.usable ? Theme.text : Theme.muted
+                            font.pixelSize: Theme.base
+                            elide: Text.ElideRight
+                        }
+                        Text {
+                            Layout.fillWidth: true
+                            text: choice.modelData.detail
+                            textFormat: Text.PlainText
+                            color: Theme.muted
+                            font.pixelSize: Theme.small
+                            wrapMode: Text.Wrap
+                        }
+                    }
+                    background: Rectangle {
+                        radius: Theme.radius
+                        color: choice.hovered || choice.visualFocus ? Theme.hover : "transparent"
+                    }
+                }
+            }
+            TextButton {
+                Layout.fillWidth: true
+                text: qsTr("Another GGUF file…")
+                onClicked: {
+                    choices.close();
+                    root.otherWanted();
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,75 @@
+import QtQuick
+import QtQuick.Controls
+import QtQuick.Layouts
+import Carrel.app
+
+// Asks for the password of an encrypted document. It is kept in memory only.
+Popup {
+    id: root
+
+    required property LibraryController library
+
+    parent: Overlay.overlay
+    anchors.centerIn: parent
+    width: 420
+    padding: 24
+    modal: true
+    focus: true
+    closePolicy: Popup.NoAutoClose
+    visible: root.library.passwordFor !== ""
+    background: Rectangle {
+        radius: Theme.radius + 4
+        color: Theme.paper
+        border.color: Theme.line
+    }
+    onOpened: {
+        field.clear();
+        field.forceActiveFocus();
+    }
+
+    contentItem: ColumnLayout {
+        spacing: 12
+        Text {
+            Layout.fillWidth: true
+            text: qsTr("“%1” is encrypted").arg(root.library.passwordFor)
+            textFormat: Text.PlainText
+            color: Theme.text
+            font.pixelSize: Theme.large
+            font.weight: Font.DemiBold
+            wrapMode: Text.Wrap
+        }
+        Text {
+            Layout.fillWidth: true
+            text: root.library.passwordProblem || qsTr("Carrel remembers the password until it is closed, and writes it nowhere.")
+            color: root.library.passwordProblem ? Theme.onWarning : Theme.muted
+            font.pixelSize: Theme.base
+            wrapMode: Text.Wrap
+            Accessible.role: Accessible.StaticText
+            Accessible.name: text
+        }
+        TextField {
+            id: field
+            objectName: "password"
+            Layout.fillWidth: true
+            echoMode: TextInput.Password
+            placeholderText: qsTr("Password")
+            Accessible.name: qsTr("Password of %1").arg(root.library.passwordFor)
+            onAccepted: root.library.givePassword(text)
+            Keys.onEscapePressed: root.library.cancelPassword()
+        }
+        RowLayout {
+            Layout.alignment: Qt.AlignRight
+            spacing: Theme.gap
+            TextButton {
+                text: qsTr("Cancel")
+                onClicked: root.library.cancelPassword()
+            }
+            TextButton {
+                primary: true
+                enabled: field.text !== ""
+                text: qsTr("Open")
+                onClicked: root.library.givePassword(field.text)
+            }
+        }
+    }
+}

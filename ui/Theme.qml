@@ -1,0 +1,48 @@
+pragma Singleton
+
+import QtQuick
+
+// Every colour, size and duration. Light or dark follows the system's palette.
+QtObject {
+    id: theme
+
+    readonly property SystemPalette system: SystemPalette {}
+    readonly property bool dark: system.window.hslLightness < 0.5
+
+    readonly property color window: dark ? "#1b1c1e" : "#f4f2ee"
+    readonly property color pane: dark ? "#202225" : "#faf9f6"
+    readonly property color paper: dark ? "#26282c" : "#ffffff"
+    readonly property color desk: dark ? "#17181a" : "#e9e6e0"
+    readonly property color text: dark ? "#e8e6e1" : "#21252b"
+    readonly property color muted: dark ? "#a2a5ab" : "#646a73"
+    readonly property color line: dark ? "#35383d" : "#e2ded6"
+    readonly property color hover: dark ? "#2b2e33" : "#efece6"
+    readonly property color accent: dark ? "#8db6de" : "#2c5a8c"
+    readonly property color onAccent: dark ? "#15202b" : "#ffffff"
+    readonly property color soft: dark ? "#2b3642" : "#e9eff6"
+    readonly property color code: dark ? "#1d1f22" : "#f5f3ef"
+    readonly property color mark: dark ? "#66e0b84a" : "#59f2c230"
+    readonly property color markEdge: dark ? "#c9a13c" : "#d39e12"
+    readonly property color warning: dark ? "#3a2a26" : "#fbeeea"
+    readonly property color onWarning: dark ? "#f0b8a8" : "#86341f"
+
+    // A person's own font size, but never below what reads well.
+    readonly property int base: Math.max(14, Qt.application.font.pixelSize)
+    readonly property int small: Math.round(base * 0.86)
+    readonly property int large: Math.round(base * 1.14)
+    readonly property int title: Math.round(base * 1.6)
+
+    readonly property int gap: 8
+    readonly property int pad: 16
+    readonly property int radius: 8
+    readonly property int barHeight: 52
+    readonly property int readable: 720   // widest line of an answer
+    readonly property int quick: 120      // ms
+
+    // Rich text of an answer: the engine's own few tags, dressed here.
+    function styled(html: string): string {
+        const link = `<a style="color:${theme.accent};text-decoration:none" `;
+        const mono = `<span style="font-family:monospace;background-color:${theme.code}">`;
+        return `<div style="line-height:138%">${html.replace(/<a /g, link).replace(/<code>/g, mono).replace(/<\/code>/g, "</span>")}</div>`;
+    }
+}
