@@ -3,6 +3,7 @@
 #include <random>
 #include <vector>
 
+#include "bench_threads.h"
 #include "compute/registry.h"
 
 using namespace carrel;
@@ -12,7 +13,7 @@ namespace {
 // One layer: `batch` tokens at the end of `tokens`, in one sequence. Both models have heads of 64.
 void attend(benchmark::State& state, std::size_t nKvHeads, std::size_t group, std::size_t tokens, std::size_t batch) {
     constexpr std::size_t kHeadDim = 64;
-    const auto made = makeCpuBackend("", 0);
+    const auto made = makeCpuBackend("", benchThreads());
     if (!made) return state.SkipWithError(made.error().detail.c_str());
     std::mt19937 random(1);
     std::normal_distribution<float> normal;
@@ -53,10 +54,10 @@ const bool kRegistered = [] {
             const std::string end = "/" + std::to_string(tokens) + "/" + std::to_string(batch);
             benchmark::RegisterBenchmark(("attend/qwen_2x7" + end).c_str(), [=](benchmark::State& s) {
                 attend(s, 2, 7, tokens, batch);
-            })->UseRealTime();
+            })->Apply(timeFairly);
             benchmark::RegisterBenchmark(("attend/smol_3x3" + end).c_str(), [=](benchmark::State& s) {
                 attend(s, 3, 3, tokens, batch);
-            })->UseRealTime();
+            })->Apply(timeFairly);
         }
     return true;
 }();

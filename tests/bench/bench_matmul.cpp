@@ -4,6 +4,7 @@
 #include <random>
 #include <vector>
 
+#include "bench_threads.h"
 #include "compute/registry.h"
 
 using namespace carrel;
@@ -20,7 +21,7 @@ std::vector<std::byte> randomRaw(DType type, std::size_t rows, std::size_t cols)
 
 // The weights of a few layers, so that a token finds them in memory and not in a cache.
 void matmul(benchmark::State& state, DType type, std::size_t rows, std::size_t cols, std::size_t n) {
-    const auto made = makeCpuBackend("", 0);
+    const auto made = makeCpuBackend("", benchThreads());
     if (!made) return state.SkipWithError(made.error().detail.c_str());
     Backend& backend = **made;
     const auto raw = randomRaw(type, rows, cols);
@@ -83,7 +84,7 @@ const bool kRegistered = [] {
             benchmark::RegisterBenchmark(
                 (std::string("matmul/") + row.name + "/" + std::to_string(n)).c_str(),
                 [row, n](benchmark::State& state) { matmul(state, row.type, row.rows, row.cols, n); })
-                ->UseRealTime();
+                ->Apply(timeFairly);
     return true;
 }();
 

@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "base/thread_pool.h"
+#include "bench_threads.h"
 #include "compute/cpu/intrinsics.h"
 #include "compute/cpu/kernels.h"
 
@@ -13,7 +14,7 @@ using namespace carrel;
 
 namespace {
 
-constexpr int kRounds = 20000;
+constexpr int kRounds = 200000;
 
 #if defined(__x86_64__)
 CARREL_AVX512 int dotProducts(int seed) {
@@ -45,7 +46,7 @@ CARREL_AVX512 float fusedFloats(float seed) {
 
 void peak(benchmark::State& state, bool integers) {
     if (availableIsas().back() != Isa::Avx512) return state.SkipWithError("no AVX-512");
-    ThreadPool pool(0);
+    ThreadPool pool(benchThreads());
     for (auto _ : state)
         pool.parallelFor(pool.size(), [&](std::size_t i) {
             if (integers)
@@ -57,12 +58,12 @@ void peak(benchmark::State& state, bool integers) {
     state.counters["GMAC/s"] =
         benchmark::Counter(static_cast<double>(state.iterations()) * each / 1e9, benchmark::Counter::kIsRate);
 }
-BENCHMARK_CAPTURE(peak, int8, true)->UseRealTime();
-BENCHMARK_CAPTURE(peak, f32, false)->UseRealTime();
+BENCHMARK_CAPTURE(peak, int8, true)->Apply(timeFairly);
+BENCHMARK_CAPTURE(peak, f32, false)->Apply(timeFairly);
 #endif
 
 void readMemory(benchmark::State& state) {
-    ThreadPool pool(0);
+    ThreadPool pool(benchThreads());
     const std::size_t words = (std::size_t{512} << 20) / 8 / pool.size();
     std::vector<std::vector<std::uint64_t>> memory(pool.size(), std::vector<std::uint64_t>(words, 1));
     for (auto _ : state)
@@ -76,6 +77,6 @@ void readMemory(benchmark::State& state) {
         benchmark::Counter(static_cast<double>(state.iterations()) * static_cast<double>(words * 8 * pool.size()) / 1e9,
                            benchmark::Counter::kIsRate);
 }
-BENCHMARK(readMemory)->UseRealTime();
+BENCHMARK(readMemory)->Apply(timeFairly);
 
 }  // namespace
