@@ -71,8 +71,8 @@ std::vector<Line> linesOf(std::span<const PageChar> chars) {
             inWord = true;
             words.back().codes.push_back(code);
             words.back().box = unite(words.back().box, box);
-            last = box;
         }
+        last = box;
     }
     if (lines.back().words.empty()) lines.pop_back();
     for (auto& line : lines) {
