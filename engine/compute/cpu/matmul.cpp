@@ -339,11 +339,17 @@ void panelAvx512(const PackedLayout& layout, const Panel& panel, const Quantized
 template <DType Type, std::size_t Rows>
 CARREL_AVX512 void tileRows512(const PackedLayout& layout, const std::byte* tile, const QuantizedRows& x, float* out) {
     using Block = Block512<Type>;
+    constexpr std::size_t kAhead = 2048;
+    const std::byte* nextFactors = tile + layout.tileBytes + layout.factorsAt;
+    const std::size_t factorBytes = (layout.tileBytes - layout.factorsAt) / layout.blocks();
     __m512 sum[Rows];
     for (std::size_t r = 0; r < Rows; ++r) sum[r] = _mm512_setzero_ps();
     for (std::size_t b = 0; b < layout.blocks(); ++b) {
         __m512i w[8];
         __m512 first, second;
+        // The factors of the next tile are a short stream of their own, too short for the hardware to see it coming.
+        _mm_prefetch(reinterpret_cast<const char*>(nextFactors + b * factorBytes), _MM_HINT_T0);
+        _mm_prefetch(reinterpret_cast<const char*>(tile + b * layout.quantBytes + kAhead), _MM_HINT_T0);
         quants512<Type>(tile + b * layout.quantBytes, w);
         factors512<Type>(tile + layout.factorsAt, b, first, second);
         blockRows512<Block::kKind, Block::kOffsetShift, Rows>(w, first, second, x, b, sum);

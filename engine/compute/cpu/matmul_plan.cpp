@@ -22,12 +22,16 @@ void store(const MatmulTarget& target, const float* products, std::size_t tile, 
     const std::size_t first = tile * kTileRows, count = std::min(kTileRows, target.weight->rows - first);
     for (std::size_t r = 0; r < rows; ++r) {
         float* out = target.out.row(firstRow + r) + first;
-        const float* from = products + r * kTileRows;
-        for (std::size_t i = 0; i < count; ++i) {
-            float value = from[i];
-            if (target.bias != nullptr) value += target.bias[first + i];
-            out[i] = target.accumulate ? out[i] + value : value;
-        }
+        float values[kTileRows];
+        std::copy_n(products + r * kTileRows, kTileRows, values);
+        if (target.bias != nullptr)
+            for (std::size_t i = 0; i < count; ++i) values[i] += target.bias[first + i];
+        if (target.accumulate)
+            for (std::size_t i = 0; i < count; ++i) values[i] = out[i] + values[i];
+        if (count == kTileRows)
+            std::copy_n(values, kTileRows, out);
+        else
+            std::copy_n(values, count, out);
     }
 }
 
