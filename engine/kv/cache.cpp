@@ -18,8 +18,12 @@ Result<std::shared_ptr<KvBlock>> KvBlock::make(Backend& backend, KvShape shape, 
     assert(first % kGroupTokens == 0 && tokens > 0);
     auto buffer = backend.allocate(std::size_t{shape.layers} * shape.kvHeads * groupsOf(tokens) * shape.groupBytes());
     if (!buffer) return buffer.error();
-    std::memset(buffer->as<std::byte>(), 0, buffer->bytes());
-    return std::shared_ptr<KvBlock>(new KvBlock(std::move(*buffer), shape, first, tokens));
+    std::shared_ptr<KvBlock> block(new KvBlock(std::move(*buffer), shape, first, tokens));
+    if (tokens % kGroupTokens != 0)
+        for (std::uint32_t layer = 0; layer < shape.layers; ++layer)
+            for (std::uint32_t head = 0; head < shape.kvHeads; ++head)
+                std::memset(block->keys(layer, head, tokens / kGroupTokens), 0, shape.groupBytes());
+    return block;
 }
 
 std::uint16_t* KvBlock::keys(std::uint32_t layer, std::uint32_t head, std::uint32_t group) const {

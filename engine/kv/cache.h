@@ -17,7 +17,7 @@ namespace carrel {
 /// Computed tokens never change; sequences share blocks.
 class KvBlock {
  public:
-    /// NoMemory. The bytes are zero.
+    /// NoMemory. An unfinished last group is zero; whole groups hold anything, and whoever makes the block fills them.
     static Result<std::shared_ptr<KvBlock>> make(Backend& backend, KvShape shape, std::uint32_t first, std::uint32_t tokens);
 
     std::uint32_t first() const { return first_; }
