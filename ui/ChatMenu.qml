@@ -27,7 +27,8 @@ TextButton {
             color: Theme.paper
             border.color: Theme.line
         }
-        contentItem: ListView {
+        ListView {
+            anchors.fill: parent
             implicitHeight: Math.min(contentHeight, 320)
             clip: true
             focus: true

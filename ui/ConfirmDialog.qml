@@ -24,7 +24,8 @@ Popup {
     }
     onOpened: no.forceActiveFocus()
 
-    contentItem: ColumnLayout {
+    ColumnLayout {
+        anchors.fill: parent
         spacing: 12
         Text {
             Layout.fillWidth: true

@@ -19,7 +19,7 @@ ListView {
     bottomMargin: 12
     boundsBehavior: Flickable.StopAtBounds
     keyNavigationEnabled: false
-    onContentHeightChanged: if (follow) Qt.callLater(positionViewAtEnd)
+    onContentHeightChanged: if (follow) toEnd.restart()
     onMovementEnded: follow = atYEnd
     onMovementStarted: follow = false
     Keys.onUpPressed: flick(0, 700)
@@ -36,6 +36,13 @@ ListView {
     Accessible.role: Accessible.List
     Accessible.name: qsTr("Conversation")
 
+    Timer {
+        id: toEnd   // once per batch of rows
+        interval: 0
+        onTriggered: root.positionViewAtEnd()
+    }
+    // Qt 6.4's Loader refuses bound components, so that these names cannot be proven.
+    // qmllint disable unqualified
     delegate: Item {
         id: row
 
@@ -74,8 +81,6 @@ ListView {
             default: return words;
             }
         }
-        // Qt 6.4's Loader refuses bound components, so that these names cannot be proven.
-        // qmllint disable unqualified
         Component {
             id: question
             QuestionRow { plain: row.plain }
@@ -131,6 +136,6 @@ ListView {
                 }
             }
         }
-        // qmllint enable unqualified
     }
+    // qmllint enable unqualified
 }

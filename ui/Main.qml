@@ -31,11 +31,11 @@ ApplicationWindow {
     }
 
     Shortcut {
-        sequences: [StandardKey.Open]
+        sequence: "Ctrl+O"
         onActivated: root.app.chooseDocuments()
     }
     Shortcut {
-        sequences: [StandardKey.New]
+        sequence: "Ctrl+N"
         onActivated: root.app.chat.newChat()
     }
     Shortcut {
@@ -48,7 +48,7 @@ ApplicationWindow {
         onActivated: chat.input.forceActiveFocus(Qt.ShortcutFocusReason)
     }
     Shortcut {
-        sequences: [StandardKey.Quit]
+        sequence: "Ctrl+Q"
         onActivated: root.close()
     }
     Shortcut {
@@ -61,7 +61,10 @@ ApplicationWindow {
     }
     function nextPane(step: int) {
         const panes = [library, chat.conversation, chat.input, pages.view];
-        const now = panes.findIndex((pane) => pane.activeFocus);
+        let now = -1;
+        for (let i = 0; i < panes.length; ++i)
+            if (panes[i].activeFocus)
+                now = i;
         panes[(now + step + panes.length) % panes.length].forceActiveFocus(Qt.TabFocusReason);
     }
 
@@ -77,8 +80,14 @@ ApplicationWindow {
             Layout.fillWidth: true
             Layout.fillHeight: true
             handle: Rectangle {
-                implicitWidth: 5
+                id: handle
+                implicitWidth: 1
                 color: SplitHandle.hovered || SplitHandle.pressed ? Theme.accent : Theme.line
+                containmentMask: Item {   // thin to see, wide to grasp
+                    x: -4
+                    width: 9
+                    height: handle.height
+                }
             }
             LibraryPane {
                 id: library

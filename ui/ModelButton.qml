@@ -13,7 +13,8 @@ AbstractButton {
     signal otherWanted()
 
     objectName: "model"
-    implicitHeight: Theme.barHeight
+    implicitHeight: 60
+    padding: 0
     focusPolicy: Qt.StrongFocus
     Accessible.name: qsTr("Model: %1").arg(root.model.name)
     onClicked: {
@@ -21,7 +22,8 @@ AbstractButton {
         choices.open();
     }
     contentItem: ColumnLayout {
-        spacing: 1
+        spacing: 2
+        Item { Layout.fillHeight: true }
         Text {
             Layout.fillWidth: true
             Layout.leftMargin: Theme.pad
@@ -39,6 +41,7 @@ AbstractButton {
             font.pixelSize: Theme.small
             elide: Text.ElideRight
         }
+        Item { Layout.fillHeight: true }
     }
     background: Rectangle {
         color: root.hovered ? Theme.hover : "transparent"
@@ -58,7 +61,8 @@ AbstractButton {
             color: Theme.paper
             border.color: Theme.line
         }
-        contentItem: ColumnLayout {
+        ColumnLayout {
+            anchors.fill: parent
             spacing: 2
             Repeater {
                 model: root.model.choices

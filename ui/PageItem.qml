@@ -50,7 +50,7 @@ Item {
                 width: modelData.width * root.scaling + 4
                 height: modelData.height * root.scaling + 2
                 radius: 2
-                color: "#59f2c230"
+                color: Theme.mark
             }
         }
     }

@@ -27,7 +27,8 @@ Popup {
         field.forceActiveFocus();
     }
 
-    contentItem: ColumnLayout {
+    ColumnLayout {
+        anchors.fill: parent
         spacing: 12
         Text {
             Layout.fillWidth: true

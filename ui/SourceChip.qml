@@ -10,7 +10,7 @@ AbstractButton {
     required property string quote
     required property real share       // of what the listed sources weigh together, 0..1
 
-    implicitHeight: content.implicitHeight + 16
+    implicitHeight: implicitContentHeight + 16
     leftPadding: 12
     rightPadding: 12
     focusPolicy: Qt.StrongFocus
@@ -21,10 +21,11 @@ AbstractButton {
     }
 
     contentItem: RowLayout {
-        id: content
         spacing: 12
         ColumnLayout {
             Layout.preferredWidth: 58
+            Layout.maximumWidth: 58
+            Layout.minimumWidth: 58
             Layout.alignment: Qt.AlignTop
             Layout.topMargin: 2
             spacing: 5

@@ -8,7 +8,8 @@ AbstractButton {
     property bool primary: false
 
     implicitHeight: 32
-    implicitWidth: label.implicitWidth + 28
+    padding: 0
+    implicitWidth: implicitContentWidth + 28
     focusPolicy: Qt.StrongFocus
     opacity: enabled ? 1 : 0.45
     Accessible.name: root.text
@@ -17,7 +18,6 @@ AbstractButton {
         cursorShape: Qt.PointingHandCursor
     }
     contentItem: Text {
-        id: label
         text: root.text
         color: root.primary ? Theme.onAccent : Theme.accent
         font.pixelSize: Theme.base

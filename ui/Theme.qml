@@ -21,13 +21,13 @@ QtObject {
     readonly property color onAccent: dark ? "#15202b" : "#ffffff"
     readonly property color soft: dark ? "#2b3642" : "#e9eff6"
     readonly property color code: dark ? "#1d1f22" : "#f5f3ef"
-    readonly property color mark: dark ? "#66e0b84a" : "#59f2c230"
-    readonly property color markEdge: dark ? "#c9a13c" : "#d39e12"
+    readonly property color mark: "#66f5c518"   // over a page, which is paper white in the dark too
     readonly property color warning: dark ? "#3a2a26" : "#fbeeea"
     readonly property color onWarning: dark ? "#f0b8a8" : "#86341f"
 
     // A person's own font size, but never below what reads well.
-    readonly property int base: Math.max(14, Qt.application.font.pixelSize)
+    readonly property TextMetrics own: TextMetrics {}
+    readonly property int base: Math.max(14, theme.own.font.pixelSize)
     readonly property int small: Math.round(base * 0.86)
     readonly property int large: Math.round(base * 1.14)
     readonly property int title: Math.round(base * 1.6)

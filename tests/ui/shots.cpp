@@ -22,7 +22,7 @@ using namespace carrel::app;
 
 namespace {
 
-constexpr int kSettleMs = 700;   // page images and short animations
+constexpr int kSettleMs = 700;  // page images and short animations
 
 bool waitFor(const std::function<bool()>& done, int seconds) {
     QDeadlineTimer deadline(seconds * 1000);
@@ -36,13 +36,14 @@ void wait(int ms) {
 }
 
 class Walk {
- public:
+  public:
     Walk(Window& window, const QDir& folder) : window_(window), folder_(folder) {}
 
     bool shot(const char* name) {
         wait(kSettleMs);
         const QString file = folder_.filePath(QString::fromLatin1(name) + QStringLiteral(".png"));
-        if (!window_.window()->grabWindow().save(file)) return std::fprintf(stderr, "%s was not saved\n", qPrintable(file)), false;
+        if (!window_.window()->grabWindow().save(file))
+            return std::fprintf(stderr, "%s was not saved\n", qPrintable(file)), false;
         return std::printf("%s\n", qPrintable(file)), true;
     }
 
@@ -52,7 +53,8 @@ class Walk {
         app.library()->addFiles({QUrl::fromLocalFile(document)});
         if (!waitFor([&] { return app.reading()->fraction() > 0.3; }, 600)) return fail("the reading did not begin");
         if (!shot("reading")) return false;
-        if (!waitFor([&] { return app.reading()->state() == ReadingController::Ready; }, 1800)) return fail("not read in time");
+        if (!waitFor([&] { return app.reading()->state() == ReadingController::Ready; }, 1800))
+            return fail("not read in time");
         app.chat()->ask(question);
         if (!waitFor([&] { return app.chat()->answering(); }, 10)) return fail("the question was not taken");
         if (!waitFor([&] { return !app.chat()->answering(); }, 600)) return fail("no answer in time");
@@ -68,7 +70,7 @@ class Walk {
         return shot("problem");
     }
 
- private:
+  private:
     bool fail(const char* why) {
         std::fprintf(stderr, "shots: %s (%s)\n", why, qPrintable(window_.controller().problem()));
         return false;
@@ -112,10 +114,14 @@ int main(int argc, char** argv) {
     } else {
         ComputeOptions compute;
         compute.dataDir = data.path().toStdString();
-        compute.pdfHelper = QDir(QCoreApplication::applicationDirPath()).absoluteFilePath(QStringLiteral("carrel-pdf")).toStdString();
+        compute.pdfHelper =
+            QDir(QCoreApplication::applicationDirPath()).absoluteFilePath(QStringLiteral("carrel-pdf")).toStdString();
         engine = std::make_unique<EngineThread>(compute);
     }
     Window window(*engine, options);
     if (!window.window()) return 1;
-    return Walk(window, folder).run(QDir::current().absoluteFilePath(document), parser.value(QStringLiteral("question"))) ? 0 : 1;
+    return Walk(window, folder)
+                   .run(QDir::current().absoluteFilePath(document), parser.value(QStringLiteral("question")))
+               ? 0
+               : 1;
 }

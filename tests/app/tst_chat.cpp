@@ -1,0 +1,219 @@
+#include "app/chat_controller.h"
+#include "tests/support/scripted_engine.h"
+
+#include <QSignalSpy>
+#include <QTest>
+
+using namespace carrel;
+using namespace carrel::app;
+
+// One turn's life: what is saved, what is sent, and that it ends exactly once.
+class TestChat : public QObject {
+    Q_OBJECT
+
+    struct Desk {
+        ScriptedEngine engine;
+        Passwords passwords;
+        bool read = true;
+        ChatController chat{engine, passwords, [this](const QString&) { return read; }};
+        QSignalSpy ended{&chat, &ChatController::ended};
+        QSignalSpy problems{&chat, &ChatController::problem};
+
+        Desk() {
+            chat.open(QStringLiteral("doc"));
+            [this] { QTRY_VERIFY(!chat.current().isEmpty()); }();
+        }
+        void ask(const QString& question) {
+            const std::size_t before = engine.turnRows[chat.current().toStdString()].size();
+            chat.ask(question);
+            [&] { QTRY_COMPARE(engine.turnRows[chat.current().toStdString()].size(), before + 1); }();
+            QCoreApplication::processEvents();
+        }
+        QString last(int role) {
+            return chat.conversation()->index(chat.conversation()->rowCount() - 1).data(role).toString();
+        }
+    };
+    static Answer answer(const std::string& text, bool stopped = false) {
+        Answer a;
+        a.text = text;
+        a.stopped = stopped;
+        a.coverage = {52, 193, 5200, 19300};
+        a.sources = {{"p. 12", 12, {}, "a quote", {{1, 2, 3, 4}}, 1.f}};
+        return a;
+    }
+
+  private slots:
+    void anAnswerIsShownAndSavedWithItsSourcesAndCoverage() {
+        Desk d;
+        QSignalSpy opened(&d.chat, &ChatController::sourceOpened);
+        d.ask(QStringLiteral("Why?"));
+        QCOMPARE(d.engine.asks.size(), 1u);
+        const quint64 ticket = d.engine.asks[0].ticket;
+        QCOMPARE(d.engine.asks[0].question, std::string("Why?"));
+        emit d.engine.turnStage(ticket, TurnStage::Answering);
+        emit d.engine.turnText(ticket, QStringLiteral("Because "));
+        emit d.engine.answered(ticket, answer("Because **so**."));
+        QCOMPARE(d.ended.count(), 1);
+        const TurnRow& saved = d.engine.savedTurns.back();
+        QCOMPARE(saved.state, TurnState::Done);
+        QCOMPARE(saved.answer, std::string("Because **so**."));
+        QCOMPARE(saved.sources.size(), 1u);
+        QCOMPARE(d.last(ConversationModel::PlainRole),
+                 QStringLiteral("Read pages 1-52 of 193; pages 53-193 were not used"));
+        QVERIFY(!d.chat.answering());
+        d.chat.openSource(saved.id, 0);
+        QCOMPARE(opened.count(), 1);
+    }
+
+    void aTurnEndsExactlyOnce_data() {
+        QTest::addColumn<int>("first");
+        QTest::addColumn<int>("second");
+        const char* names[] = {"answered", "failed", "stopped"};
+        for (int a = 0; a < 3; ++a)
+            for (int b = 0; b < 3; ++b) QTest::addRow("%s, then %s", names[a], names[b]) << a << b;
+    }
+    void aTurnEndsExactlyOnce() {
+        QFETCH(const int, first);
+        QFETCH(const int, second);
+        Desk d;
+        d.ask(QStringLiteral("Why?"));
+        const quint64 ticket = d.engine.asks.at(0).ticket;
+        const auto end = [&](int how) {
+            if (how == 0) emit d.engine.answered(ticket, answer("yes"));
+            if (how == 1) emit d.engine.turnFailed(ticket, Error{Code::NoMemory, {}, "need 2 GiB"});
+            if (how == 2) emit d.engine.answered(ticket, answer("ye", true));
+        };
+        end(first);
+        const std::size_t saves = d.engine.savedTurns.size();
+        end(second);
+        emit d.engine.turnText(ticket, QStringLiteral("late"));
+        QCOMPARE(d.ended.count(), 1);
+        QCOMPARE(d.engine.savedTurns.size(), saves);
+        const TurnState expected[] = {TurnState::Done, TurnState::Failed, TurnState::Stopped};
+        QCOMPARE(d.engine.savedTurns.back().state, expected[first]);
+    }
+
+    void aFailedTurnSaysWhatToDo() {
+        Desk d;
+        d.ask(QStringLiteral("Why?"));
+        emit d.engine.turnFailed(d.engine.asks.at(0).ticket, Error{Code::DiskFull, {}, {}});
+        QVERIFY(d.last(ConversationModel::PlainRole).contains(QStringLiteral("Free some space")));
+        QCOMPARE(d.chat.conversation()->index(0).data(ConversationModel::PlainRole).toString(), QStringLiteral("Why?"));
+    }
+
+    void stopNeedsNoEventAndKeepsTheText() {
+        Desk d;
+        d.ask(QStringLiteral("Why?"));
+        const TurnRequest& request = d.engine.asks.at(0);
+        QVERIFY(!request.stop.stop_requested());
+        d.chat.stop();
+        QVERIFY(request.stop.stop_requested());
+        emit d.engine.answered(request.ticket, answer("Half an ans", true));
+        QCOMPARE(d.engine.savedTurns.back().state, TurnState::Stopped);
+        QCOMPARE(d.engine.savedTurns.back().answer, std::string("Half an ans"));
+    }
+
+    void aQuestionWaitsUntilSomethingIsReadAndCanBeStoppedMeanwhile() {
+        Desk d;
+        d.read = false;
+        d.ask(QStringLiteral("Too early?"));
+        QVERIFY(d.engine.asks.empty());
+        QVERIFY(d.chat.answering());
+        d.chat.answerable(QStringLiteral("another"));
+        QVERIFY(d.engine.asks.empty());
+        d.chat.answerable(QStringLiteral("doc"));
+        QCOMPARE(d.engine.asks.size(), 1u);
+        d.chat.answerable(QStringLiteral("doc"));
+        QCOMPARE(d.engine.asks.size(), 1u);
+        emit d.engine.answered(d.engine.asks[0].ticket, answer("x"));
+
+        d.ask(QStringLiteral("And this?"));
+        d.chat.stop();
+        QCOMPARE(d.ended.count(), 2);
+        QVERIFY(!d.chat.answering());
+    }
+
+    void earlierAnswersAreHistoryButFailedOnesAreNot() {
+        Desk d;
+        d.ask(QStringLiteral("One?"));
+        emit d.engine.answered(d.engine.asks[0].ticket, answer("1"));
+        d.ask(QStringLiteral("Two?"));
+        emit d.engine.turnFailed(d.engine.asks[1].ticket, Error{Code::Io, {}, {}});
+        d.ask(QStringLiteral("Three?"));
+        QCOMPARE(d.engine.asks[2].history.size(), 1u);
+        QCOMPARE(d.engine.asks[2].history[0].answer, std::string("1"));
+    }
+
+    void aDraftIsSavedAfterAPauseInTypingAndOnceOnly() {
+        Desk d;
+        d.chat.edit(QStringLiteral("Wh"));
+        d.chat.edit(QStringLiteral("What"));
+        QVERIFY(d.engine.drafts.empty());
+        QTRY_COMPARE_WITH_TIMEOUT(d.engine.drafts.size(), 1u, 3000);
+        QCOMPARE(d.engine.drafts[0].second, std::string("What"));
+    }
+
+    void aDraftIsSavedAtOnceWhenAnotherChatIsShownAndComesBack() {
+        Desk d;
+        const QString first = d.chat.current();
+        d.chat.edit(QStringLiteral("half a thought"));
+        d.chat.newChat();
+        QTRY_VERIFY(d.chat.current() != first);
+        QCOMPARE(d.engine.drafts.size(), 1u);
+        QCOMPARE(d.chat.draft(), QString());
+        d.chat.show(first);
+        QCOMPARE(d.chat.draft(), QStringLiteral("half a thought"));
+    }
+
+    void theTextSoFarIsSavedEverySecond() {
+        Desk d;
+        d.ask(QStringLiteral("Why?"));
+        emit d.engine.turnText(d.engine.asks.at(0).ticket, QStringLiteral("so far"));
+        QTRY_VERIFY_WITH_TIMEOUT(!d.engine.savedTurns.empty() && d.engine.savedTurns.back().answer == "so far", 4000);
+        const std::size_t saves = d.engine.savedTurns.size();
+        QTest::qWait(1200);
+        QCOMPARE(d.engine.savedTurns.size(), saves);  // nothing new, nothing written
+    }
+
+    void aQuestionThatCannotBeSavedIsNotAskedAndStaysInTheComposer() {
+        Desk d;
+        QSignalSpy replaced(&d.chat, &ChatController::draftReplaced);
+        d.engine.failures["startTurn"] = Error{Code::DiskFull, {}, {}};
+        d.chat.ask(QStringLiteral("Why?"));
+        QTRY_COMPARE(d.problems.count(), 1);
+        QVERIFY(d.engine.asks.empty());
+        QVERIFY(!d.chat.answering());
+        QCOMPARE(replaced.count(), 0);
+    }
+
+    void anAnswerGoesOnWhileAnotherChatIsShown() {
+        Desk d;
+        d.ask(QStringLiteral("Why?"));
+        const QString first = d.chat.current();
+        const quint64 ticket = d.engine.asks.at(0).ticket;
+        d.chat.newChat();
+        QTRY_VERIFY(d.chat.current() != first);
+        QVERIFY(!d.chat.answering());
+        emit d.engine.turnText(ticket, QStringLiteral("meanwhile"));
+        d.chat.show(first);
+        QVERIFY(d.chat.answering());
+        QTRY_COMPARE(d.chat.conversation()->rowCount(), 3);
+        QCOMPARE(d.chat.conversation()->index(1).data(ConversationModel::PlainRole).toString(),
+                 QStringLiteral("meanwhile"));
+    }
+
+    void deletingAChatEndsItsTurnAndSavesNothingMore() {
+        Desk d;
+        d.ask(QStringLiteral("Why?"));
+        const TurnRequest request = d.engine.asks.at(0);
+        const std::size_t saves = d.engine.savedTurns.size();
+        d.chat.forgetChat(d.chat.current());
+        QVERIFY(request.stop.stop_requested());
+        emit d.engine.answered(request.ticket, answer("late"));
+        QCOMPARE(d.ended.count(), 1);
+        QCOMPARE(d.engine.savedTurns.size(), saves);
+    }
+};
+
+QTEST_MAIN(TestChat)
+#include "tst_chat.moc"

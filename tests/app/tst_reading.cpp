@@ -1,0 +1,151 @@
+#include "app/reading_controller.h"
+#include "tests/support/scripted_engine.h"
+
+#include <QSignalSpy>
+#include <QTemporaryDir>
+#include <QTest>
+
+using namespace carrel;
+using namespace carrel::app;
+
+class TestReading : public QObject {
+    Q_OBJECT
+
+    struct Desk {
+        QTemporaryDir folder;
+        ScriptedEngine engine;
+        Passwords passwords;
+        Settings settings{folder.filePath(QStringLiteral("window.ini"))};
+        ReadingController reading{engine, passwords, settings};
+        QSignalSpy problems{&reading, &ReadingController::problem};
+
+        void open(const QString& sha = QStringLiteral("doc")) {
+            reading.modelLoaded();
+            reading.open(sha);
+            QCoreApplication::processEvents();
+        }
+        void progress(std::size_t which, std::uint32_t page) {
+            ReadingProgress p;
+            p.tokensDone = page * 100;
+            p.tokensTotal = 4200;
+            p.pagesDone = page;
+            p.pagesTotal = 42;
+            p.tokensPerSecond = 180;
+            p.etaSeconds = 130;
+            emit engine.readingProgress(engine.reads.at(which).ticket, p);
+        }
+    };
+    using State = ReadingController::State;
+
+  private slots:
+    void anOpenedDocumentIsReadAndSaysHowFarItIs() {
+        Desk d;
+        d.open();
+        QCOMPARE(d.engine.reads.size(), 1u);
+        QVERIFY(!d.reading.canAnswer(QStringLiteral("doc")));
+        d.progress(0, 12);
+        QCOMPARE(d.reading.state(), State::Reading);
+        QCOMPARE(d.reading.text(), QStringLiteral("Page 12 of 42 · 180 tokens/s · about 2 min left"));
+        QVERIFY(d.reading.canAnswer(QStringLiteral("doc")));
+        d.engine.endReading(0, ScriptedEngine::summary("doc", 42, 42));
+        QCOMPARE(d.reading.state(), State::Ready);
+        QCOMPARE(d.reading.text(), QStringLiteral("Read all 42 pages"));
+    }
+
+    void aDocumentReadBeforeIsReadyWithoutReading() {
+        Desk d;
+        d.engine.summaries["doc"] = ScriptedEngine::summary("doc", 42, 42);
+        d.open();
+        QCOMPARE(d.reading.state(), State::Ready);
+        QVERIFY(d.engine.reads.empty());
+    }
+
+    void anUnfinishedReadingGoesOnByItself() {
+        Desk d;
+        d.engine.summaries["doc"] = ScriptedEngine::summary("doc", 7, 42);
+        d.open();
+        QCOMPARE(d.engine.reads.size(), 1u);
+        QVERIFY(d.reading.canAnswer(QStringLiteral("doc")));
+    }
+
+    void whatThePersonPausedStaysPausedAtTheNextStart() {
+        Desk d;
+        d.settings.setPaused(QStringLiteral("doc"), true);
+        d.engine.summaries["doc"] = ScriptedEngine::summary("doc", 7, 42);
+        d.open();
+        QCOMPARE(d.reading.state(), State::Paused);
+        QVERIFY(d.engine.reads.empty());
+    }
+
+    void pauseStopsWithoutAnEventAndResumeReadsOn() {
+        Desk d;
+        d.open();
+        d.progress(0, 3);
+        d.reading.pause();
+        QVERIFY(d.engine.reads[0].stop.stop_requested());
+        QCOMPARE(d.reading.state(), State::Pausing);
+        d.engine.endReading(0, Error{Code::Cancelled, {}, {}});
+        QCOMPARE(d.reading.state(), State::Paused);
+        QCOMPARE(d.reading.text(), QStringLiteral("Paused after page 3 of 42"));
+        d.reading.resume();
+        QCOMPARE(d.engine.reads.size(), 2u);
+        QVERIFY(!d.engine.reads[1].stop.stop_requested());
+        QVERIFY(!d.settings.paused(QStringLiteral("doc")));
+    }
+
+    void cancelDeletesWhatWasReadOnceTheReadingHasEnded() {
+        Desk d;
+        d.open();
+        d.progress(0, 3);
+        d.reading.cancel();
+        QVERIFY(d.engine.forgottenReadings.empty());
+        d.engine.endReading(0, Error{Code::Cancelled, {}, {}});
+        QCOMPARE(d.engine.forgottenReadings.size(), 1u);
+        QCOMPARE(d.reading.fraction(), 0.0);
+        QVERIFY(d.reading.canResume());
+    }
+
+    void aDocumentLongerThanTheWindowSaysWhichPagesWereNotRead() {
+        Desk d;
+        d.open();
+        d.engine.endReading(0, ScriptedEngine::summary("doc", 52, 193));
+        QCOMPARE(d.reading.state(), State::Partly);
+        QVERIFY(d.reading.text().contains(QStringLiteral("pages 53-193 were not used")));
+    }
+
+    void aFullDiskIsSaidAndReadingCanBeResumed() {
+        Desk d;
+        d.open();
+        d.progress(0, 9);
+        d.engine.endReading(0, Error{Code::DiskFull, "/data", "No space left on device"});
+        QCOMPARE(d.reading.state(), State::Failed);
+        QCOMPARE(d.problems.count(), 1);
+        QVERIFY(d.reading.canResume());
+    }
+
+    void anEncryptedDocumentAsksForItsPassword() {
+        Desk d;
+        QSignalSpy asked(&d.reading, &ReadingController::needsPassword);
+        d.open();
+        d.engine.endReading(0, Error{Code::NeedsPassword, {}, {}});
+        QCOMPARE(asked.count(), 1);
+        QCOMPARE(d.problems.count(), 0);
+    }
+
+    void theDocumentThatIsOpenedIsReadFirstAndTheOtherGoesOnAfterwards() {
+        Desk d;
+        d.open(QStringLiteral("a"));
+        d.progress(0, 3);
+        d.reading.open(QStringLiteral("b"));
+        QVERIFY(d.engine.reads[0].stop.stop_requested());
+        d.engine.endReading(0, Error{Code::Cancelled, {}, {}});
+        QTRY_COMPARE(d.engine.reads.size(), 2u);
+        QCOMPARE(d.engine.reads[1].document, std::string("b"));
+        d.engine.endReading(1, ScriptedEngine::summary("b", 42, 42));
+        QCOMPARE(d.engine.reads.size(), 3u);
+        QCOMPARE(d.engine.reads[2].document, std::string("a"));
+    }
+};
+
+QTEST_MAIN(TestReading)
+#include "tst_reading.moc"
