@@ -1,104 +1,24 @@
-#include <carrel/library.h>
-#include <fcntl.h>
-#include <sys/file.h>
 #include <unistd.h>
 
 #include <cerrno>
-#include <chrono>
-#include <cstring>
 #include <unordered_set>
 #include <utility>
 
 #include "base/file.h"
 #include "base/hash.h"
-#include "base/sqlite.h"
-#include "document/document.h"
 #include "library/schema.h"
+#include "library/sql_library.h"
 #include "library/word_index.h"
 
 namespace carrel {
 
-namespace {
-
 namespace fs = std::filesystem;
 
-std::int64_t now() {
-    return std::chrono::duration_cast<std::chrono::seconds>(std::chrono::system_clock::now().time_since_epoch())
-        .count();
-}
-
-template <class T>
-std::span<const std::byte> bytesOf(const std::vector<T>& values) {
-    return std::as_bytes(std::span(values));
-}
-template <class T>
-std::vector<T> valuesOf(std::span<const std::byte> blob) {
-    std::vector<T> values(blob.size() / sizeof(T));
-    if (!values.empty()) std::memcpy(values.data(), blob.data(), values.size() * sizeof(T));
-    return values;
-}
-template <class E>
-E enumOf(std::int64_t value, E last) {  // a number that is no state, from a damaged file, reads as the last one
-    return value < 0 || value > static_cast<std::int64_t>(last) ? last : static_cast<E>(value);
-}
-template <class E>
-std::int64_t numberOf(E value) {
-    return static_cast<std::int64_t>(value);
-}
-std::uint32_t u32(std::int64_t value) {
-    return static_cast<std::uint32_t>(value);
-}
-std::uint64_t u64(std::int64_t value) {
-    return static_cast<std::uint64_t>(value);
-}
-std::int64_t i64(std::uint64_t value) {
-    return static_cast<std::int64_t>(value);
-}
+namespace {
 
 bool isSha256(const std::string& name) {
     return name.size() == 64 && name.find_first_not_of("0123456789abcdef") == std::string::npos;
 }
-
-/// The first line of a question, short enough for a list.
-std::string chatTitle(const std::string& question) {
-    constexpr std::size_t kBytes = 80;
-    const std::size_t first = question.find_first_not_of(" \t\r\n");
-    if (first == std::string::npos) return {};
-    std::string title = question.substr(first, question.find_first_of("\r\n", first) - first);
-    if (title.size() <= kBytes) return title;
-    std::size_t end = kBytes;
-    while (end > 0 && (static_cast<unsigned char>(title[end]) & 0xc0) == 0x80) --end;  // whole characters
-    return title.substr(0, end) + "…";
-}
-
-/// Says that somebody uses the library, and finds out whether anybody else does: only who is alone may take open turns
-/// for left behind.
-class Presence {
-  public:
-    static Result<Presence> enter(const fs::path& file) {
-        const int fd = ::open(file.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-        if (fd < 0) return systemError(errno, file.string());
-        Presence out(fd);
-        out.alone_ = ::flock(fd, LOCK_EX | LOCK_NB) == 0;
-        if (!out.alone_ && ::flock(fd, LOCK_SH) != 0) return systemError(errno, file.string());
-        return out;
-    }
-    Presence(Presence&& other) noexcept : fd_(std::exchange(other.fd_, -1)), alone_(other.alone_) {}
-    Presence& operator=(Presence&&) = delete;
-    ~Presence() {
-        if (fd_ >= 0) ::close(fd_);
-    }
-    bool alone() const { return alone_; }
-    void letOthersIn() {
-        if (alone_) ::flock(fd_, LOCK_SH);
-        alone_ = false;
-    }
-
-  private:
-    explicit Presence(int fd) : fd_(fd) {}
-    int fd_;
-    bool alone_ = false;
-};
 
 constexpr std::size_t kFoundWords = 80;  // of one hit; measured: no better with overlap, no worse than 40
 
@@ -120,50 +40,16 @@ DocumentRow documentRow(const SqlStatement& row) {
             .openedAt = row.integer(10)};
 }
 
-class SqlLibrary final : public Library {
-  public:
-    SqlLibrary(SqlDatabase db, std::optional<Presence> presence, const LibraryOptions& options)
-        : db_(std::move(db)), presence_(std::move(presence)), options_(options), store_(options.dataDir) {}
+/// The version a library has, without changing anything; 0 where there is none yet.
+Result<std::int64_t> versionOf(const fs::path& file) {
+    std::error_code failure;
+    if (!fs::exists(file, failure)) return std::int64_t{0};
+    auto db = SqlDatabase::open(file, true);
+    if (!db) return db.error();
+    return db->userVersion();
+}
 
-    Status recover();
-
-    Result<DocumentRow> add(const fs::path& file, const std::string& password,
-                            const std::function<void(std::uint32_t, std::uint32_t)>& progress,
-                            std::stop_token stop) override;
-    Result<std::vector<DocumentRow>> documents() override;
-    Result<DocumentRow> document(const std::string& sha256) override;
-    Status opened(const std::string& sha256) override;
-    Status forget(const std::string& sha256) override;
-    Result<ChatRow> newChat(const std::string& document) override;
-    Result<std::vector<ChatRow>> chats(const std::string& document) override;
-    Status saveDraft(const std::string& chat, const std::string& text) override;
-    Status forgetChat(const std::string& chat) override;
-    Result<std::int64_t> startTurn(const std::string& chat, const std::string& question) override;
-    Status saveTurn(const TurnRow& turn) override;
-    Result<std::vector<TurnRow>> turns(const std::string& chat) override;
-    Result<std::vector<Hit>> find(const std::string& words, const std::string& document, std::uint32_t limit) override;
-
-  private:
-    bool readOnly() const { return !presence_; }
-    Status writable() const;
-    /// Steps to the end; NotFound when no row changed.
-    Status change(SqlStatement& statement, const std::string& what);
-    Status sweepDocuments();
-    Result<bool> announce(const std::string& sha256, const fs::path& file);
-    Result<DocumentRow> extract(const std::string& sha256, const fs::path& file, DocumentOptions options);
-    Status closeWithout(const std::string& sha256, DocumentState state, const Error& why, bool encrypted);
-    Status ready(const std::string& sha256, const std::string& title, const Document& document, bool encrypted);
-    Status index(const std::string& sha256, const Document& document);
-    Status dropWindows(const std::string& sha256);
-    Status saveSources(const TurnRow& turn);
-    Result<std::vector<Source>> sources(std::int64_t turn);
-    Result<bool> isEncrypted(const std::string& sha256);
-
-    SqlDatabase db_;
-    std::optional<Presence> presence_;  // none: a newer Carrel's library, only to be read
-    LibraryOptions options_;
-    DocumentStore store_;
-};
+}  // namespace
 
 Status SqlLibrary::writable() const {
     if (!readOnly()) return {};
@@ -394,203 +280,6 @@ Result<bool> SqlLibrary::isEncrypted(const std::string& sha256) {
     if (!row) return row.error();
     return *row && query->integer(0) != 0;
 }
-
-// ---- chats and turns
-
-Result<ChatRow> SqlLibrary::newChat(const std::string& document) {
-    if (auto may = writable(); !may) return may.error();
-    if (auto known = this->document(document); !known) return known.error();
-    auto insert = db_.prepare(
-        "INSERT INTO chats(id, document, created_at) VALUES(lower(hex(randomblob(16))), ?, ?) RETURNING id, "
-        "created_at");
-    if (!insert) return insert.error();
-    const auto row = insert->bind(1, document).bind(2, now()).step();
-    if (!row) return row.error();
-    ChatRow chat{
-        .id = insert->text(0), .document = document, .title = {}, .draft = {}, .createdAt = insert->integer(1)};
-    if (auto done = insert->run(); !done) return done.error();  // the row is only there when the statement has ended
-    return chat;
-}
-
-Result<std::vector<ChatRow>> SqlLibrary::chats(const std::string& document) {
-    auto query = db_.prepare(
-        "SELECT id, document, title, draft, created_at FROM chats WHERE document = ? ORDER BY ordinal DESC");
-    if (!query) return query.error();
-    query->bind(1, document);
-    std::vector<ChatRow> rows;
-    while (true) {
-        const auto row = query->step();
-        if (!row) return row.error();
-        if (!*row) return rows;
-        rows.push_back({query->text(0), query->text(1), query->text(2), query->text(3), query->integer(4)});
-    }
-}
-
-Status SqlLibrary::saveDraft(const std::string& chat, const std::string& text) {
-    if (auto may = writable(); !may) return may;
-    auto update = db_.prepare("UPDATE chats SET draft = ? WHERE id = ?");
-    if (!update) return update.error();
-    return change(update->bind(1, text).bind(2, chat), chat);
-}
-
-Status SqlLibrary::forgetChat(const std::string& chat) {
-    if (auto may = writable(); !may) return may;
-    auto row = db_.prepare("DELETE FROM chats WHERE id = ?");
-    if (!row) return row.error();
-    return change(row->bind(1, chat), chat);
-}
-
-Result<std::int64_t> SqlLibrary::startTurn(const std::string& chat, const std::string& question) {
-    if (auto may = writable(); !may) return may.error();
-    auto transaction = SqlTransaction::begin(db_);
-    if (!transaction) return transaction.error();
-    auto update =
-        db_.prepare("UPDATE chats SET draft = '', title = CASE title WHEN '' THEN ? ELSE title END WHERE id = ?");
-    if (!update) return update.error();
-    if (auto done = change(update->bind(1, chatTitle(question)).bind(2, chat), chat); !done) return done.error();
-    auto insert = db_.prepare("INSERT INTO turns(chat, question, state, asked_at) VALUES(?, ?, ?, ?)");
-    if (!insert) return insert.error();
-    insert->bind(1, chat).bind(2, question).bind(3, numberOf(TurnState::Queued));
-    if (auto done = insert->bind(4, now()).run(); !done) return done.error();
-    const std::int64_t id = db_.lastInsertId();
-    if (auto committed = transaction->commit(); !committed) return committed.error();
-    return id;
-}
-
-Status SqlLibrary::saveTurn(const TurnRow& turn) {
-    if (auto may = writable(); !may) return may;
-    auto transaction = SqlTransaction::begin(db_);
-    if (!transaction) return transaction.error();
-    auto update = db_.prepare(
-        "UPDATE turns SET answer = ?, state = ?, reason = ?, pages_read = ?, pages_total = ?, tokens_read = ?, "
-        "tokens_total = ? WHERE id = ?");
-    if (!update) return update.error();
-    update->bind(1, turn.answer).bind(2, numberOf(turn.state)).bind(3, turn.reason);
-    update->bind(4, std::int64_t{turn.coverage.pagesRead}).bind(5, std::int64_t{turn.coverage.pagesTotal});
-    update->bind(6, i64(turn.coverage.tokensRead)).bind(7, i64(turn.coverage.tokensTotal)).bind(8, turn.id);
-    if (auto done = change(*update, "turn " + std::to_string(turn.id)); !done) return done;
-    if (auto saved = saveSources(turn); !saved) return saved;
-    return transaction->commit();
-}
-
-Status SqlLibrary::saveSources(const TurnRow& turn) {
-    auto old = db_.prepare("DELETE FROM sources WHERE turn = ?");
-    if (!old) return old.error();
-    if (auto done = old->bind(1, turn.id).run(); !done) return done;
-    if (turn.sources.empty()) return {};
-    auto owner = db_.prepare(
-        "SELECT d.encrypted FROM turns t JOIN chats c ON c.id = t.chat JOIN documents d ON d.sha256 = c.document WHERE "
-        "t.id = ?");
-    if (!owner) return owner.error();
-    const auto row = owner->bind(1, turn.id).step();
-    if (!row) return row.error();
-    const bool encrypted = !*row || owner->integer(0) != 0;
-
-    auto insert = db_.prepare(
-        "INSERT INTO sources(turn, rank, place, page, first, count, quote, boxes, share) VALUES(?, ?, ?, ?, ?, ?, ?, "
-        "?, ?)");
-    if (!insert) return insert.error();
-    for (std::size_t rank = 0; rank < turn.sources.size(); ++rank) {
-        const Source& source = turn.sources[rank];
-        insert->bind(1, turn.id).bind(2, i64(rank)).bind(3, source.place).bind(4, std::int64_t{source.page});
-        insert->bind(5, i64(source.span.first))
-            .bind(6, i64(source.span.count))
-            .bind(7, encrypted ? std::string() : source.quote);
-        if (auto done = insert->bind(8, bytesOf(source.boxes)).bind(9, double{source.share}).run(); !done) return done;
-    }
-    return {};
-}
-
-Result<std::vector<Source>> SqlLibrary::sources(std::int64_t turn) {
-    auto query =
-        db_.prepare("SELECT place, page, first, count, quote, boxes, share FROM sources WHERE turn = ? ORDER BY rank");
-    if (!query) return query.error();
-    query->bind(1, turn);
-    std::vector<Source> found;
-    while (true) {
-        const auto row = query->step();
-        if (!row) return row.error();
-        if (!*row) return found;
-        found.push_back({.place = query->text(0),
-                         .page = u32(query->integer(1)),
-                         .span = {u64(query->integer(2)), u64(query->integer(3))},
-                         .quote = query->text(4),
-                         .boxes = valuesOf<Box>(query->blob(5)),
-                         .share = static_cast<float>(query->real(6))});
-    }
-}
-
-Result<std::vector<TurnRow>> SqlLibrary::turns(const std::string& chat) {
-    auto query = db_.prepare(
-        "SELECT id, chat, question, answer, state, reason, pages_read, pages_total, tokens_read, tokens_total, "
-        "asked_at "
-        "FROM turns WHERE chat = ? ORDER BY id");
-    if (!query) return query.error();
-    query->bind(1, chat);
-    std::vector<TurnRow> rows;
-    while (true) {
-        const auto row = query->step();
-        if (!row) return row.error();
-        if (!*row) return rows;
-        auto places = sources(query->integer(0));
-        if (!places) return places.error();
-        rows.push_back({.id = query->integer(0),
-                        .chat = query->text(1),
-                        .question = query->text(2),
-                        .answer = query->text(3),
-                        .state = enumOf(query->integer(4), TurnState::Interrupted),
-                        .reason = query->text(5),
-                        .sources = std::move(*places),
-                        .coverage = {.pagesRead = u32(query->integer(6)),
-                                     .pagesTotal = u32(query->integer(7)),
-                                     .tokensRead = u64(query->integer(8)),
-                                     .tokensTotal = u64(query->integer(9))},
-                        .askedAt = query->integer(10)});
-    }
-}
-
-// ---- word search
-
-Result<std::vector<Hit>> SqlLibrary::find(const std::string& words, const std::string& document, std::uint32_t limit) {
-    if (!document.empty()) {
-        const auto encrypted = isEncrypted(document);
-        if (!encrypted) return encrypted.error();
-        if (*encrypted)
-            return Error{Code::Unsupported, document,
-                         "the words of an encrypted document are not kept, so they cannot be searched"};
-    }
-    std::vector<Hit> hits;
-    const std::string expression = matchExpression(words);
-    if (expression.empty()) return hits;
-    auto query = db_.prepare(
-        "SELECT w.document, w.place, f.text, w.page, w.first, w.count, bm25(windows_fts) AS score "
-        "FROM windows_fts f JOIN windows w ON w.id = f.rowid "
-        "WHERE windows_fts MATCH ?1 AND (?2 = '' OR w.document = ?2) ORDER BY score, w.id LIMIT ?3");
-    if (!query) return query.error();
-    query->bind(1, expression).bind(2, document).bind(3, std::int64_t{limit});
-    while (true) {
-        const auto row = query->step();
-        if (!row) return row.error();
-        if (!*row) return hits;
-        hits.push_back({.document = query->text(0),
-                        .place = query->text(1),
-                        .text = query->text(2),
-                        .page = u32(query->integer(3)),
-                        .span = {u64(query->integer(4)), u64(query->integer(5))},
-                        .score = -query->real(6)});
-    }
-}
-
-/// The version a library has, without changing anything; 0 where there is none yet.
-Result<std::int64_t> versionOf(const fs::path& file) {
-    std::error_code failure;
-    if (!fs::exists(file, failure)) return std::int64_t{0};
-    auto db = SqlDatabase::open(file, true);
-    if (!db) return db.error();
-    return db->userVersion();
-}
-
-}  // namespace
 
 Result<std::unique_ptr<Library>> Library::open(const LibraryOptions& options) {
     if (auto made = realFileSystem().makeDirectories(options.dataDir); !made) return made.error();
