@@ -46,6 +46,7 @@ FocusScope {
             }
             spacing: Theme.gap
             ScrollView {
+                focus: true   // a focus scope of its own
                 Layout.fillWidth: true
                 Layout.preferredHeight: Math.min(140, Math.max(36, area.implicitHeight))
                 TextArea {
@@ -61,7 +62,6 @@ FocusScope {
                     wrapMode: TextArea.Wrap
                     textFormat: TextEdit.PlainText
                     background: null
-                    KeyNavigation.priority: KeyNavigation.BeforeItem
                     Accessible.name: qsTr("Question")
                     onTextChanged: root.edited(text)
                     Keys.onPressed: (event) => {

@@ -1,0 +1,179 @@
+#include "app/window.h"
+#include "tests/support/demo_script.h"
+
+#include <QAccessible>
+#include <QApplication>
+#include <QMimeData>
+#include <QQuickItem>
+#include <QQuickWindow>
+#include <QSignalSpy>
+#include <QTemporaryDir>
+#include <QTest>
+
+using namespace carrel;
+using namespace carrel::app;
+
+// The whole window on ScriptedEngine, by mouse and keyboard.
+class TestWindow : public QObject {
+    Q_OBJECT
+
+    std::unique_ptr<QTemporaryDir> folder_;
+    std::unique_ptr<ScriptedEngine> engine_;
+    std::unique_ptr<Window> window_;
+
+    QQuickWindow* win() { return window_->window(); }
+    AppController& app() { return window_->controller(); }
+    QQuickItem* item(const char* name) { return win()->findChild<QQuickItem*>(QString::fromLatin1(name)); }
+    QQuickItem* shown(const QString& name, QQuickItem* under = nullptr) {
+        if (!under) under = win()->contentItem();
+        for (QQuickItem* child : under->childItems()) {
+            if (child->objectName() == name) return child;
+            if (QQuickItem* found = shown(name, child)) return found;
+        }
+        return nullptr;
+    }
+    void click(QQuickItem* target) {
+        QVERIFY(target);
+        QTRY_VERIFY(target->isVisible());
+        QSignalSpy frame(win(), &QQuickWindow::afterRendering);  // layouts move things before a frame
+        win()->update();
+        frame.wait(1000);
+        QTest::mouseClick(win(), Qt::LeftButton, {},
+                          target->mapToScene({target->width() / 2, target->height() / 2}).toPoint());
+    }
+    void type(const char* text) {
+        for (; *text; ++text) QTest::keyClick(win(), *text);
+    }
+    void openDocument() {
+        app().library()->addFiles({QUrl::fromLocalFile(QStringLiteral("/x/Field notes.pdf"))});
+        QTRY_VERIFY(!app().chat()->current().isEmpty());
+        QTRY_VERIFY(app().reading()->fraction() > 0);
+    }
+
+  private slots:
+    void init() {
+        folder_ = std::make_unique<QTemporaryDir>();
+        engine_ = demoEngine();
+        AppOptions options;
+        options.model = QStringLiteral("/demo/model.gguf");
+        options.settingsFile = folder_->filePath(QStringLiteral("window.ini"));
+        window_ = std::make_unique<Window>(*engine_, options);
+        QVERIFY(win());
+        win()->requestActivate();
+        QVERIFY(QTest::qWaitForWindowActive(win()));
+    }
+    void cleanup() {
+        window_.reset();
+        engine_.reset();
+    }
+
+    void aDroppedFileIsAddedAndPlainTextIsNot() {
+        QMimeData text;
+        text.setText(QStringLiteral("words"));
+        QDragEnterEvent refused(QPoint(600, 300), Qt::CopyAction, &text, Qt::LeftButton, Qt::NoModifier);
+        QCoreApplication::sendEvent(win(), &refused);
+        QVERIFY(!item("drop")->property("containsDrag").toBool());
+        QDragLeaveEvent leave;
+        QCoreApplication::sendEvent(win(), &leave);
+
+        QMimeData files;
+        files.setUrls({QUrl::fromLocalFile(QStringLiteral("/x/Dropped.pdf"))});
+        QDragEnterEvent enter(QPoint(600, 300), Qt::CopyAction, &files, Qt::LeftButton, Qt::NoModifier);
+        QCoreApplication::sendEvent(win(), &enter);
+        QDropEvent drop(QPoint(600, 300), Qt::CopyAction, &files, Qt::LeftButton, Qt::NoModifier);
+        QCoreApplication::sendEvent(win(), &drop);
+        QTRY_COMPARE(app().library()->currentTitle(), QStringLiteral("Dropped"));
+    }
+
+    void aQuestionWhileReadingIsAnsweredAndItsSourceOpensThePage() {
+        openDocument();
+        QTest::keyClick(win(), Qt::Key_L, Qt::ControlModifier);
+        type("Why?");
+        QTest::keyClick(win(), Qt::Key_Return);
+        QTRY_VERIFY(app().chat()->answering());
+        QTRY_COMPARE(item("composer")->property("text").toString(), QString());
+        QTRY_VERIFY_WITH_TIMEOUT(!app().chat()->answering(), 20000);
+        QTRY_COMPARE(app().pages()->markedPage(), 12);
+        QQuickItem* second = nullptr;
+        QTRY_VERIFY((second = shown(QStringLiteral("source1"))));
+        QTRY_VERIFY(second->mapToScene({0, 0}).y() < win()->height() - 100);
+        click(second);
+        QTRY_COMPARE(app().pages()->markedPage(), 3);
+        QTRY_COMPARE(item("pages")->property("shownPage").toInt(), 3);
+        QVERIFY(engine_->rendered > 0);
+    }
+
+    void escapeStopsTheAnswer() {
+        openDocument();
+        app().chat()->ask(QStringLiteral("Why?"));
+        QTRY_VERIFY(app().chat()->answering());
+        QTRY_VERIFY_WITH_TIMEOUT(app().chat()->conversation()->rowCount() > 2, 5000);
+        QTest::keyClick(win(), Qt::Key_Escape);
+        QTRY_VERIFY(!app().chat()->answering());
+        QCOMPARE(engine_->savedTurns.back().state, TurnState::Stopped);
+    }
+
+    void pauseAndResumeAreButtons() {
+        openDocument();
+        click(item("pause"));
+        QTRY_COMPARE(app().reading()->state(), ReadingController::Paused);
+        click(item("resume"));
+        QTRY_COMPARE(app().reading()->state(), ReadingController::Reading);
+    }
+
+    void f6GoesThroughThePanesAndBack() {
+        openDocument();
+        QSet<QQuickItem*> seen;
+        for (int i = 0; i < 4; ++i) {
+            QTest::keyClick(win(), Qt::Key_F6);
+            QVERIFY(win()->activeFocusItem());
+            seen << win()->activeFocusItem();
+        }
+        QCOMPARE(seen.size(), 4);
+    }
+
+    void whatTabReachesHasANameAndTabComesAround() {
+        openDocument();
+        QAccessible::setActive(true);
+        QSet<QQuickItem*> seen;
+        for (int i = 0; i < 60; ++i) {
+            QTest::keyClick(win(), Qt::Key_Tab);
+            QQuickItem* focus = win()->activeFocusItem();
+            QVERIFY(focus);
+            if (seen.contains(focus)) break;
+            seen << focus;
+            QAccessibleInterface* a = QAccessible::queryAccessibleInterface(focus);
+            const QByteArray what = focus->metaObject()->className();
+            QVERIFY2(a, what);
+            QVERIFY2(!a->text(QAccessible::Name).isEmpty(), what);
+        }
+        QVERIFY2(seen.size() >= 6, qPrintable(QString::number(seen.size())));
+    }
+
+    void aProblemIsASentenceThatCanBeClosed() {
+        app().showProblem(QStringLiteral("The disk is full. Free some space."));
+        QTRY_VERIFY(item("problem")->isVisible());
+        QCOMPARE(item("problem")->property("text").toString(), app().problem());
+        app().dismissProblem();
+        QTRY_VERIFY(!item("problem")->isVisible());
+    }
+
+    void closingWhileReadingAndAnsweringIsQuickAndSaves() {
+        openDocument();
+        app().chat()->ask(QStringLiteral("Why?"));
+        QTRY_VERIFY_WITH_TIMEOUT(app().chat()->conversation()->rowCount() > 2, 5000);
+        app().chat()->edit(QStringLiteral("next thought"));
+        app().close();
+        QVERIFY(engine_->shutDown);
+        QCOMPARE(engine_->drafts.back().second, std::string("next thought"));
+        QVERIFY(!engine_->savedTurns.back().answer.empty());
+    }
+};
+
+int main(int argc, char** argv) {
+    prepareApplication();
+    QApplication qt(argc, argv);
+    TestWindow test;
+    return QTest::qExec(&test, argc, argv);
+}
+#include "tst_window.moc"
