@@ -26,8 +26,8 @@ Buffer::~Buffer() {
 std::vector<Isa> availableIsas() {
     std::vector<Isa> out{Isa::Scalar};
 #if defined(__x86_64__)
-    if (!__builtin_cpu_supports("avx2") || !__builtin_cpu_supports("fma") || !__builtin_cpu_supports("f16c"))
-        return out;
+    // Whatever has AVX2 has F16C, which clang cannot be asked about.
+    if (!__builtin_cpu_supports("avx2") || !__builtin_cpu_supports("fma")) return out;
     out.push_back(Isa::Avx2);
     if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&
         __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vnni") &&
