@@ -4,7 +4,7 @@
 
 namespace carrel::app {
 
-constexpr auto kProgressInterval = std::chrono::milliseconds(100);   // a person cannot read faster
+constexpr auto kProgressInterval = std::chrono::milliseconds(100);  // a person cannot read faster
 
 void ComputeLoop::start(Lane<Compute>& lane) {
     if (running_) return;
@@ -17,13 +17,17 @@ void ComputeLoop::pump(Lane<Compute>& lane) {
     if (running_) lane.post([this, &lane] { pump(lane); });
 }
 
-void ComputeLoop::finish(Lane<Compute>& lane) {
-    while (lane.door() && lane.door()->step()) {}
+void ComputeLoop::finish(Lane<Compute>& lane, std::chrono::milliseconds most) {
+    const auto until = std::chrono::steady_clock::now() + most;
+    while (lane.door() && lane.door()->step() && std::chrono::steady_clock::now() < until) {
+    }
 }
 
 void ComputeLoop::fail(std::uint64_t ticket, bool isTurn, const Error& error) {
-    if (isTurn) turnFailed(ticket, error);
-    else readingEnded(ticket, error);
+    if (isTurn)
+        turnFailed(ticket, error);
+    else
+        readingEnded(ticket, error);
 }
 
 void ComputeLoop::readingProgress(std::uint64_t ticket, const ReadingProgress& progress) {

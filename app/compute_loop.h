@@ -14,15 +14,17 @@ namespace carrel::app {
 class EngineThread;
 class TextMailbox;
 
-/// Calls Compute::step() while there is work, one quantum per turn of the lane's event loop, so that a request never waits
-/// for more than a quantum. Hears the engine's events on the lane's thread and hands them to the GUI thread as values.
+/// Calls Compute::step() while there is work, one quantum per turn of the lane's event loop, so that a request never
+/// waits for more than a quantum. Hears the engine's events on the lane's thread and hands them to the GUI thread as
+/// values.
 class ComputeLoop final : public EventSink {
- public:
+  public:
     ComputeLoop(EngineThread& port, TextMailbox& mailbox) : port_(port), mailbox_(mailbox) {}
 
     // On the compute lane.
-    void start(Lane<Compute>& lane);             // something was queued
-    void finish(Lane<Compute>& lane);            // steps until all has ended; tokens were asked to stop before
+    void start(Lane<Compute>& lane);  // something was queued
+    /// Steps until all has ended, or for `most`; tokens were asked to stop before.
+    void finish(Lane<Compute>& lane, std::chrono::milliseconds most);
     void fail(std::uint64_t ticket, bool isTurn, const Error& error);
 
     void readingProgress(std::uint64_t ticket, const ReadingProgress& progress) override;
@@ -32,7 +34,7 @@ class ComputeLoop final : public EventSink {
     void answered(std::uint64_t ticket, const Answer& answer) override;
     void turnFailed(std::uint64_t ticket, const Error& error) override;
 
- private:
+  private:
     void pump(Lane<Compute>& lane);
 
     EngineThread& port_;

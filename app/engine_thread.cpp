@@ -9,17 +9,24 @@
 namespace carrel::app {
 namespace {
 
-constexpr int kComputeNice = 10;   // the window and everything else on this PC go first
+constexpr std::chrono::milliseconds kModelChange{60'000};  // a stopped turn ends within a batch, long before
+constexpr std::chrono::milliseconds kClosing{700};         // of the second in which a closed window is gone
+constexpr int kComputeNice = 10;                           // the window and everything else on this PC go first
 
-LibraryOptions libraryOptions(const ComputeOptions& o) { return {.dataDir = o.dataDir, .pdfHelper = o.pdfHelper}; }
-PagesOptions pagesOptions(const ComputeOptions& o) { return {.dataDir = o.dataDir, .pdfHelper = o.pdfHelper}; }
+LibraryOptions libraryOptions(const ComputeOptions& o) {
+    return {.dataDir = o.dataDir, .pdfHelper = o.pdfHelper};
+}
+PagesOptions pagesOptions(const ComputeOptions& o) {
+    return {.dataDir = o.dataDir, .pdfHelper = o.pdfHelper};
+}
 
 }  // namespace
 
 template <class T>
 void EngineThread::deliver(const Reply<T>& reply, const Result<T>& result) {
     if (!reply || closing_) return;
-    QMetaObject::invokeMethod(this, [reply, result] { reply(result); }, Qt::QueuedConnection);
+    QMetaObject::invokeMethod(
+        this, [reply, result] { reply(result); }, Qt::QueuedConnection);
 }
 
 template <class T, class Door, class Work>
@@ -44,7 +51,9 @@ EngineThread::EngineThread(const ComputeOptions& options, QObject* parent)
     connect(&mailbox_, &TextMailbox::arrived, this, &EnginePort::turnText);
 }
 
-EngineThread::~EngineThread() { shutdown(); }
+EngineThread::~EngineThread() {
+    shutdown();
+}
 
 void EngineThread::inspectModel(const std::filesystem::path& file, Reply<ModelInfo> reply) {
     on<ModelInfo>(pages_, std::move(reply), [file](Pages&) { return carrel::inspectModel(file); });
@@ -52,7 +61,7 @@ void EngineThread::inspectModel(const std::filesystem::path& file, Reply<ModelIn
 
 void EngineThread::loadModel(const std::filesystem::path& file, Reply<ModelInfo> reply) {
     on<ModelInfo>(compute_, std::move(reply), [this, file](Compute& compute) {
-        loop_->finish(compute_);
+        loop_->finish(compute_, kModelChange);
         return compute.loadModel(file);
     });
 }
@@ -74,7 +83,8 @@ void EngineThread::ask(TurnRequest request) {
 }
 
 void EngineThread::readingOf(const std::string& document, Reply<ReadingSummary> reply) {
-    on<ReadingSummary>(compute_, std::move(reply), [document](Compute& compute) { return compute.readingOf(document); });
+    on<ReadingSummary>(compute_, std::move(reply),
+                       [document](Compute& compute) { return compute.readingOf(document); });
 }
 
 void EngineThread::forgetReadings(const std::string& document, Reply<void> reply) {
@@ -86,7 +96,8 @@ void EngineThread::add(const std::filesystem::path& file, const std::string& pas
                        Reply<DocumentRow> reply) {
     const auto report = [this, progress = std::move(progress)](std::uint32_t done, std::uint32_t total) {
         if (!progress || closing_) return;
-        QMetaObject::invokeMethod(this, [progress, done, total] { progress(done, total); }, Qt::QueuedConnection);
+        QMetaObject::invokeMethod(
+            this, [progress, done, total] { progress(done, total); }, Qt::QueuedConnection);
     };
     on<DocumentRow>(intake_, std::move(reply), [file, password, report, stop](Library& library) {
         return library.add(file, password, report, stop);
@@ -110,7 +121,8 @@ void EngineThread::newChat(const std::string& document, Reply<ChatRow> reply) {
 }
 
 void EngineThread::chats(const std::string& document, Reply<std::vector<ChatRow>> reply) {
-    on<std::vector<ChatRow>>(library_, std::move(reply), [document](Library& library) { return library.chats(document); });
+    on<std::vector<ChatRow>>(library_, std::move(reply),
+                             [document](Library& library) { return library.chats(document); });
 }
 
 void EngineThread::saveDraft(const std::string& chat, const std::string& text, Reply<void> reply) {
@@ -154,7 +166,8 @@ void EngineThread::text(const std::string& document, Reply<std::string> reply) {
 
 void EngineThread::shutdown() {
     closing_ = true;
-    compute_.close();   // its last events may still write turns: none is heard any more, the controllers saved before
+    compute_.post([this] { loop_->finish(compute_, kClosing); });
+    compute_.close();  // its last events may still write turns: none is heard any more, the controllers saved before
     pages_.close();
     intake_.close();
     library_.close();

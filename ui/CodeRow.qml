@@ -60,7 +60,7 @@ Item {
                 readOnly: true
                 selectByMouse: true
                 selectionColor: Theme.accent
-                selectedTextColor: Theme.onAccent
+                selectedTextColor: Theme.accentText
                 color: Theme.text
                 font.family: "monospace"
                 font.pixelSize: Theme.small

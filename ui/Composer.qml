@@ -57,7 +57,7 @@ FocusScope {
                     placeholderTextColor: Theme.muted
                     color: Theme.text
                     selectionColor: Theme.accent
-                    selectedTextColor: Theme.onAccent
+                    selectedTextColor: Theme.accentText
                     font.pixelSize: Theme.base
                     wrapMode: TextArea.Wrap
                     textFormat: TextEdit.PlainText

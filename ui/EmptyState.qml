@@ -9,14 +9,13 @@ Item {
 
     ColumnLayout {
         anchors.centerIn: parent
-        width: Math.min(parent.width - 64, 420)
+        width: Math.min(parent.width - 64, 600)
         spacing: 20
         Text {
             Layout.fillWidth: true
             text: qsTr("Drop a PDF or a text file here and ask about it.")
             color: Theme.text
             font.pixelSize: Theme.title
-            font.weight: Font.Light
             horizontalAlignment: Text.AlignHCenter
             wrapMode: Text.Wrap
             lineHeight: 1.2

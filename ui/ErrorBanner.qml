@@ -29,7 +29,7 @@ Rectangle {
             Layout.fillWidth: true
             text: root.sentence
             textFormat: Text.PlainText
-            color: Theme.onWarning
+            color: Theme.warningText
             font.pixelSize: Theme.base
             wrapMode: Text.WrapAtWordBoundaryOrAnywhere
         }

@@ -24,7 +24,7 @@ ApplicationWindow {
         button: Theme.hover
         buttonText: Theme.text
         highlight: Theme.accent
-        highlightedText: Theme.onAccent
+        highlightedText: Theme.accentText
         placeholderText: Theme.muted
         mid: Theme.line
         dark: Theme.muted

@@ -37,7 +37,7 @@ AbstractButton {
             Layout.rightMargin: Theme.gap
             text: root.model.name
             textFormat: Text.PlainText
-            color: root.model.state === ModelController.Failed ? Theme.onWarning : Theme.text
+            color: root.model.state === ModelController.Failed ? Theme.warningText : Theme.text
             font.pixelSize: Theme.small
             elide: Text.ElideRight
         }

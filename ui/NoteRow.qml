@@ -36,7 +36,7 @@ Item {
             Layout.fillWidth: true
             text: root.plain
             textFormat: Text.PlainText
-            color: root.failed ? Theme.onWarning : Theme.muted
+            color: root.failed ? Theme.warningText : Theme.muted
             font.pixelSize: Theme.small
             wrapMode: Text.Wrap
         }

@@ -42,7 +42,7 @@ Popup {
         Text {
             Layout.fillWidth: true
             text: root.library.passwordProblem || qsTr("Carrel remembers the password until it is closed, and writes it nowhere.")
-            color: root.library.passwordProblem ? Theme.onWarning : Theme.muted
+            color: root.library.passwordProblem ? Theme.warningText : Theme.muted
             font.pixelSize: Theme.base
             wrapMode: Text.Wrap
             Accessible.role: Accessible.StaticText

@@ -26,7 +26,7 @@ Item {
             readOnly: true
             selectByMouse: true
             selectionColor: Theme.accent
-            selectedTextColor: Theme.onAccent
+            selectedTextColor: Theme.accentText
             wrapMode: TextEdit.WrapAtWordBoundaryOrAnywhere
             color: Theme.text
             font.pixelSize: Theme.base

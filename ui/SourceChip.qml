@@ -10,7 +10,9 @@ AbstractButton {
     required property string quote
     required property real share       // of what the listed sources weigh together, 0..1
 
-    implicitHeight: implicitContentHeight + 16
+    implicitHeight: implicitContentHeight + topPadding + bottomPadding
+    topPadding: 9
+    bottomPadding: 9
     leftPadding: 12
     rightPadding: 12
     focusPolicy: Qt.StrongFocus
@@ -27,7 +29,6 @@ AbstractButton {
             Layout.maximumWidth: 58
             Layout.minimumWidth: 58
             Layout.alignment: Qt.AlignTop
-            Layout.topMargin: 2
             spacing: 5
             Text {
                 Layout.fillWidth: true

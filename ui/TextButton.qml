@@ -19,7 +19,7 @@ AbstractButton {
     }
     contentItem: Text {
         text: root.text
-        color: root.primary ? Theme.onAccent : Theme.accent
+        color: root.primary ? Theme.accentText : Theme.accent
         font.pixelSize: Theme.base
         font.weight: root.primary ? Font.DemiBold : Font.Normal
         horizontalAlignment: Text.AlignHCenter

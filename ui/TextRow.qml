@@ -29,7 +29,7 @@ Item {
         readOnly: true
         selectByMouse: true
         selectionColor: Theme.accent
-        selectedTextColor: Theme.onAccent
+        selectedTextColor: Theme.accentText
         wrapMode: TextEdit.WrapAtWordBoundaryOrAnywhere
         color: root.quote ? Theme.muted : Theme.text
         font.pixelSize: root.level === 0 ? Theme.base : Math.round(Theme.base * Math.max(1, 1.36 - 0.1 * root.level))

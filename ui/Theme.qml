@@ -18,12 +18,12 @@ QtObject {
     readonly property color line: dark ? "#35383d" : "#e2ded6"
     readonly property color hover: dark ? "#2b2e33" : "#efece6"
     readonly property color accent: dark ? "#8db6de" : "#2c5a8c"
-    readonly property color onAccent: dark ? "#15202b" : "#ffffff"
+    readonly property color accentText: dark ? "#15202b" : "#ffffff"
     readonly property color soft: dark ? "#2b3642" : "#e9eff6"
     readonly property color code: dark ? "#1d1f22" : "#f5f3ef"
     readonly property color mark: "#66f5c518"   // over a page, which is paper white in the dark too
     readonly property color warning: dark ? "#3a2a26" : "#fbeeea"
-    readonly property color onWarning: dark ? "#f0b8a8" : "#86341f"
+    readonly property color warningText: dark ? "#f0b8a8" : "#86341f"
 
     // A person's own font size, but never below what reads well.
     readonly property TextMetrics own: TextMetrics {}
@@ -43,6 +43,8 @@ QtObject {
     function styled(html: string): string {
         const link = `<a style="color:${theme.accent};text-decoration:none" `;
         const mono = `<span style="font-family:monospace;background-color:${theme.code}">`;
-        return `<div style="line-height:138%">${html.replace(/<a /g, link).replace(/<code>/g, mono).replace(/<\/code>/g, "</span>")}</div>`;
+        const dressed = html.replace(/<a /g, link).replace(/<code>/g, mono).replace(/<\/code>/g, "</span>");
+        const spaced = dressed.replace(/<(p|li)>/g, `<$1 style="line-height:138%;margin-top:2px;margin-bottom:2px">`);
+        return `<div style="line-height:138%">${spaced}</div>`;
     }
 }
