@@ -1,4 +1,4 @@
-// shots DIR: drives the real window through a first walk and saves what is on screen: the pictures of the README.
+// carrel-shots [DIR]: drives the real window through a first walk and saves what is on screen: the pictures of the README.
 //   --document FILE --question TEXT --model FILE   on the real engine, in a data folder of its own
 //   --scripted                                     on ScriptedEngine: to look at the window, never for the README
 #include "app/engine_thread.h"
@@ -95,8 +95,9 @@ int main(int argc, char** argv) {
     parser.addOption({QStringLiteral("model"), QStringLiteral("To read with."), QStringLiteral("FILE")});
     parser.addPositionalArgument(QStringLiteral("folder"), QStringLiteral("Where pictures go."));
     parser.process(qt);
-    if (parser.positionalArguments().isEmpty()) parser.showHelp(2);
-    QDir folder(parser.positionalArguments().constFirst());
+    if (!parser.isSet(QStringLiteral("document")) && !parser.isSet(QStringLiteral("scripted")))
+        return std::fputs("carrel-shots: name a document to read with --document FILE.\n", stderr), 2;
+    QDir folder(parser.positionalArguments().value(0, QStringLiteral("build/shots")));
     folder.mkpath(QStringLiteral("."));
 
     const QTemporaryDir data;
