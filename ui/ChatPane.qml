@@ -89,7 +89,7 @@ FocusScope {
             Layout.fillWidth: true
             focus: true
             answering: root.app.chat.answering
-            ready: root.app.chat.current !== ""
+            ready: root.app.chat.current !== "" && (root.app.model.state === ModelController.Loaded || root.app.model.state === ModelController.Loading)
             onAsked: (question) => {
                 view.follow = true;
                 root.app.chat.ask(question);

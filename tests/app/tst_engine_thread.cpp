@@ -1,4 +1,6 @@
 #include "app/engine_thread.h"
+#include "app/library_controller.h"
+#include "app/pages_controller.h"
 
 #include <QSignalSpy>
 #include <QTemporaryDir>
@@ -39,6 +41,35 @@ class TestEngineThread : public QObject {
             if (rows && !rows->empty()) draft = rows->front().draft;
         });
         QTRY_COMPARE_WITH_TIMEOUT(draft, std::string("half a thought"), 10000);
+    }
+
+    void anEncryptedDocumentOpensWithItsPasswordAndAsksAgainAfterARestart() {
+        const QString file = QStringLiteral(CARREL_PDFS "/enc-user-aes256.pdf");
+        if (!QFile::exists(file)) QSKIP("no test document: " CARREL_PDFS "/enc-user-aes256.pdf");
+        QTemporaryDir data;
+        ComputeOptions options;
+        options.dataDir = data.path().toStdString();
+        options.pdfHelper = CARREL_PDF;
+        QString sha;
+        for (const bool restarted : {false, true}) {
+            EngineThread engine(options);
+            Passwords passwords;
+            LibraryController library(engine, passwords);
+            PagesController pages(engine, passwords);
+            connect(&library, &LibraryController::documentOpened, &pages, &PagesController::open);
+            connect(&pages, &PagesController::needsPassword, &library, &LibraryController::askPassword);
+            if (restarted)
+                library.load(sha);
+            else
+                library.addFiles({QUrl::fromLocalFile(file)});
+            QTRY_VERIFY_WITH_TIMEOUT(!library.passwordFor().isEmpty(), 30000);
+            library.givePassword(QStringLiteral("wrong"));
+            QTRY_VERIFY_WITH_TIMEOUT(!library.passwordProblem().isEmpty(), 30000);
+            library.givePassword(QStringLiteral("secret"));
+            QTRY_COMPARE_WITH_TIMEOUT(pages.pages()->rowCount(), 193, 60000);
+            sha = library.current();
+            engine.shutdown();
+        }
     }
 
     void aReadingWithoutAModelEndsOnceWithAReason() {
