@@ -115,10 +115,10 @@ FileSystem& realFileSystem() {
 }
 
 Result<std::string> readFile(const std::filesystem::path& path, std::uint64_t limit) {
+    struct stat st {};
+    if (::stat(path.c_str(), &st) == 0 && !S_ISREG(st.st_mode)) return Error{Code::InvalidArgument, path.string(), "not a file"};   // a FIFO would block in open()
     auto file = realFileSystem().open(path, OpenMode::Read);
     if (!file) return file.error();
-    struct stat st {};
-    if (::stat(path.c_str(), &st) == 0 && !S_ISREG(st.st_mode)) return Error{Code::InvalidArgument, path.string(), "not a file"};
     const auto size = (*file)->size();
     if (!size) return size.error();
     if (*size > limit)
@@ -139,7 +139,7 @@ Status writeFileAtomically(const std::filesystem::path& path, std::span<const st
         return (*file)->sync();
     }();
     if (done && ::rename(part.c_str(), path.c_str()) != 0) done = systemError(errno, path.string());
-    if (done) return files.syncDirectory(path.parent_path());
+    if (done) return files.syncDirectory(path.has_parent_path() ? path.parent_path() : ".");
     ::unlink(part.c_str());
     return done;
 }

@@ -96,7 +96,7 @@ Result<SqlDatabase> SqlDatabase::open(const std::filesystem::path& file, bool re
     sqlite3_db_config(db, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, nullptr);
     if (auto set = out.exec(readOnly ? "PRAGMA foreign_keys=ON" : "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON"); !set)
         return set.error();
-    if (auto version = out.userVersion(); !version) return version.error();   // reads the header: NOTADB shows here
+    if (auto version = out.userVersion(); !version) return Error{version.error().code, out.name_, version.error().detail};   // reads the header: NOTADB shows here
     return out;
 }
 

@@ -84,7 +84,8 @@ class Engine final : public Compute {
         if (!rows) return rows.error();
         std::vector<StoredReading> out;
         for (const StreamInfo& row : *rows)
-            out.push_back({row.key.model, loaded_ && row.key.model == loaded_->model().fingerprint, row.tokens, row.diskBytes});
+            if (row.tokens > 0)
+                out.push_back({row.key.model, loaded_ && row.key.model == loaded_->model().fingerprint, row.tokens, row.diskBytes});
         return out;
     }
 

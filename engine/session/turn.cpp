@@ -46,11 +46,11 @@ Status Turn::prepare(ReadingStore& store, std::unique_ptr<Tail> open) {
     request_.maxTokens = std::min<std::uint32_t>(request_.maxTokens, static_cast<std::uint32_t>(room - wanted.size()));
     wanted.insert(wanted.begin(), reading_.ids().begin() + first, reading_.ids().end());
 
-    if (!open || open->chat != request_.chat || open->first != first) {
+    if (!open || open->document != request_.document || open->chat != request_.chat || open->first != first) {
         open.reset();   // its lock goes before another is asked for
         auto stream = store.openTail(reading_.stream(), request_.chat, first);
         if (!stream) return stream.error();
-        open = std::make_unique<Tail>(Tail{request_.chat, first, reading_.sequence(), {}, std::move(*stream)});
+        open = std::make_unique<Tail>(Tail{request_.document, request_.chat, first, reading_.sequence(), {}, std::move(*stream)});
         open->sequence.truncate(first);
         std::vector<std::shared_ptr<KvBlock>> blocks;
         const auto good = open->stream->load([&](std::uint32_t at, std::uint32_t tokens) -> std::span<std::byte> {
@@ -152,6 +152,7 @@ Answer Turn::finish(bool stopped) {
     answer_.sources = findSources();
     // A tail that cannot be written costs the next start a question's prefill; the answer itself is not lost.
     const std::uint32_t from = std::min(firstNew_, tail_->stream->tokens()) / kGroupTokens * kGroupTokens;
+    if (tail_->sequence.tokens() == from) return answer_;   // stopped before anything new was run
     if (auto block = tail_->sequence.gather(model_.backend(), from))
         static_cast<void>(static_cast<bool>(
             tail_->stream->commit({from, std::span<const std::int32_t>(tail_->ids).subspan(from - tail_->first), (*block)->payload()})));

@@ -15,7 +15,7 @@ namespace carrel {
 
 /// A chat's tokens behind a reading: their KV in memory and, between turns, on disk.
 struct Tail {
-    std::string chat;
+    std::string document, chat;
     std::uint32_t first = 0;              // where it leaves the reading: a multiple of 64
     KvSequence sequence;                  // the reading up to `first`, then the tail
     std::vector<std::int32_t> ids;        // of the tail's tokens

@@ -454,12 +454,36 @@ TEST_CASE("A model that replaces another between turns never uses the other's KV
     CHECK(must(door.compute->storedReadings(document)).empty());
 }
 
+TEST_CASE("A chat's name that two documents use never brings one's KV to the other") {
+    const Desk desk;
+    std::string text;
+    for (int i = 0; i < 200; ++i) text += "q ";
+    text += someText(19, kTextBytes / 2);  // the tails begin with the same words
+    const auto first = desk.add(text);
+    std::ranges::replace(text, 'q', 'z');  // as many tokens: letters that no merge has
+    const auto second = desk.add(text);
+    const auto model = desk.model();
+    Door door(desk, model);
+    door.readWhole(first);
+    door.readWhole(second);
+    const std::string ofFirst = door.answered(first, "What is this?", {}, "one").text,
+                      ofSecond = door.answered(second, "What is this?", {}, "two").text;
+    REQUIRE(ofFirst != ofSecond);
+    REQUIRE(must(door.compute->readingOf(first)).coverage.tokensRead ==
+            must(door.compute->readingOf(second)).coverage.tokensRead);
+    for (int round = 0; round < 2; ++round) {
+        CHECK(door.answered(first, "What is this?", {}, "shared").text == ofFirst);
+        CHECK(door.answered(second, "What is this?", {}, "shared").text == ofSecond);
+    }
+}
+
 TEST_CASE("A turn that is stopped before its first pass leaves a tail that can be taken up") {
-    for (std::size_t cut = 1; cut < 3; ++cut) {
+    // Readings whose tokens are a multiple of 64, where such a tail is empty, and others.
+    for (std::size_t cut = 0; cut < 3; ++cut) {
         CAPTURE(cut);
         const Desk desk;
-        const auto document = desk.add(someText(20, kTextBytes + cut));
-        Door door(desk, desk.model());
+        const auto document = desk.add(someText(20, cut == 0 ? 5000 : kTextBytes + cut));
+        Door door(desk, desk.model(sessionSpec(1, cut == 0 ? 512 : 2048)));  // 384 tokens: six groups
         const auto read = door.read(document);
         door.drain();
         REQUIRE(door.events.readings.contains(read));
