@@ -22,10 +22,14 @@ struct ReadTokens {
 };
 
 /// What attention says about each leaf (leaf i: positions [16 i, 16 i + 16)), above what the leaf always gets.
-///   mass      [nLeaves]  attention summed over the layers, heads and queries of an answer
-///   baseline  [nLeaves]  the same of queries that asked something else; empty: every leaf is thought to get alike
-///   out       [nLeaves]  sums to 1 over the leaves that lie wholly in the document, or all 0; other leaves (sinks,
-///   template, tail) get 0
+///   mass      [nLeaves]  attention of the question's and the answer's tokens, summed over tokens, heads and the upper
+///   two thirds of
+///                        the layers: the lower ones look at neighbours, and with them attention alone names fewer
+///                        right pages
+///   baseline  [nLeaves]  the same of tokens that ask nothing (the separator before a question); empty: all leaves get
+///   alike out       [nLeaves]  sums to 1 over the leaves that lie wholly in the document, or all 0; other leaves
+///   (sinks,
+///                        template, tail) get 0
 std::vector<float> attentionEvidence(std::span<const float> mass, std::span<const float> baseline,
                                      const ReadTokens& read);
 

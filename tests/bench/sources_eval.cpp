@@ -1,5 +1,9 @@
-// sources_eval CARREL-PDF QUESTIONS.json FILE.pdf: how often one of a question's known pages is among the first three
-// pages that word search names. Prints one line per miss, then the share.
+// sources_eval CARREL-PDF QUESTIONS.json FILE.pdf [MODEL.gguf DATA-FOLDER]: how often one of a question's known pages
+// is among the first three sources, by words alone and, with a model, by what its answers show (words and attention).
+// One line per miss.
+#include <carrel/compute.h>
+#include <carrel/library.h>
+
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
@@ -19,10 +23,82 @@ std::vector<TextToken> wholeText(const Document& document) {
     return {{0, 0, static_cast<std::uint32_t>(document.text.size())}};
 }
 
-std::size_t rankOf(const std::vector<Source>& sources, const std::vector<std::uint32_t>& pages) {
-    const auto found =
-        std::ranges::find_if(sources, [&](const Source& s) { return std::ranges::count(pages, s.page) > 0; });
-    return static_cast<std::size_t>(found - sources.begin());
+/// Counts what is found among the first three.
+struct Score {
+    const char* name;
+    std::size_t asked = 0, hits = 0;
+    double reciprocal = 0;
+
+    void add(const nlohmann::json& question, const std::vector<Source>& sources) {
+        const auto pages = question["pages"].get<std::vector<std::uint32_t>>();
+        const auto found =
+            std::ranges::find_if(sources, [&](const Source& s) { return std::ranges::count(pages, s.page) > 0; });
+        const auto rank = static_cast<std::size_t>(found - sources.begin());
+        ++asked;
+        hits += rank < 3;
+        reciprocal += found != sources.end() ? 1.0 / static_cast<double>(rank + 1) : 0;
+        if (rank >= 3) std::printf("%s: miss %s\n", name, question["id"].get<std::string>().c_str());
+    }
+    void print() const {
+        std::printf("%s: %zu of %zu, mean reciprocal rank %.3f\n", name, hits, asked,
+                    asked ? reciprocal / static_cast<double>(asked) : 0);
+    }
+};
+
+/// Waits for one answer at a time.
+class Answers final : public EventSink {
+  public:
+    bool ended = false;
+    Answer answer;
+    void readingProgress(std::uint64_t, const ReadingProgress&) override {}
+    void readingEnded(std::uint64_t, const Result<ReadingSummary>& summary) override {
+        end(summary ? nullptr : &summary.error());
+    }
+    void turnStage(std::uint64_t, TurnStage) override {}
+    void turnText(std::uint64_t, const std::string&) override {}
+    void answered(std::uint64_t, const Answer& given) override { answer = given, end(nullptr); }
+    void turnFailed(std::uint64_t, const Error& error) override { end(&error); }
+
+  private:
+    void end(const Error* error) {
+        if (error) std::fprintf(stderr, "%s: %s\n", error->where.c_str(), error->detail.c_str());
+        ended = true;
+    }
+};
+
+/// Asks every question in a chat of its own. Reading the document is done once for a data folder.
+Status askAll(const nlohmann::json& questions, const std::filesystem::path& pdf, const std::filesystem::path& helper,
+              const std::filesystem::path& model, const std::filesystem::path& data, Score& score) {
+    auto library = Library::open({.dataDir = data, .pdfHelper = helper});
+    if (!library) return library.error();
+    const auto row = (*library)->add(pdf, {}, {}, {});
+    if (!row) return row.error();
+    Answers answers;
+    auto compute = Compute::open({.dataDir = data, .pdfHelper = helper, .threads = 0, .isa = {}}, answers);
+    if (!compute) return compute.error();
+    if (auto loaded = (*compute)->loadModel(model); !loaded) return loaded.error();
+    const auto run = [&] {
+        answers.ended = false;
+        while (!answers.ended && (*compute)->step()) {
+        }
+    };
+    (*compute)->read({.ticket = 1, .document = row->sha256, .password = {}, .stop = {}});
+    run();
+    for (const auto& question : questions) {
+        const auto chat = (*library)->newChat(row->sha256);
+        if (!chat) return chat.error();
+        TurnRequest request;
+        request.ticket = 2;
+        request.document = row->sha256;
+        request.chat = chat->id;
+        request.question = question["question"].get<std::string>();
+        request.maxTokens = 64;
+        answers.answer = {};
+        (*compute)->ask(request);
+        run();
+        score.add(question, answers.answer.sources);
+    }
+    return {};
 }
 
 double milliseconds(std::chrono::steady_clock::time_point since) {
@@ -32,38 +108,34 @@ double milliseconds(std::chrono::steady_clock::time_point since) {
 }  // namespace
 
 int main(int argc, char** argv) {
-    if (argc != 4) return std::fprintf(stderr, "usage: %s CARREL-PDF QUESTIONS.json FILE.pdf\n", argv[0]), 2;
+    if (argc != 4 && argc != 6)
+        return std::fprintf(stderr, "usage: %s CARREL-PDF QUESTIONS.json FILE.pdf [MODEL.gguf DATA-FOLDER]\n", argv[0]),
+               2;
     const auto document = readDocument(argv[3], {.pdfHelper = argv[1], .password = {}, .progress = {}, .stop = {}});
     if (!document) return std::fprintf(stderr, "%s: %s\n", argv[3], document.error().detail.c_str()), 1;
     std::ifstream file(argv[2]);
-    const auto questions = nlohmann::json::parse(file, nullptr, false);
+    auto questions = nlohmann::json::parse(file, nullptr, false);
     if (!questions.is_array()) return std::fprintf(stderr, "%s: not a list of questions\n", argv[2]), 1;
+    std::erase_if(questions.get_ref<nlohmann::json::array_t&>(),
+                  [](const auto& question) { return !question.value("answerable", false); });
 
     const auto start = std::chrono::steady_clock::now();
     auto index = WordIndex::build(*document);
     if (!index) return std::fprintf(stderr, "index: %s\n", index.error().detail.c_str()), 1;
-    const double built = milliseconds(start);
+    std::printf("%zu windows indexed in %.0f ms\n", index->windows().size(), milliseconds(start));
 
     const auto tokens = wholeText(*document);
-    std::size_t asked = 0, hits = 0;
-    double reciprocal = 0, ranking = 0;
+    Score words{"words"}, shown{"words and attention"};
     for (const auto& question : questions) {
-        if (!question.value("answerable", false)) continue;
-        const auto begin = std::chrono::steady_clock::now();
         const auto ranked = index->rank(question["question"].get<std::string>(), index->windows().size());
         if (!ranked) return std::fprintf(stderr, "rank: %s\n", ranked.error().detail.c_str()), 1;
-        const auto sources =
-            chooseSources(*document, index->windows(), {tokens, 0}, {.question = *ranked, .answer = {}, .leaves = {}});
-        ranking += milliseconds(begin);
-        const std::size_t rank = rankOf(sources, question["pages"].get<std::vector<std::uint32_t>>());
-        ++asked;
-        hits += rank < 3;
-        reciprocal += rank < sources.size() ? 1.0 / static_cast<double>(rank + 1) : 0;
-        if (rank >= 3) std::printf("miss %s\n", question["id"].get<std::string>().c_str());
+        words.add(question, chooseSources(*document, index->windows(), {tokens, 0},
+                                          {.question = *ranked, .answer = {}, .leaves = {}}));
     }
-    std::printf(
-        "words: %zu of %zu, mean reciprocal rank %.3f; %zu windows indexed in %.0f ms, a question takes %.1f ms\n",
-        hits, asked, asked ? reciprocal / static_cast<double>(asked) : 0, index->windows().size(), built,
-        asked ? ranking / static_cast<double>(asked) : 0);
+    words.print();
+    if (argc == 4) return 0;
+    if (const auto asked = askAll(questions, argv[3], argv[1], argv[4], argv[5], shown); !asked)
+        return std::fprintf(stderr, "%s: %s\n", asked.error().where.c_str(), asked.error().detail.c_str()), 1;
+    shown.print();
     return 0;
 }
