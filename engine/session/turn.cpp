@@ -50,7 +50,7 @@ Status Turn::prepare(ReadingStore& store, std::unique_ptr<Tail> open) {
         open.reset();   // its lock goes before another is asked for
         auto stream = store.openTail(reading_.stream(), request_.chat, first);
         if (!stream) return stream.error();
-        open = std::make_unique<Tail>(Tail{request_.document, request_.chat, first, reading_.sequence(), {}, std::move(*stream)});
+        open = std::make_unique<Tail>(Tail{request_.document, request_.chat, first, reading_.sequence(), {}, {}, std::move(*stream)});
         open->sequence.truncate(first);
         std::vector<std::shared_ptr<KvBlock>> blocks;
         const auto good = open->stream->load([&](std::uint32_t at, std::uint32_t tokens) -> std::span<std::byte> {
@@ -71,37 +71,53 @@ Status Turn::prepare(ReadingStore& store, std::unique_ptr<Tail> open) {
         tail_->ids.resize(same);
     } else {   // the reading itself is further than the tail
         tail_->sequence = reading_.sequence();
+        tail_->baseline.clear();
         tail_->ids.assign(wanted.begin(), wanted.begin() + (read - first));
     }
     firstNew_ = first + static_cast<std::uint32_t>(tail_->ids.size());
     pending_.assign(wanted.begin() + static_cast<std::ptrdiff_t>(tail_->ids.size()), wanted.end());
+    questionFirst_ = first + wanted.size() - model_.prompt().question(request_.question).size();
     logits_.resize(config.vocabulary);
     answer_.coverage = reading_.coverage();
     return {};
 }
 
 Status Turn::beginPass() {
-    passTokens_ = std::min({pending_.size(), kPassTokens, work_.rows()});
-    auto open = tail_->sequence.extend(model_.backend(), static_cast<std::uint32_t>(passTokens_));
+    // Where the separator's tokens look is where attention goes when nothing is asked: run once beside the chat, and not kept.
+    if (tail_->baseline.empty()) bare_.emplace(reading_.sequence());
+    const KvSequence& sequence = bare_ ? *bare_ : tail_->sequence;
+    if (bare_) separator_ = model_.prompt().separator();
+    passTokens_ = bare_ ? separator_.size() : std::min({pending_.size(), kPassTokens, work_.rows()});
+    auto open = sequence.extend(model_.backend(), static_cast<std::uint32_t>(passTokens_));
     if (!open) return open.error();
     open_ = std::move(*open);
-    const bool last = passTokens_ == pending_.size();
-    pass_.emplace(model_.model(), model_.backend(), work_, std::vector<PassInput>{{&tail_->sequence, open_.get(), std::span(pending_).first(passTokens_)}}, last);
-    pass_->reportMass([this](std::uint32_t, View<const float, 3> mass) { keepMass(mass); });
+    const bool last = !bare_ && passTokens_ == pending_.size();
+    const auto ids = std::span<const std::int32_t>(bare_ ? separator_ : pending_).first(passTokens_);
+    pass_.emplace(model_.model(), model_.backend(), work_, std::vector<PassInput>{{&sequence, open_.get(), ids}}, last || bare_);
+    pass_->reportMass([this](std::uint32_t layer, View<const float, 3> mass) { keepMass(layer, mass); });
     return {};
 }
 
-void Turn::keepMass(View<const float, 3> mass) {
-    auto& sums = decoding_ ? answerMass_ : questionMass_;
-    sums.resize(std::max(sums.size(), mass.size(2)));
-    for (std::size_t row = 0; row < mass.size(0) * mass.size(1); ++row)
-        for (std::size_t leaf = 0; leaf < mass.size(2); ++leaf) sums[leaf] += mass.data()[row * mass.size(2) + leaf];
+void Turn::keepMass(std::uint32_t layer, View<const float, 3> mass) {
+    if (layer < model_.model().config.layers / 3) return;   // they look at neighbours
+    auto& sums = bare_ ? tail_->baseline : mass_;
+    const std::size_t heads = mass.size(1), leaves = mass.size(2);
+    sums.resize(std::max(sums.size(), leaves));
+    for (std::size_t token = 0; token < mass.size(0); ++token) {
+        if (!bare_ && tail_->sequence.tokens() + token < questionFirst_) continue;   // separator and history
+        for (std::size_t row = token * heads; row < (token + 1) * heads; ++row)
+            for (std::size_t leaf = 0; leaf < leaves; ++leaf) sums[leaf] += mass.data()[row * leaves + leaf];
+    }
 }
 
 void Turn::endPass() {
-    const bool last = passTokens_ == pending_.size();
+    const bool last = !bare_ && passTokens_ == pending_.size();
     if (last) pass_->logits(passTokens_ - 1, 1, {logits_.data(), {1, logits_.size()}});
     pass_.reset();
+    if (bare_) {
+        open_.reset();
+        return bare_.reset();
+    }
     tail_->sequence.push(std::move(open_));
     tail_->ids.insert(tail_->ids.end(), pending_.begin(), pending_.begin() + static_cast<std::ptrdiff_t>(passTokens_));
     pending_.erase(pending_.begin(), pending_.begin() + static_cast<std::ptrdiff_t>(passTokens_));
@@ -136,7 +152,7 @@ std::vector<Source> Turn::findSources() {
     std::vector<RankedWindow> question, answered;
     if (auto ranked = reading_.words().rank(request_.question, 50)) question = std::move(*ranked);
     if (auto ranked = reading_.words().rank(answer_.text, 50)) answered = std::move(*ranked);
-    const auto leaves = attentionEvidence(answerMass_, questionMass_, read);
+    const auto leaves = attentionEvidence(mass_, tail_->baseline, read);
     evidence.question = question;
     evidence.answer = answered;
     evidence.leaves = leaves;

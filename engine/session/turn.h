@@ -19,6 +19,7 @@ struct Tail {
     std::uint32_t first = 0;              // where it leaves the reading: a multiple of 64
     KvSequence sequence;                  // the reading up to `first`, then the tail
     std::vector<std::int32_t> ids;        // of the tail's tokens
+    std::vector<float> baseline;          // [leaves]: attention when nothing is asked; empty until measured
     std::unique_ptr<KvStream> stream;
 };
 
@@ -41,7 +42,7 @@ class Turn {
  private:
     Status beginPass();
     void endPass();
-    void keepMass(View<const float, 3> mass);
+    void keepMass(std::uint32_t layer, View<const float, 3> mass);
     std::vector<Source> findSources();
 
     const LoadedModel& model_;
@@ -57,7 +58,10 @@ class Turn {
     bool decoding_ = false;
     Sampler sampler_{{}};
     std::vector<float> logits_;
-    std::vector<float> questionMass_, answerMass_;   // [leaves], summed over layers, heads and tokens
+    std::optional<KvSequence> bare_;      // while the baseline is measured: the reading, the separator behind it
+    std::vector<std::int32_t> separator_;
+    std::size_t questionFirst_ = 0;       // position of this question's first token
+    std::vector<float> mass_;             // [leaves], of the question's and the answer's tokens, as sources.h wants it
     Utf8Assembler words_;
     std::string fresh_;
     Answer answer_;
