@@ -131,6 +131,8 @@ void EngineThread::saveDraft(const std::string& chat, const std::string& text, R
 
 void EngineThread::forgetChat(const std::string& chat, Reply<void> reply) {
     on<void>(library_, std::move(reply), [chat](Library& library) { return library.forgetChat(chat); });
+    // A tail whose reading another process holds stays until that reading is forgotten; the chat is gone all the same.
+    on<void>(compute_, {}, [chat](Compute& compute) { return compute.forgetChat(chat); });
 }
 
 void EngineThread::startTurn(const std::string& chat, const std::string& question, Reply<std::int64_t> reply) {

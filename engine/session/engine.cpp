@@ -97,6 +97,12 @@ class Engine final : public Compute {
         return store_->forgetDocument(document);
     }
 
+    Status forgetChat(const std::string& chat) override {
+        if (activeTurn_ && activeTurn_->request.chat == chat) endTurn(Result<Answer>(kStopped));
+        if (tail_ && tail_->chat == chat) tail_.reset();
+        return store_->forgetTail(chat);
+    }
+
  private:
     struct ActiveRead {
         ReadRequest request;

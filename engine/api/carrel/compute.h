@@ -84,6 +84,8 @@ class Compute {
     virtual Result<std::vector<StoredReading>> storedReadings(const std::string& document) = 0;
     /// Deletes the readings of a document, of every model: rows first, then files.
     virtual Status forgetReadings(const std::string& document) = 0;
+    /// Deletes what is kept of a chat's tokens. The chat itself is the library's to forget.
+    virtual Status forgetChat(const std::string& chat) = 0;
 };
 
 }  // namespace carrel

@@ -501,6 +501,19 @@ TEST_CASE("A turn that is stopped before its first pass leaves a tail that can b
     }
 }
 
+TEST_CASE("A forgotten chat leaves nothing of itself on disk, and its document stays read") {
+    const Desk desk;
+    const auto document = desk.add(someText(23, kTextBytes));
+    Door door(desk, desk.model());
+    door.readWhole(document);
+    const auto bytes = must(door.compute->storedReadings(document)).at(0).diskBytes;
+    const std::string answer = door.answered(document, "What is this?", {}, "one").text;
+    REQUIRE(must(door.compute->storedReadings(document)).at(0).diskBytes > bytes);
+    REQUIRE(door.compute->forgetChat("one"));
+    CHECK(must(door.compute->storedReadings(document)).at(0).diskBytes == bytes);
+    CHECK(door.answered(document, "What is this?", {}, "one").text == answer);
+}
+
 TEST_CASE("A third document takes the place of one in memory, and the first is answered from disk again") {
     const Desk desk;
     Door door(desk, desk.model());
