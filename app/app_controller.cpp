@@ -48,7 +48,9 @@ AppController::AppController(EnginePort& port, const AppOptions& options, QObjec
     connect(&model_, &ModelController::problem, this, &AppController::showProblem);
 }
 
-AppController::~AppController() { close(); }
+AppController::~AppController() {
+    close();
+}
 
 void AppController::start() {
     library_.load(settings_.lastDocument());
@@ -106,8 +108,12 @@ void AppController::showProblem(const QString& sentence) {
     emit problemChanged();
 }
 
-void AppController::openLink(const QString& address) { QDesktopServices::openUrl(QUrl(address)); }
+void AppController::openLink(const QString& address) {
+    QDesktopServices::openUrl(QUrl(address));
+}
 
-void AppController::copy(const QString& text) { QGuiApplication::clipboard()->setText(text); }
+void AppController::copy(const QString& text) {
+    QGuiApplication::clipboard()->setText(text);
+}
 
 }  // namespace carrel::app

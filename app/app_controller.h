@@ -13,10 +13,10 @@ class QFileDialog;
 namespace carrel::app {
 
 struct AppOptions {
-    QString modelsFolder;    // where choices of models are looked for
-    QString model;           // loaded first; empty: the one used last, or the default
+    QString modelsFolder;  // where choices of models are looked for
+    QString model;         // loaded first; empty: the one used last, or the default
     QString settingsFile;
-    QStringList files;       // to add at start
+    QStringList files;  // to add at start
 };
 
 /// The window's controllers and how they depend on each other. GUI thread.
@@ -29,9 +29,9 @@ class AppController : public QObject {
     Q_PROPERTY(carrel::app::ChatController* chat READ chat CONSTANT)
     Q_PROPERTY(carrel::app::PagesController* pages READ pages CONSTANT)
     Q_PROPERTY(carrel::app::ModelController* model READ model CONSTANT)
-    Q_PROPERTY(QString problem READ problem NOTIFY problemChanged)   // a sentence; empty: none
+    Q_PROPERTY(QString problem READ problem NOTIFY problemChanged)  // a sentence; empty: none
 
- public:
+  public:
     AppController(EnginePort& port, const AppOptions& options, QObject* parent = nullptr);
     ~AppController() override;
 
@@ -44,19 +44,19 @@ class AppController : public QObject {
     QString problem() const { return problem_; }
 
     void start();
-    void close();   // saves, stops and joins all work; nothing happens afterwards
+    void close();  // saves, stops and joins all work; nothing happens afterwards
 
-    Q_INVOKABLE void chooseDocuments();   // open dialog
+    Q_INVOKABLE void chooseDocuments();  // open dialog
     Q_INVOKABLE void chooseModel();
     Q_INVOKABLE void showProblem(const QString& sentence);
     Q_INVOKABLE void dismissProblem() { showProblem({}); }
-    Q_INVOKABLE void openLink(const QString& address);   // after the person said yes
+    Q_INVOKABLE void openLink(const QString& address);  // after the person said yes
     Q_INVOKABLE void copy(const QString& text);
 
- signals:
+  signals:
     void problemChanged();
 
- private:
+  private:
     QFileDialog* dialog(const QString& title, const QString& filter);
 
     EnginePort& port_;

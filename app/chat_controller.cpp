@@ -37,7 +37,9 @@ QVariantList ChatController::chats() const {
     return list;
 }
 
-bool ChatController::answering() const { return starting_ || ticketOf(current_) != 0; }
+bool ChatController::answering() const {
+    return starting_ || ticketOf(current_) != 0;
+}
 
 quint64 ChatController::ticketOf(const QString& chat) const {
     const std::string key = chat.toStdString();
@@ -62,8 +64,10 @@ void ChatController::open(const QString& document) {
             return;
         }
         setChats(*rows);
-        if (chats_.empty()) newChat();
-        else show(QString::fromStdString(chats_.front().id));
+        if (chats_.empty())
+            newChat();
+        else
+            show(QString::fromStdString(chats_.front().id));
     });
 }
 
@@ -104,7 +108,7 @@ void ChatController::show(const QString& chat) {
             return;
         }
         std::vector<TurnRow> turns = *rows;
-        if (const quint64 ticket = ticketOf(chat); ticket != 0)   // memory is ahead of the disk
+        if (const quint64 ticket = ticketOf(chat); ticket != 0)  // memory is ahead of the disk
             for (TurnRow& turn : turns)
                 if (turn.id == active_[ticket].row.id) turn = active_[ticket].row;
         conversation_.setTurns(turns);
@@ -119,8 +123,10 @@ void ChatController::forgetChat(const QString& chat) {
     if (chat != current_) return;
     draftDirty_ = false;
     current_.clear();
-    if (chats_.empty()) newChat();
-    else show(QString::fromStdString(chats_.front().id));
+    if (chats_.empty())
+        newChat();
+    else
+        show(QString::fromStdString(chats_.front().id));
 }
 
 // Ends turns whose rows are about to go: there is nothing left to save them to.
@@ -170,8 +176,10 @@ void ChatController::ask(const QString& question) {
     port_.startTurn(current_.toStdString(), trimmed.toStdString(),
                     [this, document = document_, chat = current_, trimmed](const Result<std::int64_t>& id) {
                         starting_ = false;
-                        if (id) begin(document, chat, trimmed, *id);
-                        else emit problem(errorText(id.error()));
+                        if (id)
+                            begin(document, chat, trimmed, *id);
+                        else
+                            emit problem(errorText(id.error()));
                         emit answeringChanged();
                     });
 }
@@ -240,7 +248,7 @@ void ChatController::stop() {
     const quint64 ticket = ticketOf(current_);
     if (ticket == 0) return;
     active_[ticket].stop.request_stop();
-    if (!active_[ticket].asked) {   // nobody else will end it
+    if (!active_[ticket].asked) {  // nobody else will end it
         Answer nothing;
         nothing.stopped = true;
         answered(ticket, nothing);

@@ -13,8 +13,9 @@ namespace carrel::app {
 
 /// The chats of the open document: questions, answers as they are written, drafts. Saved as it happens.
 ///
-/// One turn: Queued (row written; waits until something is read) -> Opening -> ReadingQuestion -> Answering -> Done | Stopped |
-/// Failed. Each ends exactly once; what comes for an ended one is dropped. Turns go on when another chat is shown.
+/// One turn: Queued (row written; waits until something is read) -> Opening -> ReadingQuestion -> Answering -> Done |
+/// Stopped | Failed. Each ends exactly once; what comes for an ended one is dropped. Turns go on when another chat is
+/// shown.
 class ChatController : public QObject {
     Q_OBJECT
     QML_ELEMENT
@@ -25,7 +26,7 @@ class ChatController : public QObject {
     Q_PROPERTY(QString draft READ draft NOTIFY draftReplaced)          // as loaded; the composer holds what is typed
     Q_PROPERTY(bool answering READ answering NOTIFY answeringChanged)  // in the chat shown
 
- public:
+  public:
     ChatController(EnginePort& port, Passwords& passwords, std::function<bool(const QString&)> canAnswer,
                    QObject* parent = nullptr);
 
@@ -35,38 +36,38 @@ class ChatController : public QObject {
     QString draft() const { return draft_; }
     bool answering() const;
 
-    void open(const QString& document);      // empty: nothing is open
-    void answerable(const QString& document);   // questions that waited can go
+    void open(const QString& document);        // empty: nothing is open
+    void answerable(const QString& document);  // questions that waited can go
     void stopAll();
     void forget(const QString& document);
-    void saveNow();                          // draft and partial answers, before the window closes
+    void saveNow();  // draft and partial answers, before the window closes
 
     Q_INVOKABLE void ask(const QString& question);
     Q_INVOKABLE void stop();
-    Q_INVOKABLE void edit(const QString& draft);   // on every change; written after a pause in typing
+    Q_INVOKABLE void edit(const QString& draft);  // on every change; written after a pause in typing
     Q_INVOKABLE void newChat();
     Q_INVOKABLE void show(const QString& chat);
     Q_INVOKABLE void forgetChat(const QString& chat);
     Q_INVOKABLE void openSource(qint64 turn, int index);
 
- signals:
+  signals:
     void chatsChanged();
     void currentChanged();
     void draftReplaced();
     void answeringChanged();
     void sourceOpened(const carrel::Source& source);
-    void firstSource(const carrel::Source& source);   // an answer in view has ended; this is where it was read
+    void firstSource(const carrel::Source& source);  // an answer in view has ended; this is where it was read
     void problem(const QString& sentence);
-    void ended(qint64 turn);                          // exactly once per turn
+    void ended(qint64 turn);  // exactly once per turn
 
- private:
+  private:
     struct Active {
         TurnRow row;
         QString document;
         std::vector<PastTurn> history;
         std::stop_source stop;
-        bool asked = false;      // the engine has it
-        bool unsaved = false;    // text since the last save
+        bool asked = false;    // the engine has it
+        bool unsaved = false;  // text since the last save
     };
 
     void begin(const QString& document, const QString& chat, const QString& question, std::int64_t id);

@@ -13,18 +13,27 @@ bool isOpen(TurnState s) {
 ConversationModel::Kind kindOf(MarkdownBlock::Kind kind) {
     using From = MarkdownBlock::Kind;
     switch (kind) {
-        case From::Heading: return ConversationModel::Heading;
-        case From::List: return ConversationModel::List;
-        case From::Code: return ConversationModel::Code;
-        case From::Table: return ConversationModel::Table;
-        case From::Quote: return ConversationModel::Quote;
-        case From::Rule: return ConversationModel::Rule;
-        case From::Paragraph: break;
+        case From::Heading:
+            return ConversationModel::Heading;
+        case From::List:
+            return ConversationModel::List;
+        case From::Code:
+            return ConversationModel::Code;
+        case From::Table:
+            return ConversationModel::Table;
+        case From::Quote:
+            return ConversationModel::Quote;
+        case From::Rule:
+            return ConversationModel::Rule;
+        case From::Paragraph:
+            break;
     }
     return ConversationModel::Paragraph;
 }
 
-QString oneLine(const std::string& quote) { return QString::fromStdString(quote).simplified(); }
+QString oneLine(const std::string& quote) {
+    return QString::fromStdString(quote).simplified();
+}
 
 }  // namespace
 
@@ -33,9 +42,9 @@ int ConversationModel::rowCount(const QModelIndex& parent) const {
 }
 
 QHash<int, QByteArray> ConversationModel::roleNames() const {
-    return {{KindRole, "kind"},         {HtmlRole, "html"},       {PlainRole, "plain"}, {LanguageRole, "language"},
-            {LevelRole, "level"},       {ColumnsRole, "columns"}, {CellsRole, "cells"}, {TurnRole, "turn"},
-            {SourcesRole, "sources"},   {OpenRole, "open"},       {FailedRole, "failed"}, {AnswerRole, "answer"}};
+    return {{KindRole, "kind"},       {HtmlRole, "html"},       {PlainRole, "plain"},   {LanguageRole, "language"},
+            {LevelRole, "level"},     {ColumnsRole, "columns"}, {CellsRole, "cells"},   {TurnRole, "turn"},
+            {SourcesRole, "sources"}, {OpenRole, "open"},       {FailedRole, "failed"}, {AnswerRole, "answer"}};
 }
 
 QVariant ConversationModel::data(const QModelIndex& index, int role) const {
@@ -43,19 +52,32 @@ QVariant ConversationModel::data(const QModelIndex& index, int role) const {
     const Row& row = rows_[index.row()];
     const Turn& turn = turns_[row.turn];
     switch (role) {
-        case KindRole: return row.kind;
-        case HtmlRole: return row.block.html;
-        case PlainRole: return row.kind == Note ? note(turn) : row.block.plain;
-        case LanguageRole: return row.block.language;
-        case LevelRole: return row.block.level;
-        case ColumnsRole: return row.block.columns;
-        case CellsRole: return row.block.cells;
-        case TurnRole: return QVariant::fromValue<qint64>(turn.row.id);
-        case SourcesRole: return row.kind == Sources ? sources(turn) : QVariantList();
-        case OpenRole: return isOpen(turn.row.state);
-        case FailedRole: return turn.row.state == TurnState::Failed || turn.row.state == TurnState::Interrupted;
-        case AnswerRole: return row.kind == Note ? turn.answer : QString();
-        default: return {};
+        case KindRole:
+            return row.kind;
+        case HtmlRole:
+            return row.block.html;
+        case PlainRole:
+            return row.kind == Note ? note(turn) : row.block.plain;
+        case LanguageRole:
+            return row.block.language;
+        case LevelRole:
+            return row.block.level;
+        case ColumnsRole:
+            return row.block.columns;
+        case CellsRole:
+            return row.block.cells;
+        case TurnRole:
+            return QVariant::fromValue<qint64>(turn.row.id);
+        case SourcesRole:
+            return row.kind == Sources ? sources(turn) : QVariantList();
+        case OpenRole:
+            return isOpen(turn.row.state);
+        case FailedRole:
+            return turn.row.state == TurnState::Failed || turn.row.state == TurnState::Interrupted;
+        case AnswerRole:
+            return row.kind == Note ? turn.answer : QString();
+        default:
+            return {};
     }
 }
 
@@ -64,14 +86,22 @@ QString ConversationModel::note(const Turn& turn) const {
     const QString coverage = coverageText(turn.row.coverage);
     const bool known = turn.row.coverage.tokensTotal > 0;
     switch (turn.row.state) {
-        case TurnState::Queued: return tr("Waiting for the first pages…");
-        case TurnState::Opening: return tr("Opening what was read…");
-        case TurnState::ReadingQuestion: return tr("Reading the question…");
-        case TurnState::Answering: return tr("Writing…");
-        case TurnState::Done: return known ? coverage : QString();
-        case TurnState::Stopped: return known ? tr("Stopped by you. %1").arg(coverage) : tr("Stopped by you");
-        case TurnState::Failed: return reason.isEmpty() ? tr("This answer failed. Ask again.") : reason;
-        case TurnState::Interrupted: return tr("Carrel was closed while this was being answered. Ask again.");
+        case TurnState::Queued:
+            return tr("Waiting for the first pages…");
+        case TurnState::Opening:
+            return tr("Opening what was read…");
+        case TurnState::ReadingQuestion:
+            return tr("Reading the question…");
+        case TurnState::Answering:
+            return tr("Writing…");
+        case TurnState::Done:
+            return known ? coverage : QString();
+        case TurnState::Stopped:
+            return known ? tr("Stopped by you. %1").arg(coverage) : tr("Stopped by you");
+        case TurnState::Failed:
+            return reason.isEmpty() ? tr("This answer failed. Ask again.") : reason;
+        case TurnState::Interrupted:
+            return tr("Carrel was closed while this was being answered. Ask again.");
     }
     return {};
 }
@@ -188,7 +218,8 @@ void ConversationModel::updateTurn(const TurnRow& row) {
         if (!row.sources.empty()) rows << Row{Sources, i, {}};
         replaceRows(first, noteRow(turn) - first, rows);
     }
-    emit dataChanged(index(turn.firstRow), index(noteRow(turn)), {PlainRole, OpenRole, FailedRole, SourcesRole, AnswerRole});
+    emit dataChanged(index(turn.firstRow), index(noteRow(turn)),
+                     {PlainRole, OpenRole, FailedRole, SourcesRole, AnswerRole});
 }
 
 }  // namespace carrel::app

@@ -4,9 +4,9 @@
 
 #include <carrel/library.h>
 
+#include <QtQml/qqmlregistration.h>
 #include <QAbstractListModel>
 #include <QVariantList>
-#include <QtQml/qqmlregistration.h>
 
 namespace carrel::app {
 
@@ -17,21 +17,22 @@ class ConversationModel : public QAbstractListModel {
     QML_ELEMENT
     QML_UNCREATABLE("ChatController owns it")
 
- public:
+  public:
     enum Kind { Question, Paragraph, Heading, List, Code, Table, Quote, Rule, Sources, Note };
     Q_ENUM(Kind)
     enum Role {
-        KindRole = Qt::UserRole + 1,   // Kind
-        HtmlRole,                      // tags of parseMarkdown only
-        PlainRole,                     // for code, copying and screen readers; Note: its sentence
-        LanguageRole,                  // Code
-        LevelRole,                     // Heading
-        ColumnsRole, CellsRole,        // Table
-        TurnRole,                      // the turn's id
-        SourcesRole,                   // list of {title, quote, share}; the index is the source's
-        OpenRole,                      // the turn is still under way
-        FailedRole,                    // the turn failed or was interrupted
-        AnswerRole                     // Note: the whole answer, for copying
+        KindRole = Qt::UserRole + 1,  // Kind
+        HtmlRole,                     // tags of parseMarkdown only
+        PlainRole,                    // for code, copying and screen readers; Note: its sentence
+        LanguageRole,                 // Code
+        LevelRole,                    // Heading
+        ColumnsRole,
+        CellsRole,    // Table
+        TurnRole,     // the turn's id
+        SourcesRole,  // list of {title, quote, share}; the index is the source's
+        OpenRole,     // the turn is still under way
+        FailedRole,   // the turn failed or was interrupted
+        AnswerRole    // Note: the whole answer, for copying
     };
 
     using QAbstractListModel::QAbstractListModel;
@@ -41,14 +42,14 @@ class ConversationModel : public QAbstractListModel {
 
     void setTurns(const std::vector<TurnRow>& turns);
     void addTurn(const TurnRow& turn);
-    void appendText(qint64 turn, const QString& text);   // to the last turn; another one's is dropped
-    void updateTurn(const TurnRow& turn);                // state, answer, sources, coverage
+    void appendText(qint64 turn, const QString& text);  // to the last turn; another one's is dropped
+    void updateTurn(const TurnRow& turn);               // state, answer, sources, coverage
     const TurnRow* turn(qint64 id) const;
 
- private:
+  private:
     struct Row {
         Kind kind;
-        int turn;              // index into turns_
+        int turn;  // index into turns_
         MarkdownBlock block;
         bool operator==(const Row&) const = default;
     };

@@ -15,13 +15,13 @@ namespace carrel::app {
 template <class T>
 using Reply = std::function<void(const Result<T>&)>;
 
-/// What controllers need of the engine: values in, values out. Called on the GUI thread, returns at once, answers later on
-/// the GUI thread. EngineThread implements it over the three doors; ScriptedEngine (tests/support) without an engine.
-/// Requests to one door are answered in order. Stop tokens need no event: the GUI keeps their source.
+/// What controllers need of the engine: values in, values out. Called on the GUI thread, returns at once, answers later
+/// on the GUI thread. EngineThread implements it over the three doors; ScriptedEngine (tests/support) without an
+/// engine. Requests to one door are answered in order. Stop tokens need no event: the GUI keeps their source.
 class EnginePort : public QObject {
     Q_OBJECT
 
- public:
+  public:
     using QObject::QObject;
 
     /// A new name for a reading or a turn; never 0.
@@ -30,8 +30,8 @@ class EnginePort : public QObject {
     // Compute. loadModel waits for readings and turns under way: ask them to stop first.
     virtual void inspectModel(const std::filesystem::path& file, Reply<ModelInfo> reply) = 0;
     virtual void loadModel(const std::filesystem::path& file, Reply<ModelInfo> reply) = 0;
-    virtual void read(ReadRequest request) = 0;   // ends with readingEnded
-    virtual void ask(TurnRequest request) = 0;    // ends with answered or turnFailed
+    virtual void read(ReadRequest request) = 0;  // ends with readingEnded
+    virtual void ask(TurnRequest request) = 0;   // ends with answered or turnFailed
     virtual void readingOf(const std::string& document, Reply<ReadingSummary> reply) = 0;
     virtual void forgetReadings(const std::string& document, Reply<void> reply) = 0;
 
@@ -60,15 +60,15 @@ class EnginePort : public QObject {
     /// Finishes what was asked of the library, stops the rest, joins every thread. No reply or signal comes afterwards.
     virtual void shutdown() = 0;
 
- signals:
+  signals:
     void readingProgress(quint64 ticket, const carrel::ReadingProgress& progress);
-    void readingEnded(quint64 ticket, const carrel::Result<carrel::ReadingSummary>& summary);   // Cancelled: paused
+    void readingEnded(quint64 ticket, const carrel::Result<carrel::ReadingSummary>& summary);  // Cancelled: paused
     void turnStage(quint64 ticket, carrel::TurnStage stage);
-    void turnText(quint64 ticket, const QString& text);   // to append; at most 30 a second
-    void answered(quint64 ticket, const carrel::Answer& answer);      // exactly one of these two
-    void turnFailed(quint64 ticket, const carrel::Error& error);      // ends every turn
+    void turnText(quint64 ticket, const QString& text);           // to append; at most 30 a second
+    void answered(quint64 ticket, const carrel::Answer& answer);  // exactly one of these two
+    void turnFailed(quint64 ticket, const carrel::Error& error);  // ends every turn
 
- private:
+  private:
     quint64 lastTicket_ = 0;
 };
 

@@ -11,12 +11,12 @@ namespace carrel::app {
 
 class ComputeLoop;
 
-/// The engine behind the window: Compute, Library and Pages, each on a thread of its own, and a second Library connection for
-/// taking in documents, so that a draft is saved while a long file is being added.
+/// The engine behind the window: Compute, Library and Pages, each on a thread of its own, and a second Library
+/// connection for taking in documents, so that a draft is saved while a long file is being added.
 class EngineThread final : public EnginePort {
     Q_OBJECT
 
- public:
+  public:
     explicit EngineThread(const ComputeOptions& options, QObject* parent = nullptr);
     ~EngineThread() override;
 
@@ -49,7 +49,7 @@ class EngineThread final : public EnginePort {
 
     void shutdown() override;
 
- private:
+  private:
     /// Runs work on the lane with its door, or answers with why it could not be opened.
     template <class T, class Door, class Work>
     void on(Lane<Door>& lane, Reply<T> reply, Work work);
@@ -58,7 +58,7 @@ class EngineThread final : public EnginePort {
 
     TextMailbox mailbox_;
     std::atomic<bool> closing_ = false;
-    std::unique_ptr<ComputeLoop> loop_;   // lives on the compute lane; outlives it
+    std::unique_ptr<ComputeLoop> loop_;  // lives on the compute lane; outlives it
     Lane<Library> library_, intake_;
     Lane<Pages> pages_;
     Lane<Compute> compute_;

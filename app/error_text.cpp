@@ -6,7 +6,9 @@
 namespace carrel::app {
 namespace {
 
-QString tr(const char* text) { return QCoreApplication::translate("ErrorText", text); }
+QString tr(const char* text) {
+    return QCoreApplication::translate("ErrorText", text);
+}
 
 // A path is long and half of it is the person's own name; the file's name is what they know it by.
 QString shortPlace(const Error& error) {
@@ -72,8 +74,10 @@ QString errorText(const Error& error, const QString& what) {
     // One pass for both, so that a %2 inside a file's name is not taken for a place holder.
     QString sentence = pattern(error.code);
     const QString place = what.isEmpty() ? shortPlace(error) : what;
-    if (sentence.contains(QLatin1String("%2"))) sentence = sentence.arg(place, detail);
-    else if (sentence.contains(QLatin1String("%1"))) sentence = sentence.arg(place);
+    if (sentence.contains(QLatin1String("%2")))
+        sentence = sentence.arg(place, detail);
+    else if (sentence.contains(QLatin1String("%1")))
+        sentence = sentence.arg(place);
     return what.isEmpty() && error.where.empty() ? capitalised(sentence) : sentence;
 }
 

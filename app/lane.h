@@ -14,15 +14,17 @@ namespace carrel::app {
 /// One door on one thread: opened there, called there in order, closed there.
 template <class Door>
 class Lane {
- public:
+  public:
     Lane(const char* name, std::function<Result<std::unique_ptr<Door>>()> open) {
         thread_.setObjectName(QString::fromLatin1(name));
         context_.moveToThread(&thread_);
         thread_.start();
         post([this, open = std::move(open)] {
             auto door = open();
-            if (door) door_ = std::move(*door);
-            else error_ = door.error();
+            if (door)
+                door_ = std::move(*door);
+            else
+                error_ = door.error();
         });
     }
     ~Lane() { close(); }
@@ -45,7 +47,7 @@ class Lane {
     Door* door() { return door_.get(); }
     const Error& openError() const { return error_; }
 
- private:
+  private:
     QThread thread_;
     QObject context_;
     std::unique_ptr<Door> door_;

@@ -35,8 +35,10 @@ void LibraryController::setAdding(const QString& text) {
 
 void LibraryController::addFiles(const QList<QUrl>& files) {
     for (const QUrl& url : files) {
-        if (url.isLocalFile()) queue_ << url.toLocalFile();
-        else emit problem(tr("Only files on this computer can be added. Save it first, then drop the file here."));
+        if (url.isLocalFile())
+            queue_ << url.toLocalFile();
+        else
+            emit problem(tr("Only files on this computer can be added. Save it first, then drop the file here."));
     }
     addNext();
 }
@@ -66,7 +68,8 @@ void LibraryController::added(const QString& file, const std::string& password, 
         const Code code = result.error().code;
         if (code == Code::NeedsPassword || code == Code::WrongPassword)
             prompt(name, file, {}, code == Code::WrongPassword || !password.empty());
-        else if (code != Code::Cancelled) emit problem(errorText(result.error(), name));
+        else if (code != Code::Cancelled)
+            emit problem(errorText(result.error(), name));
         return addNext();
     }
     const DocumentRow& row = *result;
@@ -148,7 +151,7 @@ void LibraryController::askPassword(const QString& sha, bool wrong) {
 
 void LibraryController::givePassword(const QString& password) {
     const QString file = passwordFile_, sha = passwordSha_;
-    busy_ = !file.isEmpty();   // keeps the queue waiting: this file comes first
+    busy_ = !file.isEmpty();  // keeps the queue waiting: this file comes first
     cancelPassword();
     if (!file.isEmpty()) return add(file, password.toStdString());
     passwords_.set(sha.toStdString(), password.toStdString());

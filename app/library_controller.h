@@ -15,13 +15,13 @@ class LibraryController : public QObject {
     QML_ELEMENT
     QML_UNCREATABLE("AppController owns it")
     Q_PROPERTY(carrel::app::LibraryModel* documents READ documents CONSTANT)
-    Q_PROPERTY(QString current READ current NOTIFY currentChanged)             // SHA-256; empty: none is open
+    Q_PROPERTY(QString current READ current NOTIFY currentChanged)  // SHA-256; empty: none is open
     Q_PROPERTY(QString currentTitle READ currentTitle NOTIFY currentChanged)
-    Q_PROPERTY(QString adding READ adding NOTIFY addingChanged)                // what is being taken in, in words
-    Q_PROPERTY(QString passwordFor READ passwordFor NOTIFY passwordChanged)    // title; empty: none is asked for
+    Q_PROPERTY(QString adding READ adding NOTIFY addingChanged)              // what is being taken in, in words
+    Q_PROPERTY(QString passwordFor READ passwordFor NOTIFY passwordChanged)  // title; empty: none is asked for
     Q_PROPERTY(QString passwordProblem READ passwordProblem NOTIFY passwordChanged)
 
- public:
+  public:
     LibraryController(EnginePort& port, Passwords& passwords, QObject* parent = nullptr);
 
     LibraryModel* documents() { return &documents_; }
@@ -33,7 +33,7 @@ class LibraryController : public QObject {
 
     /// Loads the list, then opens `sha` if it is in it.
     void load(const QString& sha);
-    void askPassword(const QString& sha, bool wrong);   // a page or a reading needs it
+    void askPassword(const QString& sha, bool wrong);  // a page or a reading needs it
     void stop() { stopAdding_.request_stop(); }
 
     Q_INVOKABLE void addFiles(const QList<QUrl>& files);
@@ -43,7 +43,7 @@ class LibraryController : public QObject {
     Q_INVOKABLE void givePassword(const QString& password);
     Q_INVOKABLE void cancelPassword();
 
- signals:
+  signals:
     void currentChanged();
     void addingChanged();
     void passwordChanged();
@@ -51,7 +51,7 @@ class LibraryController : public QObject {
     void aboutToForget(const QString& sha);
     void problem(const QString& sentence);
 
- private:
+  private:
     void addNext();
     void add(const QString& file, const std::string& password);
     void added(const QString& file, const std::string& password, const Result<DocumentRow>& result);

@@ -6,7 +6,9 @@
 
 namespace carrel::app {
 
-int LibraryModel::rowCount(const QModelIndex& parent) const { return parent.isValid() ? 0 : count(); }
+int LibraryModel::rowCount(const QModelIndex& parent) const {
+    return parent.isValid() ? 0 : count();
+}
 
 QHash<int, QByteArray> LibraryModel::roleNames() const {
     return {{ShaRole, "sha"},         {TitleRole, "title"},       {DetailRole, "detail"},
@@ -18,21 +20,32 @@ QVariant LibraryModel::data(const QModelIndex& index, int role) const {
     const DocumentRow& row = rows_[static_cast<std::size_t>(index.row())];
     const QString sha = QString::fromStdString(row.sha256);
     switch (role) {
-        case ShaRole: return sha;
-        case TitleRole: return QString::fromStdString(row.title);
+        case ShaRole:
+            return sha;
+        case TitleRole:
+            return QString::fromStdString(row.title);
         case DetailRole:
             switch (row.state) {
-                case DocumentState::NeedsPassword: return tr("Encrypted: open it to enter its password");
-                case DocumentState::NoText: return tr("No text in its pages (a scan?)");
-                case DocumentState::Refused: return tr("Cannot be used: %1").arg(QString::fromStdString(row.reason));
-                case DocumentState::Adding: return tr("Was not taken in completely: add it again");
-                case DocumentState::Ready: return documentText(row);
+                case DocumentState::NeedsPassword:
+                    return tr("Encrypted: open it to enter its password");
+                case DocumentState::NoText:
+                    return tr("No text in its pages (a scan?)");
+                case DocumentState::Refused:
+                    return tr("Cannot be used: %1").arg(QString::fromStdString(row.reason));
+                case DocumentState::Adding:
+                    return tr("Was not taken in completely: add it again");
+                case DocumentState::Ready:
+                    return documentText(row);
             }
             return {};
-        case ReadingRole: return readings_.value(sha).text;
-        case FractionRole: return readings_.value(sha).fraction;
-        case UsableRole: return row.state == DocumentState::Ready;
-        default: return {};
+        case ReadingRole:
+            return readings_.value(sha).text;
+        case FractionRole:
+            return readings_.value(sha).fraction;
+        case UsableRole:
+            return row.state == DocumentState::Ready;
+        default:
+            return {};
     }
 }
 
@@ -46,7 +59,9 @@ const DocumentRow* LibraryModel::at(int row) const {
     return row >= 0 && row < count() ? &rows_[static_cast<std::size_t>(row)] : nullptr;
 }
 
-const DocumentRow* LibraryModel::find(const QString& sha) const { return at(indexOf(sha)); }
+const DocumentRow* LibraryModel::find(const QString& sha) const {
+    return at(indexOf(sha));
+}
 
 void LibraryModel::setDocuments(std::vector<DocumentRow> rows) {
     beginResetModel();

@@ -2,9 +2,9 @@
 
 #include <carrel/library.h>
 
+#include <QtQml/qqmlregistration.h>
 #include <QAbstractListModel>
 #include <QHash>
-#include <QtQml/qqmlregistration.h>
 
 namespace carrel::app {
 
@@ -15,14 +15,14 @@ class LibraryModel : public QAbstractListModel {
     QML_UNCREATABLE("LibraryController owns it")
     Q_PROPERTY(int count READ count NOTIFY countChanged)
 
- public:
+  public:
     enum Role {
-        ShaRole = Qt::UserRole + 1,   // SHA-256, hex: the document's name everywhere
+        ShaRole = Qt::UserRole + 1,  // SHA-256, hex: the document's name everywhere
         TitleRole,
-        DetailRole,                   // pages and size, or why it cannot be used
-        ReadingRole,                  // how far it is read, in words; empty: not known
-        FractionRole,                 // read, 0..1; negative: nothing is being read
-        UsableRole                    // text is there
+        DetailRole,    // pages and size, or why it cannot be used
+        ReadingRole,   // how far it is read, in words; empty: not known
+        FractionRole,  // read, 0..1; negative: nothing is being read
+        UsableRole     // text is there
     };
 
     using QAbstractListModel::QAbstractListModel;
@@ -32,16 +32,16 @@ class LibraryModel : public QAbstractListModel {
     int count() const { return static_cast<int>(rows_.size()); }
 
     void setDocuments(std::vector<DocumentRow> rows);
-    void put(const DocumentRow& row);       // new or changed: to the front
+    void put(const DocumentRow& row);  // new or changed: to the front
     void remove(const QString& sha);
     void setReading(const QString& sha, const QString& text, double fraction);
     const DocumentRow* find(const QString& sha) const;
     const DocumentRow* at(int row) const;
 
- signals:
+  signals:
     void countChanged();
 
- private:
+  private:
     struct Reading {
         QString text;
         double fraction = -1;

@@ -18,7 +18,7 @@ QString pdfHelper() {
     const QDir here(QCoreApplication::applicationDirPath());
     for (const char* place : {"carrel-pdf", "../libexec/carrel/carrel-pdf", "../lib/carrel/carrel-pdf"})
         if (here.exists(QString::fromLatin1(place))) return here.absoluteFilePath(QString::fromLatin1(place));
-    return here.absoluteFilePath(QStringLiteral("carrel-pdf"));   // its absence is reported by name
+    return here.absoluteFilePath(QStringLiteral("carrel-pdf"));  // its absence is reported by name
 }
 
 }  // namespace
@@ -28,15 +28,19 @@ int main(int argc, char** argv) {
     const QString refused = refuseInternet();
     prepareApplication();
     QApplication qt(argc, argv);
-    const QString data = QStandardPaths::writableLocation(QStandardPaths::GenericDataLocation) + QStringLiteral("/carrel");
+    const QString data =
+        QStandardPaths::writableLocation(QStandardPaths::GenericDataLocation) + QStringLiteral("/carrel");
     QCommandLineParser parser;
     parser.setApplicationDescription(QStringLiteral("Private, offline chat with long documents."));
     parser.addHelpOption();
     parser.addVersionOption();
-    parser.addOption({QStringLiteral("data"), QStringLiteral("Where documents and readings are kept."), QStringLiteral("DIR"), data});
+    parser.addOption({QStringLiteral("data"), QStringLiteral("Where documents and readings are kept."),
+                      QStringLiteral("DIR"), data});
     parser.addOption({QStringLiteral("model"), QStringLiteral("A GGUF file to read with."), QStringLiteral("FILE")});
-    parser.addOption({QStringLiteral("threads"), QStringLiteral("For the model; 0: one per core."), QStringLiteral("N"), QStringLiteral("0")});
-    parser.addPositionalArgument(QStringLiteral("documents"), QStringLiteral("Files to open."), QStringLiteral("[FILE...]"));
+    parser.addOption({QStringLiteral("threads"), QStringLiteral("For the model; 0: one per core."), QStringLiteral("N"),
+                      QStringLiteral("0")});
+    parser.addPositionalArgument(QStringLiteral("documents"), QStringLiteral("Files to open."),
+                                 QStringLiteral("[FILE...]"));
     parser.process(qt);
 
     ComputeOptions compute;
@@ -51,9 +55,11 @@ int main(int argc, char** argv) {
 
     EngineThread engine(compute);
     Window window(engine, options);
-    if (!window.window()) return std::fputs("carrel: the window could not be loaded; is a QML module missing?\n", stderr), 1;
+    if (!window.window())
+        return std::fputs("carrel: the window could not be loaded; is a QML module missing?\n", stderr), 1;
     if (!refused.isEmpty())
         window.controller().showProblem(QObject::tr("The kernel could not be asked to refuse internet sockets (%1). "
-                                                    "Carrel itself never opens one; you can go on.").arg(refused));
+                                                    "Carrel itself never opens one; you can go on.")
+                                            .arg(refused));
     return QApplication::exec();
 }

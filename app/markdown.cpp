@@ -9,7 +9,9 @@
 namespace carrel::app {
 namespace {
 
-QString attribute(const MD_ATTRIBUTE& a) { return QString::fromUtf8(a.text, static_cast<qsizetype>(a.size)); }
+QString attribute(const MD_ATTRIBUTE& a) {
+    return QString::fromUtf8(a.text, static_cast<qsizetype>(a.size));
+}
 
 bool mayOpen(const QString& href) {
     const QString scheme = QUrl(href).scheme().toLower();
@@ -18,7 +20,7 @@ bool mayOpen(const QString& href) {
 
 // Hears md4c's events; blocks directly under the document become rows, deeper ones tags inside them.
 class Writer {
- public:
+  public:
     QList<MarkdownBlock> take() { return std::move(blocks_); }
 
     void enterBlock(MD_BLOCKTYPE type, void* detail) {
@@ -34,14 +36,17 @@ class Writer {
         if (type == MD_BLOCK_TH || type == MD_BLOCK_TD) cellStart_ = current_.html.size();
         if (type == MD_BLOCK_OL)
             current_.html += QStringLiteral("<ol start=\"%1\">").arg(static_cast<MD_BLOCK_OL_DETAIL*>(detail)->start);
-        else if (depth_ > 1 || type == MD_BLOCK_UL) current_.html += openTag(type);
+        else if (depth_ > 1 || type == MD_BLOCK_UL)
+            current_.html += openTag(type);
         if (type == MD_BLOCK_LI) current_.plain += QStringLiteral("- ");
     }
 
     void leaveBlock(MD_BLOCKTYPE type) {
         if (type == MD_BLOCK_DOC) return;
-        if (type == MD_BLOCK_OL) current_.html += QStringLiteral("</ol>");
-        else if (depth_ > 1 || type == MD_BLOCK_UL) current_.html += closeTag(type);
+        if (type == MD_BLOCK_OL)
+            current_.html += QStringLiteral("</ol>");
+        else if (depth_ > 1 || type == MD_BLOCK_UL)
+            current_.html += closeTag(type);
         if ((type == MD_BLOCK_TH || type == MD_BLOCK_TD) && current_.kind == MarkdownBlock::Kind::Table) {
             current_.cells << current_.html.mid(cellStart_);
             current_.html.truncate(cellStart_);
@@ -55,11 +60,16 @@ class Writer {
 
     void span(MD_SPANTYPE type, void* detail, bool enter) {
         QString tag;
-        if (type == MD_SPAN_EM) tag = QStringLiteral("i");
-        else if (type == MD_SPAN_STRONG) tag = QStringLiteral("b");
-        else if (type == MD_SPAN_CODE) tag = QStringLiteral("code");
-        else if (type == MD_SPAN_DEL) tag = QStringLiteral("s");
-        if (!tag.isEmpty()) current_.html += (enter ? QStringLiteral("<") : QStringLiteral("</")) + tag + QLatin1Char('>');
+        if (type == MD_SPAN_EM)
+            tag = QStringLiteral("i");
+        else if (type == MD_SPAN_STRONG)
+            tag = QStringLiteral("b");
+        else if (type == MD_SPAN_CODE)
+            tag = QStringLiteral("code");
+        else if (type == MD_SPAN_DEL)
+            tag = QStringLiteral("s");
+        if (!tag.isEmpty())
+            current_.html += (enter ? QStringLiteral("<") : QStringLiteral("</")) + tag + QLatin1Char('>');
         if (type != MD_SPAN_A) return;
         const QString href = attribute(static_cast<MD_SPAN_A_DETAIL*>(detail)->href);
         if (!mayOpen(href)) return;
@@ -85,40 +95,61 @@ class Writer {
         }
     }
 
- private:
+  private:
     static MarkdownBlock::Kind kindOf(MD_BLOCKTYPE type) {
         using Kind = MarkdownBlock::Kind;
         switch (type) {
-            case MD_BLOCK_QUOTE: return Kind::Quote;
+            case MD_BLOCK_QUOTE:
+                return Kind::Quote;
             case MD_BLOCK_UL:
-            case MD_BLOCK_OL: return Kind::List;
-            case MD_BLOCK_HR: return Kind::Rule;
-            case MD_BLOCK_H: return Kind::Heading;
-            case MD_BLOCK_CODE: return Kind::Code;
-            case MD_BLOCK_TABLE: return Kind::Table;
-            default: return Kind::Paragraph;
+            case MD_BLOCK_OL:
+                return Kind::List;
+            case MD_BLOCK_HR:
+                return Kind::Rule;
+            case MD_BLOCK_H:
+                return Kind::Heading;
+            case MD_BLOCK_CODE:
+                return Kind::Code;
+            case MD_BLOCK_TABLE:
+                return Kind::Table;
+            default:
+                return Kind::Paragraph;
         }
     }
     static QString openTag(MD_BLOCKTYPE type) {
         switch (type) {
-            case MD_BLOCK_UL: return QStringLiteral("<ul>");
-            case MD_BLOCK_LI: return QStringLiteral("<li>");
-            case MD_BLOCK_P: return QStringLiteral("<p>");
-            case MD_BLOCK_H: return QStringLiteral("<p><b>");
-            case MD_BLOCK_CODE: return QStringLiteral("<pre>");
-            case MD_BLOCK_QUOTE: return QStringLiteral("<blockquote>");
-            default: return {};
+            case MD_BLOCK_UL:
+                return QStringLiteral("<ul>");
+            case MD_BLOCK_LI:
+                return QStringLiteral("<li>");
+            case MD_BLOCK_P:
+                return QStringLiteral("<p>");
+            case MD_BLOCK_H:
+                return QStringLiteral("<p><b>");
+            case MD_BLOCK_CODE:
+                return QStringLiteral("<pre>");
+            case MD_BLOCK_QUOTE:
+                return QStringLiteral("<blockquote>");
+            default:
+                return {};
         }
     }
     static QString closeTag(MD_BLOCKTYPE type) {
         switch (type) {
-            case MD_BLOCK_UL: return QStringLiteral("</ul>");
-            case MD_BLOCK_LI: return QStringLiteral("</li>");
-            case MD_BLOCK_P: return QStringLiteral("</p>");
-            case MD_BLOCK_H: return QStringLiteral("</b></p>");
-            case MD_BLOCK_CODE: return QStringLiteral("</pre>");
-            case MD_BLOCK_QUOTE: return QStringLiteral("</blockquote>");
-            default: return {};
+            case MD_BLOCK_UL:
+                return QStringLiteral("</ul>");
+            case MD_BLOCK_LI:
+                return QStringLiteral("</li>");
+            case MD_BLOCK_P:
+                return QStringLiteral("</p>");
+            case MD_BLOCK_H:
+                return QStringLiteral("</b></p>");
+            case MD_BLOCK_CODE:
+                return QStringLiteral("</pre>");
+            case MD_BLOCK_QUOTE:
+                return QStringLiteral("</blockquote>");
+            default:
+                return {};
         }
     }
     void append(const QString& plain) {
@@ -168,9 +199,11 @@ qsizetype openPart(const QString& text) {
         if (!complete) end = text.size();
         const QStringView line = QStringView(text).mid(at, end - at);
         const bool fence = line.startsWith(QLatin1String("```")) || line.startsWith(QLatin1String("~~~"));
-        if (!fenced && fence) open = at;
-        else if (!fenced && blank && !line.isEmpty() && !line[0].isSpace() && !(list && isListItem(line))) open = at;
-        if (open == at) list = isListItem(line);   // a list goes on over blank lines
+        if (!fenced && fence)
+            open = at;
+        else if (!fenced && blank && !line.isEmpty() && !line[0].isSpace() && !(list && isListItem(line)))
+            open = at;
+        if (open == at) list = isListItem(line);  // a list goes on over blank lines
         if (fence) fenced = !fenced;
         blank = line.trimmed().isEmpty();
         at = end + 1;

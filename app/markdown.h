@@ -10,12 +10,13 @@ namespace carrel::app {
 struct MarkdownBlock {
     enum class Kind { Paragraph, Heading, List, Code, Table, Quote, Rule };
     Kind kind = Kind::Paragraph;
-    QString html;         // inline and list tags written here and nowhere else: no images, no styles, links only http(s), mailto
-    QString plain;        // the same without marks: for code, copying and screen readers
-    QString language;     // Code
-    int level = 0;        // Heading, 1..6
-    int columns = 0;      // Table; cells row by row, the first row is the head
-    QStringList cells;    // html
+    QString
+        html;  // inline and list tags written here and nowhere else: no images, no styles, links only http(s), mailto
+    QString plain;      // the same without marks: for code, copying and screen readers
+    QString language;   // Code
+    int level = 0;      // Heading, 1..6
+    int columns = 0;    // Table; cells row by row, the first row is the head
+    QStringList cells;  // html
     bool operator==(const MarkdownBlock&) const = default;
 };
 

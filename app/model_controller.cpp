@@ -11,17 +11,21 @@
 
 namespace carrel::app {
 
-constexpr char kDefaultModel[] = "qwen2.5-coder-0.5b-instruct-q4_k_m.gguf";   // models/catalog.json
+constexpr char kDefaultModel[] = "qwen2.5-coder-0.5b-instruct-q4_k_m.gguf";  // models/catalog.json
 
 ModelController::ModelController(EnginePort& port, Settings& settings, const QString& modelsFolder, QObject* parent)
     : QObject(parent), port_(port), settings_(settings), folder_(modelsFolder) {}
 
 QString ModelController::name() const {
     switch (state_) {
-        case None: return tr("No model");
-        case Loading: return tr("Loading %1…").arg(name_);
-        case Failed: return tr("No model (%1 failed)").arg(name_);
-        case Loaded: break;
+        case None:
+            return tr("No model");
+        case Loading:
+            return tr("Loading %1…").arg(name_);
+        case Failed:
+            return tr("No model (%1 failed)").arg(name_);
+        case Loaded:
+            break;
     }
     return name_;
 }
@@ -42,7 +46,8 @@ void ModelController::start(const QString& file) {
     const QString standard = QDir(folder_).filePath(QString::fromLatin1(kDefaultModel));
     if (const QString last = settings_.model(); !last.isEmpty() && QFileInfo::exists(last)) return load(last);
     if (QFileInfo::exists(standard)) return load(standard);
-    emit problem(tr("No model was found in %1. Choose a GGUF file with the model button at the lower left.").arg(folder_));
+    emit problem(
+        tr("No model was found in %1. Choose a GGUF file with the model button at the lower left.").arg(folder_));
 }
 
 // Only the header is read here, so that a file that cannot run costs nothing and what runs now keeps running.
@@ -89,14 +94,16 @@ void ModelController::inspected(const QString& file, const Result<ModelInfo>& in
     Choice choice{file, QFileInfo(file).completeBaseName(), {}, static_cast<bool>(info)};
     if (info) {
         if (!info->name.empty()) choice.name = QString::fromStdString(info->name);
-        choice.detail = tr("%1 · reads up to %2 tokens")
-                            .arg(bytesText(info->fileBytes), QLocale().toString(info->window));
+        choice.detail =
+            tr("%1 · reads up to %2 tokens").arg(bytesText(info->fileBytes), QLocale().toString(info->window));
     } else {
         choice.detail = errorText(info.error(), QFileInfo(file).fileName());
     }
     const auto old = std::ranges::find(choices_, file, &Choice::file);
-    if (old == choices_.end()) choices_ << choice;
-    else *old = choice;
+    if (old == choices_.end())
+        choices_ << choice;
+    else
+        *old = choice;
     emit choicesChanged();
 }
 

@@ -3,9 +3,9 @@
 #include "engine_port.h"
 #include "settings.h"
 
+#include <QtQml/qqmlregistration.h>
 #include <QUrl>
 #include <QVariantList>
-#include <QtQml/qqmlregistration.h>
 
 namespace carrel::app {
 
@@ -15,11 +15,11 @@ class ModelController : public QObject {
     QML_ELEMENT
     QML_UNCREATABLE("AppController owns it")
     Q_PROPERTY(State state READ state NOTIFY changed)
-    Q_PROPERTY(QString name READ name NOTIFY changed)               // of the loaded one, or a sentence fragment
+    Q_PROPERTY(QString name READ name NOTIFY changed)  // of the loaded one, or a sentence fragment
     Q_PROPERTY(QString file READ file NOTIFY changed)
-    Q_PROPERTY(QVariantList choices READ choices NOTIFY choicesChanged)   // {file, name, detail, usable, current}
+    Q_PROPERTY(QVariantList choices READ choices NOTIFY choicesChanged)  // {file, name, detail, usable, current}
 
- public:
+  public:
     enum State { None, Loading, Loaded, Failed };
     Q_ENUM(State)
 
@@ -34,16 +34,16 @@ class ModelController : public QObject {
     void start(const QString& file);
 
     Q_INVOKABLE void choose(const QString& file);
-    Q_INVOKABLE void lookAround();                  // fills choices from the models folder
+    Q_INVOKABLE void lookAround();  // fills choices from the models folder
 
- signals:
+  signals:
     void changed();
     void choicesChanged();
-    void aboutToLoad();                              // readings and turns must stop now
+    void aboutToLoad();  // readings and turns must stop now
     void loaded();
     void problem(const QString& sentence);
 
- private:
+  private:
     struct Choice {
         QString file, name, detail;
         bool usable = false;

@@ -10,10 +10,10 @@
 namespace carrel::app {
 namespace {
 
-constexpr int kStandardWidth = 800;   // where an item asks for no size
+constexpr int kStandardWidth = 800;  // where an item asks for no size
 
 class PageResponse : public QQuickImageResponse {
- public:
+  public:
     std::shared_ptr<std::atomic<bool>> wanted() { return wanted_; }
     QQuickTextureFactory* textureFactory() const override {
         return QQuickTextureFactory::textureFactoryForImage(image_);
@@ -30,7 +30,7 @@ class PageResponse : public QQuickImageResponse {
         emit finished();
     }
 
- private:
+  private:
     std::shared_ptr<std::atomic<bool>> wanted_ = std::make_shared<std::atomic<bool>>(true);
     QImage image_;
 };
@@ -38,16 +38,17 @@ class PageResponse : public QQuickImageResponse {
 }  // namespace
 
 QQuickImageResponse* PageImageProvider::requestImageResponse(const QString& id, const QSize& requestedSize) {
-    auto* response = new PageResponse;   // Qt deletes it after finished()
+    auto* response = new PageResponse;  // Qt deletes it after finished()
     const std::string document = id.section(QLatin1Char('/'), 0, 0).toStdString();
     const std::uint32_t page = id.section(QLatin1Char('/'), 1, 1).toUInt();
     const auto width = static_cast<std::uint32_t>(requestedSize.width() > 0 ? requestedSize.width() : kStandardWidth);
     QMetaObject::invokeMethod(
         &port_,
         [this, response, document, page, width] {
-            port_.render(document, passwords_.of(document), page, width,
-                         [wanted = response->wanted()] { return wanted->load(); },
-                         [response](const Result<PageImage>& image) { response->done(image); });
+            port_.render(
+                document, passwords_.of(document), page, width,
+                [wanted = response->wanted()] { return wanted->load(); },
+                [response](const Result<PageImage>& image) { response->done(image); });
         },
         Qt::QueuedConnection);
     return response;

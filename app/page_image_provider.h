@@ -9,11 +9,11 @@ namespace carrel::app {
 
 /// "image://page/<sha256>/<page>", drawn by the Pages door as wide as the item asks. Pages scrolled past are not drawn.
 class PageImageProvider : public QQuickAsyncImageProvider {
- public:
+  public:
     PageImageProvider(EnginePort& port, const Passwords& passwords) : port_(port), passwords_(passwords) {}
-    QQuickImageResponse* requestImageResponse(const QString& id, const QSize& requestedSize) override;   // image thread
+    QQuickImageResponse* requestImageResponse(const QString& id, const QSize& requestedSize) override;  // image thread
 
- private:
+  private:
     EnginePort& port_;
     const Passwords& passwords_;
 };

@@ -29,7 +29,8 @@ void PagesController::open(const DocumentRow& row) {
     const auto failed = [this, title](const Error& error) {
         if (error.code == Code::NeedsPassword || error.code == Code::WrongPassword)
             emit needsPassword(document_, error.code == Code::WrongPassword);
-        else emit problem(errorText(error, title));
+        else
+            emit problem(errorText(error, title));
     };
     const auto stillOpen = [this, document = document_] { return document == document_; };
     if (row.pages == 0) {

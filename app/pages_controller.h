@@ -15,12 +15,12 @@ class PagesController : public QObject {
     QML_ELEMENT
     QML_UNCREATABLE("AppController owns it")
     Q_PROPERTY(carrel::app::PagesModel* pages READ pages CONSTANT)
-    Q_PROPERTY(QString document READ document NOTIFY documentChanged)       // SHA-256; part of the images' address
+    Q_PROPERTY(QString document READ document NOTIFY documentChanged)  // SHA-256; part of the images' address
     Q_PROPERTY(bool hasPages READ hasPages NOTIFY documentChanged)
-    Q_PROPERTY(int markedPage READ markedPage NOTIFY marked)                // from 1; 0: none
-    Q_PROPERTY(QVariantList marks READ marks NOTIFY marked)                 // rectangles on markedPage, points
+    Q_PROPERTY(int markedPage READ markedPage NOTIFY marked)  // from 1; 0: none
+    Q_PROPERTY(QVariantList marks READ marks NOTIFY marked)   // rectangles on markedPage, points
 
- public:
+  public:
     PagesController(EnginePort& port, Passwords& passwords, QObject* parent = nullptr);
 
     PagesModel* pages() { return &pages_; }
@@ -33,7 +33,7 @@ class PagesController : public QObject {
     void close();
     void show(const Source& source);
 
- signals:
+  signals:
     void documentChanged();
     void marked();
     /// Row of the list to bring into view, and how far down its height, 0..1.
@@ -41,7 +41,7 @@ class PagesController : public QObject {
     void problem(const QString& sentence);
     void needsPassword(const QString& sha, bool wrong);
 
- private:
+  private:
     void setMarks(int page, const QVariantList& marks);
 
     EnginePort& port_;

@@ -5,7 +5,7 @@
 namespace carrel::app {
 namespace {
 
-constexpr qsizetype kLongestParagraph = 4000;   // bytes; one row is laid out at once
+constexpr qsizetype kLongestParagraph = 4000;  // bytes; one row is laid out at once
 
 }  // namespace
 
@@ -14,7 +14,11 @@ int PagesModel::rowCount(const QModelIndex& parent) const {
 }
 
 QHash<int, QByteArray> PagesModel::roleNames() const {
-    return {{PageRole, "page"}, {WidthRole, "pointWidth"}, {HeightRole, "pointHeight"}, {TextRole, "text"}, {HtmlRole, "html"}};
+    return {{PageRole, "page"},
+            {WidthRole, "pointWidth"},
+            {HeightRole, "pointHeight"},
+            {TextRole, "text"},
+            {HtmlRole, "html"}};
 }
 
 QVariant PagesModel::data(const QModelIndex& index, int role) const {
@@ -22,10 +26,14 @@ QVariant PagesModel::data(const QModelIndex& index, int role) const {
     const auto row = static_cast<std::size_t>(index.row());
     if (row < sizes_.size()) {
         switch (role) {
-            case PageRole: return index.row() + 1;
-            case WidthRole: return sizes_[row].width;
-            case HeightRole: return sizes_[row].height;
-            default: return {};
+            case PageRole:
+                return index.row() + 1;
+            case WidthRole:
+                return sizes_[row].width;
+            case HeightRole:
+                return sizes_[row].height;
+            default:
+                return {};
         }
     }
     const Paragraph& p = paragraphs_[row - sizes_.size()];
@@ -63,7 +71,7 @@ void PagesModel::setText(const std::string& utf8) {
         end = end < 0 ? all.size() : end;
         if (end - at > kLongestParagraph) {
             end = at + kLongestParagraph;
-            while (end > at && (static_cast<unsigned char>(all[end]) & 0xc0) == 0x80) --end;   // not inside a character
+            while (end > at && (static_cast<unsigned char>(all[end]) & 0xc0) == 0x80) --end;  // not inside a character
         }
         if (end > at) paragraphs_.push_back({static_cast<std::uint64_t>(at), all.mid(at, end - at)});
         at = end;

@@ -2,8 +2,8 @@
 
 #include <carrel/pages.h>
 
-#include <QAbstractListModel>
 #include <QtQml/qqmlregistration.h>
+#include <QAbstractListModel>
 
 namespace carrel::app {
 
@@ -13,12 +13,13 @@ class PagesModel : public QAbstractListModel {
     QML_ELEMENT
     QML_UNCREATABLE("PagesController owns it")
 
- public:
+  public:
     enum Role {
-        PageRole = Qt::UserRole + 1,   // from 1; 0 for a paragraph
-        WidthRole, HeightRole,         // points
-        TextRole,                      // paragraph
-        HtmlRole                       // the same, what is highlighted inside <b>
+        PageRole = Qt::UserRole + 1,  // from 1; 0 for a paragraph
+        WidthRole,
+        HeightRole,  // points
+        TextRole,    // paragraph
+        HtmlRole     // the same, what is highlighted inside <b>
     };
 
     using QAbstractListModel::QAbstractListModel;
@@ -32,9 +33,9 @@ class PagesModel : public QAbstractListModel {
     int highlight(const ByteSpan& span);
     const std::vector<PageSize>& sizes() const { return sizes_; }
 
- private:
+  private:
     struct Paragraph {
-        std::uint64_t first = 0;   // byte
+        std::uint64_t first = 0;  // byte
         QByteArray utf8;
     };
     std::vector<PageSize> sizes_;

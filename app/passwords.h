@@ -8,7 +8,7 @@ namespace carrel::app {
 
 /// Passwords of encrypted documents, for as long as the program runs. Never written anywhere. Any thread.
 class Passwords {
- public:
+  public:
     std::string of(const std::string& document) const {
         const std::lock_guard lock(mutex_);
         const auto found = byDocument_.find(document);
@@ -23,7 +23,7 @@ class Passwords {
         byDocument_.erase(document);
     }
 
- private:
+  private:
     mutable std::mutex mutex_;
     std::map<std::string, std::string> byDocument_;
 };

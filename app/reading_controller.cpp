@@ -19,17 +19,24 @@ const ReadingController::Entry& ReadingController::current() const {
 
 QString ReadingController::text(const Entry& e) const {
     switch (e.state) {
-        case None: return {};
-        case Queued: return tr("Waiting to be read");
-        case Reading: return progressText(e.progress);
-        case Pausing: return tr("Pausing…");
+        case None:
+            return {};
+        case Queued:
+            return tr("Waiting to be read");
+        case Reading:
+            return progressText(e.progress);
+        case Pausing:
+            return tr("Pausing…");
         case Paused:
             if (e.progress.tokensDone == 0) return tr("Not read yet");
             if (e.progress.pagesTotal == 0) return tr("Paused");
             return tr("Paused after page %1 of %2").arg(e.progress.pagesDone).arg(e.progress.pagesTotal);
-        case Ready: return e.summary.coverage.pagesTotal > 0 ? coverageText(e.summary.coverage) : tr("Read in full");
-        case Partly: return tr("Longer than this model can hold. %1").arg(coverageText(e.summary.coverage));
-        case Failed: return tr("Reading stopped");
+        case Ready:
+            return e.summary.coverage.pagesTotal > 0 ? coverageText(e.summary.coverage) : tr("Read in full");
+        case Partly:
+            return tr("Longer than this model can hold. %1").arg(coverageText(e.summary.coverage));
+        case Failed:
+            return tr("Reading stopped");
     }
     return {};
 }
@@ -118,7 +125,7 @@ void ReadingController::ended(quint64 ticket, const Result<ReadingSummary>& summ
         port_.forgetReadings(sha.toStdString(), [this](const Status& done) {
             if (!done && done.error().code != Code::NotFound) emit problem(errorText(done.error()));
         });
-        settings_.setPaused(sha, true);   // not read again by itself
+        settings_.setPaused(sha, true);  // not read again by itself
         set(sha, Paused);
         return startNext();
     }
@@ -137,7 +144,8 @@ void ReadingController::ended(quint64 ticket, const Result<ReadingSummary>& summ
     set(sha, Failed);
     if (code == Code::NeedsPassword || code == Code::WrongPassword)
         emit needsPassword(sha, code == Code::WrongPassword);
-    else emit problem(errorText(summary.error()));
+    else
+        emit problem(errorText(summary.error()));
 }
 
 void ReadingController::startNext() {
@@ -182,8 +190,10 @@ void ReadingController::pause() {
 void ReadingController::resume() {
     if (!canResume()) return;
     settings_.setPaused(sha_, false);
-    if (hasModel_) start(sha_);
-    else emit problem(tr("No model is loaded. Choose one first."));
+    if (hasModel_)
+        start(sha_);
+    else
+        emit problem(tr("No model is loaded. Choose one first."));
 }
 
 void ReadingController::cancel() {
@@ -192,7 +202,7 @@ void ReadingController::cancel() {
     e.deleteAfterwards = true;
     e.stop.request_stop();
     if (e.ticket != 0) return set(sha_, Pausing);
-    e.ticket = port_.nextTicket();   // nothing is under way: end it here
+    e.ticket = port_.nextTicket();  // nothing is under way: end it here
     ended(e.ticket, Error{Code::Cancelled, {}, {}});
 }
 

@@ -4,8 +4,8 @@
 #include "passwords.h"
 #include "settings.h"
 
-#include <QHash>
 #include <QtQml/qqmlregistration.h>
+#include <QHash>
 
 namespace carrel::app {
 
@@ -20,13 +20,13 @@ class ReadingController : public QObject {
     QML_ELEMENT
     QML_UNCREATABLE("AppController owns it")
     Q_PROPERTY(State state READ state NOTIFY changed)
-    Q_PROPERTY(QString text READ text NOTIFY changed)            // state and progress in words
-    Q_PROPERTY(double fraction READ fraction NOTIFY changed)     // read, 0..1
+    Q_PROPERTY(QString text READ text NOTIFY changed)         // state and progress in words
+    Q_PROPERTY(double fraction READ fraction NOTIFY changed)  // read, 0..1
     Q_PROPERTY(bool canPause READ canPause NOTIFY changed)
     Q_PROPERTY(bool canResume READ canResume NOTIFY changed)
     Q_PROPERTY(bool canCancel READ canCancel NOTIFY changed)
 
- public:
+  public:
     enum State { None, Queued, Reading, Pausing, Paused, Ready, Partly, Failed };
     Q_ENUM(State)
 
@@ -41,24 +41,24 @@ class ReadingController : public QObject {
     /// Something is read, or no reading is on its way: a question need not wait.
     bool canAnswer(const QString& sha) const;
 
-    void open(const QString& sha);         // the document shown; goes on reading it unless the person had paused it
-    void modelLoaded();                    // readings belong to a model: start over with what is on disk for this one
+    void open(const QString& sha);  // the document shown; goes on reading it unless the person had paused it
+    void modelLoaded();             // readings belong to a model: start over with what is on disk for this one
     void modelAboutToChange();
     void forget(const QString& sha);
-    void stopAll();                        // the window closes: all go on at the next start
+    void stopAll();  // the window closes: all go on at the next start
 
     Q_INVOKABLE void pause();
     Q_INVOKABLE void resume();
-    Q_INVOKABLE void cancel();             // stops and deletes what was read
+    Q_INVOKABLE void cancel();  // stops and deletes what was read
 
- signals:
+  signals:
     void changed();
-    void documentChanged(const QString& sha, const QString& text, double fraction);   // any document
+    void documentChanged(const QString& sha, const QString& text, double fraction);  // any document
     void answerable(const QString& sha);
     void problem(const QString& sentence);
     void needsPassword(const QString& sha, bool wrong);
 
- private:
+  private:
     struct Entry {
         State state = None;
         quint64 ticket = 0;
@@ -66,7 +66,7 @@ class ReadingController : public QObject {
         ReadingProgress progress;
         ReadingSummary summary;
         bool deleteAfterwards = false;
-        bool yielded = false;   // stopped for the document that was opened; goes on when that one is done
+        bool yielded = false;  // stopped for the document that was opened; goes on when that one is done
     };
     const Entry& current() const;
     QString text(const Entry& entry) const;

@@ -7,26 +7,28 @@ namespace carrel::app {
 
 /// What the window remembers besides documents and chats. Nothing here names document text.
 class Settings {
- public:
+  public:
     explicit Settings(const QString& file) : store_(file, QSettings::IniFormat) {}
 
-    QString model() const { return store_.value(QStringLiteral("model")).toString(); }   // path of a GGUF
+    QString model() const { return store_.value(QStringLiteral("model")).toString(); }  // path of a GGUF
     void setModel(const QString& file) { store_.setValue(QStringLiteral("model"), file); }
 
-    QString lastDocument() const { return store_.value(QStringLiteral("lastDocument")).toString(); }   // SHA-256
+    QString lastDocument() const { return store_.value(QStringLiteral("lastDocument")).toString(); }  // SHA-256
     void setLastDocument(const QString& sha) { store_.setValue(QStringLiteral("lastDocument"), sha); }
 
     /// Paused by the person: not resumed by itself at the next start.
     bool paused(const QString& sha) const { return store_.value(QStringLiteral("paused/") + sha).toBool(); }
     void setPaused(const QString& sha, bool on) {
-        if (on) store_.setValue(QStringLiteral("paused/") + sha, true);
-        else store_.remove(QStringLiteral("paused/") + sha);
+        if (on)
+            store_.setValue(QStringLiteral("paused/") + sha, true);
+        else
+            store_.remove(QStringLiteral("paused/") + sha);
     }
 
     QString openFolder() const { return store_.value(QStringLiteral("openFolder")).toString(); }
     void setOpenFolder(const QString& folder) { store_.setValue(QStringLiteral("openFolder"), folder); }
 
- private:
+  private:
     QSettings store_;
 };
 

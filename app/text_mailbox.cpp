@@ -15,7 +15,8 @@ void TextMailbox::post(quint64 ticket, const QString& text) {
 }
 
 void TextMailbox::wake() {
-    const auto since = std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now() - lastDrain_);
+    const auto since =
+        std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now() - lastDrain_);
     if (since >= kInterval) return drain();
     QTimer::singleShot(kInterval - since, Qt::PreciseTimer, this, &TextMailbox::drain);
 }

@@ -15,16 +15,16 @@ void prepareApplication();
 
 /// The window and its controllers on an engine port. Lives in main, is closed before main ends.
 class Window {
- public:
+  public:
     Window(EnginePort& port, const AppOptions& options);
     ~Window();
 
     AppController& controller() { return *controller_; }
-    QQuickWindow* window() const;   // null where QML could not be loaded
+    QQuickWindow* window() const;  // null where QML could not be loaded
 
- private:
+  private:
     std::unique_ptr<AppController> controller_;
-    std::unique_ptr<QQmlApplicationEngine> qml_;   // goes first: its items point to controllers
+    std::unique_ptr<QQmlApplicationEngine> qml_;  // goes first: its items point to controllers
 };
 
 }  // namespace carrel::app

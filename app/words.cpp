@@ -9,7 +9,9 @@
 namespace carrel::app {
 namespace {
 
-QString tr(const char* text) { return QCoreApplication::translate("Words", text); }
+QString tr(const char* text) {
+    return QCoreApplication::translate("Words", text);
+}
 
 int percent(std::uint64_t part, std::uint64_t whole) {
     return whole == 0 ? 0 : static_cast<int>(100.0 * static_cast<double>(part) / static_cast<double>(whole));
@@ -53,8 +55,10 @@ QString coverageText(const Coverage& c) {
 
 QString progressText(const ReadingProgress& p) {
     QStringList parts;
-    if (p.pagesTotal > 0) parts << tr("Page %1 of %2").arg(p.pagesDone).arg(p.pagesTotal);
-    else parts << tr("%1 % read").arg(percent(p.tokensDone, p.tokensTotal));
+    if (p.pagesTotal > 0)
+        parts << tr("Page %1 of %2").arg(p.pagesDone).arg(p.pagesTotal);
+    else
+        parts << tr("%1 % read").arg(percent(p.tokensDone, p.tokensTotal));
     if (p.tokensPerSecond > 0) parts << tr("%1 tokens/s").arg(QLocale().toString(p.tokensPerSecond, 'f', 0));
     if (const QString eta = etaText(p.etaSeconds); !eta.isEmpty()) parts << eta;
     return parts.join(QStringLiteral(" · "));

@@ -10,7 +10,7 @@ namespace carrel::app {
 
 /// "about 3 min left"; empty while there is no estimate.
 QString etaText(double seconds);
-QString bytesText(std::uint64_t bytes);   // "1.2 GiB"
+QString bytesText(std::uint64_t bytes);  // "1.2 GiB"
 /// "42 pages · 310 KiB"
 QString documentText(const DocumentRow& document);
 /// 'Read pages 1-52 of 193; pages 53-193 were not used'

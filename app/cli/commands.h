@@ -8,14 +8,15 @@
 #include <stop_token>
 #include <string>
 
-/// What every command shares. The contract of names, keys, units and exit codes is the command line's own help and README.
+/// What every command shares. The contract of names, keys, units and exit codes is the command line's own help and
+/// README.
 struct Common {
-    std::filesystem::path program;   // carrel-cli itself; carrel-pdf lies beside it
+    std::filesystem::path program;  // carrel-cli itself; carrel-pdf lies beside it
     std::filesystem::path model, data;
     unsigned threads = 0;
     std::string isa;
     bool json = false;
-    std::stop_token stop;            // SIGINT
+    std::stop_token stop;  // SIGINT
 };
 
 /// What a command came to: `json` for scripts, `text` for people.
@@ -25,17 +26,21 @@ struct Output {
 };
 using CommandResult = carrel::Result<Output>;
 
-std::filesystem::path defaultDataDir();    // $XDG_DATA_HOME/carrel
-std::filesystem::path defaultModel();      // the catalog's default, where `models/fetch` puts it
+std::filesystem::path defaultDataDir();  // $XDG_DATA_HOME/carrel
+std::filesystem::path defaultModel();    // the catalog's default, where `models/fetch` puts it
 
-CommandResult tokenizeCommand(const Common& common, const std::filesystem::path& file, const std::filesystem::path& texts);
+CommandResult tokenizeCommand(const Common& common, const std::filesystem::path& file,
+                              const std::filesystem::path& texts);
 CommandResult generateCommand(const Common& common, const std::filesystem::path& file, std::uint32_t predict);
-CommandResult logitsCommand(const Common& common, const std::filesystem::path& ids, std::uint32_t top, std::uint32_t last);
-CommandResult perplexityCommand(const Common& common, const std::filesystem::path& file, std::uint32_t context, std::uint32_t windows);
-CommandResult benchCommand(const Common& common, const std::filesystem::path& file, std::uint32_t tokens, std::uint32_t batch, std::uint32_t predict);
+CommandResult logitsCommand(const Common& common, const std::filesystem::path& ids, std::uint32_t top,
+                            std::uint32_t last);
+CommandResult perplexityCommand(const Common& common, const std::filesystem::path& file, std::uint32_t context,
+                                std::uint32_t windows);
+CommandResult benchCommand(const Common& common, const std::filesystem::path& file, std::uint32_t tokens,
+                           std::uint32_t batch, std::uint32_t predict);
 
 struct AskOptions {
-    std::string document;               // a file, or the SHA-256 of a document in the library (or its beginning)
+    std::string document;  // a file, or the SHA-256 of a document in the library (or its beginning)
     std::vector<std::string> questions;
     std::uint32_t predict = 256;
     std::string password;

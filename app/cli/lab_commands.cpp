@@ -27,7 +27,8 @@ Result<T> fileJson(const std::filesystem::path& path, const char* wanted) {
     const auto text = fileText(path);
     if (!text) return text.error();
     const json parsed = json::parse(*text, nullptr, false);
-    if (!parsed.is_array()) return Error{Code::InvalidArgument, path.string(), std::string("not a JSON list of ") + wanted};
+    if (!parsed.is_array())
+        return Error{Code::InvalidArgument, path.string(), std::string("not a JSON list of ") + wanted};
     T out;
     for (const json& item : parsed) {
         using Item = typename T::value_type;
@@ -46,7 +47,8 @@ std::string idText(const std::vector<std::int32_t>& ids) {
 
 }  // namespace
 
-CommandResult tokenizeCommand(const Common& common, const std::filesystem::path& file, const std::filesystem::path& texts) {
+CommandResult tokenizeCommand(const Common& common, const std::filesystem::path& file,
+                              const std::filesystem::path& texts) {
     if (!texts.empty()) {
         const auto list = fileJson<std::vector<std::string>>(texts, "texts");
         if (!list) return list.error();
@@ -70,11 +72,15 @@ CommandResult generateCommand(const Common& common, const std::filesystem::path&
     if (!lab) return lab.error();
     const auto got = (*lab)->generate(*text, predict, common.stop);
     if (!got) return got.error();
-    return Output{{{"ids", got->ids}, {"text", got->text}, {"prefill_tokens_per_s", got->prefillTokensPerS}, {"decode_tokens_per_s", got->decodeTokensPerS}},
+    return Output{{{"ids", got->ids},
+                   {"text", got->text},
+                   {"prefill_tokens_per_s", got->prefillTokensPerS},
+                   {"decode_tokens_per_s", got->decodeTokensPerS}},
                   got->text + "\n"};
 }
 
-CommandResult logitsCommand(const Common& common, const std::filesystem::path& file, std::uint32_t top, std::uint32_t last) {
+CommandResult logitsCommand(const Common& common, const std::filesystem::path& file, std::uint32_t top,
+                            std::uint32_t last) {
     const auto ids = fileJson<std::vector<std::int32_t>>(file, "token ids");
     if (!ids) return ids.error();
     const auto lab = Lab::open(common.model, common.threads, common.isa);
@@ -91,17 +97,20 @@ CommandResult logitsCommand(const Common& common, const std::filesystem::path& f
     return out;
 }
 
-CommandResult perplexityCommand(const Common& common, const std::filesystem::path& file, std::uint32_t context, std::uint32_t windows) {
+CommandResult perplexityCommand(const Common& common, const std::filesystem::path& file, std::uint32_t context,
+                                std::uint32_t windows) {
     const auto text = fileText(file);
     if (!text) return text.error();
     const auto lab = Lab::open(common.model, common.threads, common.isa);
     if (!lab) return lab.error();
     const auto got = (*lab)->perplexity(*text, context, windows, common.stop);
     if (!got) return got.error();
-    return Output{{{"ppl", got->perplexity}, {"nll", got->nll}, {"tokens", got->tokens}}, "perplexity " + std::to_string(got->perplexity) + "\n"};
+    return Output{{{"ppl", got->perplexity}, {"nll", got->nll}, {"tokens", got->tokens}},
+                  "perplexity " + std::to_string(got->perplexity) + "\n"};
 }
 
-CommandResult benchCommand(const Common& common, const std::filesystem::path& file, std::uint32_t tokens, std::uint32_t batch, std::uint32_t predict) {
+CommandResult benchCommand(const Common& common, const std::filesystem::path& file, std::uint32_t tokens,
+                           std::uint32_t batch, std::uint32_t predict) {
     const auto text = fileText(file);
     if (!text) return text.error();
     const auto lab = Lab::open(common.model, common.threads, common.isa);

@@ -13,18 +13,21 @@ using nlohmann::json;
 
 namespace {
 
-std::filesystem::path helperOf(const Common& common) { return common.program.parent_path() / "carrel-pdf"; }
+std::filesystem::path helperOf(const Common& common) {
+    return common.program.parent_path() / "carrel-pdf";
+}
 
 /// Waits for what it asked and keeps it; progress goes to stderr.
 class Waiter final : public EventSink {
- public:
+  public:
     std::optional<Result<ReadingSummary>> reading;
     std::vector<std::optional<Result<Answer>>> answers;
     std::uint64_t tokensTotal = 0;
 
     void readingProgress(std::uint64_t, const ReadingProgress& p) override {
         tokensTotal = p.tokensTotal;
-        std::string line = "reading: " + std::to_string(p.tokensDone) + " of " + std::to_string(p.tokensTotal) + " tokens";
+        std::string line =
+            "reading: " + std::to_string(p.tokensDone) + " of " + std::to_string(p.tokensTotal) + " tokens";
         if (p.pagesTotal > 0) line += ", page " + std::to_string(p.pagesDone) + " of " + std::to_string(p.pagesTotal);
         if (p.tokensPerSecond > 0) line += ", " + std::to_string(std::lround(p.tokensPerSecond)) + " tokens/s";
         if (p.etaSeconds >= 0) line += ", " + std::to_string(std::lround(p.etaSeconds)) + " s left";
@@ -41,7 +44,7 @@ class Waiter final : public EventSink {
     void answered(std::uint64_t ticket, const Answer& answer) override { end(ticket, answer); }
     void turnFailed(std::uint64_t ticket, const Error& error) override { end(ticket, error); }
 
- private:
+  private:
     void end(std::uint64_t ticket, Result<Answer> result) {
         if (isatty(STDERR_FILENO) != 0) std::fputs("\n", stderr);
         answers[ticket] = std::move(result);
@@ -49,13 +52,18 @@ class Waiter final : public EventSink {
 };
 
 /// A document of the library by its file or the beginning of its SHA-256; a file that is new is added.
-Result<DocumentRow> resolve(const Common& common, Library& library, const std::string& name, const std::string& password) {
+Result<DocumentRow> resolve(const Common& common, Library& library, const std::string& name,
+                            const std::string& password) {
     if (std::filesystem::exists(name)) {
-        auto row = library.add(name, password, [](std::uint32_t done, std::uint32_t all) {
-            liveLine("taking in page " + std::to_string(done) + " of " + std::to_string(all));
-        }, common.stop);
+        auto row = library.add(
+            name, password,
+            [](std::uint32_t done, std::uint32_t all) {
+                liveLine("taking in page " + std::to_string(done) + " of " + std::to_string(all));
+            },
+            common.stop);
         if (!row) return row;
-        if (row->state == DocumentState::NeedsPassword) return Error{password.empty() ? Code::NeedsPassword : Code::WrongPassword, name, row->reason};
+        if (row->state == DocumentState::NeedsPassword)
+            return Error{password.empty() ? Code::NeedsPassword : Code::WrongPassword, name, row->reason};
         if (row->state == DocumentState::NoText) return Error{Code::NoText, name, row->reason};
         if (row->state == DocumentState::Refused) return Error{Code::NotADocument, name, row->reason};
         return row;
@@ -83,7 +91,7 @@ Status openSession(Session& session, const Common& common, const std::string& do
     auto library = Library::open({common.data, helperOf(common)});
     if (!library) return library.error();
     session.library = std::move(*library);
-    if (auto model = inspectModel(common.model); !model) return model.error();   // before the document is taken in
+    if (auto model = inspectModel(common.model); !model) return model.error();  // before the document is taken in
     auto row = resolve(common, *session.library, document, password);
     if (!row) return row.error();
     session.document = std::move(*row);
@@ -92,7 +100,8 @@ Status openSession(Session& session, const Common& common, const std::string& do
     session.compute = std::move(*compute);
     if (auto loaded = session.compute->loadModel(common.model); !loaded) return loaded.error();
     session.compute->read({0, session.document.sha256, password, common.stop});
-    while (!session.waiter.reading && session.compute->step()) {}
+    while (!session.waiter.reading && session.compute->step()) {
+    }
     endLiveLine();
     if (!*session.waiter.reading) return session.waiter.reading->error();
     return {};
@@ -100,13 +109,16 @@ Status openSession(Session& session, const Common& common, const std::string& do
 
 std::string unreadText(const Coverage& c) {
     if (c.whole()) return {};
-    if (c.pagesTotal == 0) return "Read " + std::to_string(c.tokensRead) + " of " + std::to_string(c.tokensTotal) + " tokens; the rest does not fit the model's window and was not used.\n";
-    return "Read pages 1-" + std::to_string(c.pagesRead) + " of " + std::to_string(c.pagesTotal) + "; pages " + std::to_string(c.pagesRead + 1) + "-" +
-           std::to_string(c.pagesTotal) + " were not used.\n";
+    if (c.pagesTotal == 0)
+        return "Read " + std::to_string(c.tokensRead) + " of " + std::to_string(c.tokensTotal) +
+               " tokens; the rest does not fit the model's window and was not used.\n";
+    return "Read pages 1-" + std::to_string(c.pagesRead) + " of " + std::to_string(c.pagesTotal) + "; pages " +
+           std::to_string(c.pagesRead + 1) + "-" + std::to_string(c.pagesTotal) + " were not used.\n";
 }
 
 json coverageJson(const Coverage& c) {
-    return {{"pages_read", c.pagesRead}, {"pages", c.pagesTotal}, {"tokens_read", c.tokensRead}, {"tokens", c.tokensTotal}};
+    return {
+        {"pages_read", c.pagesRead}, {"pages", c.pagesTotal}, {"tokens_read", c.tokensRead}, {"tokens", c.tokensTotal}};
 }
 
 json sourceJson(const Source& source) {
@@ -136,8 +148,8 @@ CommandResult readCommand(const Common& common, const std::string& document, con
                    {"disk_bytes", got.diskBytes},
                    {"reused_tokens", got.reusedTokens},
                    {"peak_rss_bytes", static_cast<std::uint64_t>(usage.ru_maxrss) * 1024}},
-                  session.document.title + ": " + std::to_string(tokens) + " tokens read, " + std::to_string(got.reusedTokens) + " of them before.\n" +
-                      unreadText(got.coverage)};
+                  session.document.title + ": " + std::to_string(tokens) + " tokens read, " +
+                      std::to_string(got.reusedTokens) + " of them before.\n" + unreadText(got.coverage)};
 }
 
 CommandResult askCommand(const Common& common, const AskOptions& options) {
@@ -145,8 +157,16 @@ CommandResult askCommand(const Common& common, const AskOptions& options) {
     if (auto opened = openSession(session, common, options.document, options.password); !opened) return opened.error();
     session.waiter.answers.resize(options.questions.size());
     for (std::size_t i = 0; i < options.questions.size(); ++i)
-        session.compute->ask({i, session.document.sha256, options.password, "cli", {}, options.questions[i], options.predict, common.stop});
-    while (session.compute->step()) {}
+        session.compute->ask({i,
+                              session.document.sha256,
+                              options.password,
+                              "cli",
+                              {},
+                              options.questions[i],
+                              options.predict,
+                              common.stop});
+    while (session.compute->step()) {
+    }
 
     Output out{{{"answers", json::array()}}, {}};
     TurnTimings timings;
@@ -160,15 +180,19 @@ CommandResult askCommand(const Common& common, const AskOptions& options) {
             out.text += "  " + source.place + ": " + source.quote + "\n";
         }
         out.text += unreadText(got->coverage);
-        out.json["answers"].push_back({{"question", options.questions[i]}, {"answer", got->text}, {"sources", std::move(sources)},
-                                       {"coverage", coverageJson(got->coverage)}, {"stopped", got->stopped}});
+        out.json["answers"].push_back({{"question", options.questions[i]},
+                                       {"answer", got->text},
+                                       {"sources", std::move(sources)},
+                                       {"coverage", coverageJson(got->coverage)},
+                                       {"stopped", got->stopped}});
         if (i == 0) timings = got->timings;
     }
-    out.json["timings"] = {{"model_load_s", timings.modelLoadS},
-                           {"resume_s", (*session.waiter.reading)->reusedTokens > 0 ? (*session.waiter.reading)->seconds : 0.0},
-                           {"question_prefill_s", timings.questionPrefillS},
-                           {"first_token_s", timings.firstTokenS + (*session.waiter.reading)->seconds},
-                           {"decode_tokens_per_s", timings.decodeTokensPerS}};
+    out.json["timings"] = {
+        {"model_load_s", timings.modelLoadS},
+        {"resume_s", (*session.waiter.reading)->reusedTokens > 0 ? (*session.waiter.reading)->seconds : 0.0},
+        {"question_prefill_s", timings.questionPrefillS},
+        {"first_token_s", timings.firstTokenS + (*session.waiter.reading)->seconds},
+        {"decode_tokens_per_s", timings.decodeTokensPerS}};
     return out;
 }
 
@@ -191,8 +215,14 @@ CommandResult listCommand(const Common& common) {
             bytes += reading.diskBytes;
         }
         const std::string state = kStates[static_cast<std::size_t>(row.state)];
-        out.json.push_back({{"document", row.sha256}, {"title", row.title}, {"pages", row.pages}, {"tokens", tokens}, {"disk_bytes", bytes}, {"state", state}});
-        out.text += row.sha256.substr(0, 12) + "  " + row.title + "  (" + state + ", " + std::to_string(tokens) + " tokens read)\n";
+        out.json.push_back({{"document", row.sha256},
+                            {"title", row.title},
+                            {"pages", row.pages},
+                            {"tokens", tokens},
+                            {"disk_bytes", bytes},
+                            {"state", state}});
+        out.text += row.sha256.substr(0, 12) + "  " + row.title + "  (" + state + ", " + std::to_string(tokens) +
+                    " tokens read)\n";
     }
     return out;
 }

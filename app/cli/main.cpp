@@ -1,7 +1,7 @@
 #include <CLI/CLI.hpp>
-#include <fstream>
 #include <csignal>
 #include <cstdio>
+#include <fstream>
 #include <functional>
 #include <thread>
 
@@ -9,9 +9,10 @@
 
 namespace {
 
-/// SIGINT as a stop token: a thread waits for the signal, so that no code runs in a signal handler. A second one ends the process.
+/// SIGINT as a stop token: a thread waits for the signal, so that no code runs in a signal handler. A second one ends
+/// the process.
 class Interrupt {
- public:
+  public:
     Interrupt() {
         sigemptyset(&signals_);
         sigaddset(&signals_, SIGINT);
@@ -26,7 +27,7 @@ class Interrupt {
     }
     std::stop_token token() const { return source_.get_token(); }
 
- private:
+  private:
     sigset_t signals_{};
     std::stop_source source_;
 };
@@ -34,21 +35,25 @@ class Interrupt {
 int finish(const Common& common, const CommandResult& result) {
     endLiveLine();
     if (result) {
-        std::fputs(common.json ? (result->json.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n").c_str() : result->text.c_str(), stdout);
+        std::fputs(common.json
+                       ? (result->json.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n").c_str()
+                       : result->text.c_str(),
+                   stdout);
         return 0;
     }
     std::fprintf(stderr, "carrel-cli: %s\n", sentence(result.error()).c_str());
     if (common.json)
-        std::puts(nlohmann::json{{"error", {{"code", codeName(result.error().code)}, {"detail", sentence(result.error())}}}}
-                      .dump(-1, ' ', false, nlohmann::json::error_handler_t::replace)
-                      .c_str());
+        std::puts(
+            nlohmann::json{{"error", {{"code", codeName(result.error().code)}, {"detail", sentence(result.error())}}}}
+                .dump(-1, ' ', false, nlohmann::json::error_handler_t::replace)
+                .c_str());
     return exitCode(result.error());
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
-    static Interrupt interrupt;   // its thread outlives main's locals
+    static Interrupt interrupt;  // its thread outlives main's locals
     Common common;
     common.program = std::filesystem::read_symlink("/proc/self/exe");
     common.model = defaultModel();
@@ -112,7 +117,8 @@ int main(int argc, char** argv) {
     };
     auto* read = app.add_subcommand("read", "read a document once and keep its KV");
     read->add_option("document", document)->required();
-    read->add_option("--password-file", passwordFile, "its first line opens an encrypted document")->check(CLI::ExistingFile);
+    read->add_option("--password-file", passwordFile, "its first line opens an encrypted document")
+        ->check(CLI::ExistingFile);
     read->callback([&] { run = [&] { return readPassword(), readCommand(common, document, password); }; });
 
     auto* ask = app.add_subcommand("ask", "answer from a document, reading it first where needed");
@@ -129,7 +135,8 @@ int main(int argc, char** argv) {
             std::ifstream in(questions);
             for (std::string line; std::getline(in, line);)
                 if (!line.empty()) options.questions.push_back(line);
-            if (options.questions.empty()) return carrel::Error{carrel::Code::InvalidArgument, "", "no question was given"};
+            if (options.questions.empty())
+                return carrel::Error{carrel::Code::InvalidArgument, "", "no question was given"};
             return askCommand(common, options);
         };
     });

@@ -8,33 +8,54 @@
 using carrel::Code;
 
 std::filesystem::path defaultDataDir() {
-    if (const char* xdg = std::getenv("XDG_DATA_HOME"); xdg != nullptr && *xdg == '/') return std::filesystem::path(xdg) / "carrel";
+    if (const char* xdg = std::getenv("XDG_DATA_HOME"); xdg != nullptr && *xdg == '/')
+        return std::filesystem::path(xdg) / "carrel";
     const char* home = std::getenv("HOME");
     return std::filesystem::path(home != nullptr ? home : "/") / ".local/share/carrel";
 }
 
-std::filesystem::path defaultModel() { return defaultDataDir() / "models/qwen2.5-coder-0.5b-instruct-q4_k_m.gguf"; }
+std::filesystem::path defaultModel() {
+    return defaultDataDir() / "models/qwen2.5-coder-0.5b-instruct-q4_k_m.gguf";
+}
 
 std::string codeName(Code code) {
     switch (code) {
-        case Code::InvalidArgument: return "invalid-argument";
-        case Code::NotFound: return "not-found";
-        case Code::NoPermission: return "no-permission";
-        case Code::Io: return "io";
-        case Code::DiskFull: return "disk-full";
-        case Code::NoMemory: return "no-memory";
-        case Code::Truncated: return "truncated";
-        case Code::Corrupt: return "corrupt";
-        case Code::NotAModel: return "not-a-model";
-        case Code::Unsupported: return "unsupported";
-        case Code::NotADocument: return "not-a-document";
-        case Code::NeedsPassword: return "needs-password";
-        case Code::WrongPassword: return "wrong-password";
-        case Code::NoText: return "no-text";
-        case Code::HelperFailed: return "helper-failed";
-        case Code::Busy: return "busy";
-        case Code::Cancelled: return "cancelled";
-        case Code::Internal: return "internal";
+        case Code::InvalidArgument:
+            return "invalid-argument";
+        case Code::NotFound:
+            return "not-found";
+        case Code::NoPermission:
+            return "no-permission";
+        case Code::Io:
+            return "io";
+        case Code::DiskFull:
+            return "disk-full";
+        case Code::NoMemory:
+            return "no-memory";
+        case Code::Truncated:
+            return "truncated";
+        case Code::Corrupt:
+            return "corrupt";
+        case Code::NotAModel:
+            return "not-a-model";
+        case Code::Unsupported:
+            return "unsupported";
+        case Code::NotADocument:
+            return "not-a-document";
+        case Code::NeedsPassword:
+            return "needs-password";
+        case Code::WrongPassword:
+            return "wrong-password";
+        case Code::NoText:
+            return "no-text";
+        case Code::HelperFailed:
+            return "helper-failed";
+        case Code::Busy:
+            return "busy";
+        case Code::Cancelled:
+            return "cancelled";
+        case Code::Internal:
+            return "internal";
     }
     return "internal";
 }
@@ -42,24 +63,42 @@ std::string codeName(Code code) {
 std::string sentence(const carrel::Error& error) {
     const std::string what = [&]() -> std::string {
         switch (error.code) {
-            case Code::InvalidArgument: return "This cannot be done";
-            case Code::NotFound: return "There is no such file or document";
-            case Code::NoPermission: return "Permission was refused; check who owns the file or folder";
-            case Code::Io: return "Reading or writing failed; what was finished before is kept";
-            case Code::DiskFull: return "The disk is full; free some space and run the same command again, what was read stays read";
-            case Code::NoMemory: return "There is not enough memory; close other programs or choose a smaller model";
-            case Code::Truncated: return "The file is not complete; fetch it again";
-            case Code::Corrupt: return "The file is damaged; fetch it again";
-            case Code::NotAModel: return "This is not a GGUF model file";
-            case Code::Unsupported: return "Carrel cannot use this";
-            case Code::NotADocument: return "This cannot be read as a document; use a PDF, Markdown or text file";
-            case Code::NeedsPassword: return "The document is encrypted; give its password with --password-file";
-            case Code::WrongPassword: return "The password is not this document's";
-            case Code::NoText: return "The pages hold no text, only pictures of it; such scans cannot be read yet";
-            case Code::HelperFailed: return "The document helper failed";
-            case Code::Busy: return "Another Carrel is writing this; close it or wait";
-            case Code::Cancelled: return "Stopped; what was read stays read";
-            case Code::Internal: return "Carrel made a mistake; please report it";
+            case Code::InvalidArgument:
+                return "This cannot be done";
+            case Code::NotFound:
+                return "There is no such file or document";
+            case Code::NoPermission:
+                return "Permission was refused; check who owns the file or folder";
+            case Code::Io:
+                return "Reading or writing failed; what was finished before is kept";
+            case Code::DiskFull:
+                return "The disk is full; free some space and run the same command again, what was read stays read";
+            case Code::NoMemory:
+                return "There is not enough memory; close other programs or choose a smaller model";
+            case Code::Truncated:
+                return "The file is not complete; fetch it again";
+            case Code::Corrupt:
+                return "The file is damaged; fetch it again";
+            case Code::NotAModel:
+                return "This is not a GGUF model file";
+            case Code::Unsupported:
+                return "Carrel cannot use this";
+            case Code::NotADocument:
+                return "This cannot be read as a document; use a PDF, Markdown or text file";
+            case Code::NeedsPassword:
+                return "The document is encrypted; give its password with --password-file";
+            case Code::WrongPassword:
+                return "The password is not this document's";
+            case Code::NoText:
+                return "The pages hold no text, only pictures of it; such scans cannot be read yet";
+            case Code::HelperFailed:
+                return "The document helper failed";
+            case Code::Busy:
+                return "Another Carrel is writing this; close it or wait";
+            case Code::Cancelled:
+                return "Stopped; what was read stays read";
+            case Code::Internal:
+                return "Carrel made a mistake; please report it";
         }
         return "Carrel made a mistake";
     }();
@@ -71,12 +110,16 @@ std::string sentence(const carrel::Error& error) {
 
 int exitCode(const carrel::Error& error) {
     switch (error.code) {
-        case Code::InvalidArgument: return 2;
+        case Code::InvalidArgument:
+            return 2;
         case Code::NoMemory:
         case Code::DiskFull:
-        case Code::Busy: return 4;
-        case Code::Cancelled: return 5;
-        default: return 3;
+        case Code::Busy:
+            return 4;
+        case Code::Cancelled:
+            return 5;
+        default:
+            return 3;
     }
 }
 
@@ -85,8 +128,10 @@ void liveLine(const std::string& text) {
 }
 
 void progressLine(const std::string& text) {
-    if (isatty(STDERR_FILENO) != 0) liveLine(text);
-    else std::fprintf(stderr, "%s\n", text.c_str());
+    if (isatty(STDERR_FILENO) != 0)
+        liveLine(text);
+    else
+        std::fprintf(stderr, "%s\n", text.c_str());
 }
 
 void endLiveLine() {

@@ -14,14 +14,14 @@ namespace carrel {
 
 static_assert(std::endian::native == std::endian::little, "files are little-endian and read as they lie");
 
-/// Bounds-checked reading from bytes that nobody trusts. Every read past the end is Truncated, with the name and the offset.
+/// Bounds-checked reading from bytes that nobody trusts. Every read past the end is Truncated, with the name and the
+/// offset.
 class ByteReader {
- public:
+  public:
     ByteReader(std::span<const std::byte> bytes, std::string name) : bytes_(bytes), name_(std::move(name)) {}
 
     template <class T>
-        requires std::is_trivially_copyable_v<T>
-    Result<T> read() {
+    requires std::is_trivially_copyable_v<T> Result<T> read() {
         if (left() < sizeof(T)) return truncated();
         T value;
         std::memcpy(&value, bytes_.data() + at_, sizeof(T));
@@ -39,7 +39,7 @@ class ByteReader {
     std::string where() const { return name_ + " at byte " + std::to_string(at_); }
     Error truncated() const { return {Code::Truncated, where(), "the file ends here"}; }
 
- private:
+  private:
     std::span<const std::byte> bytes_;
     std::string name_;
     std::size_t at_ = 0;
@@ -47,16 +47,14 @@ class ByteReader {
 
 /// Appends values as they lie in memory.
 class ByteWriter {
- public:
+  public:
     template <class T>
-        requires std::is_trivially_copyable_v<T>
-    void write(const T& value) {
-        write(std::as_bytes(std::span(&value, 1)));
-    }
+    requires std::is_trivially_copyable_v<T>
+    void write(const T& value) { write(std::as_bytes(std::span(&value, 1))); }
     void write(std::span<const std::byte> bytes) { out_.insert(out_.end(), bytes.begin(), bytes.end()); }
     const std::vector<std::byte>& bytes() const { return out_; }
 
- private:
+  private:
     std::vector<std::byte> out_;
 };
 

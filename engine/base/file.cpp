@@ -14,18 +14,18 @@
 namespace carrel {
 
 Error systemError(int errnoValue, const std::string& where) {
-    const Code code = errnoValue == ENOENT || errnoValue == ENOTDIR                             ? Code::NotFound
-                      : errnoValue == EACCES || errnoValue == EPERM || errnoValue == EROFS      ? Code::NoPermission
-                      : errnoValue == ENOSPC || errnoValue == EDQUOT                            ? Code::DiskFull
-                      : errnoValue == ENOMEM                                                    ? Code::NoMemory
-                                                                                                : Code::Io;
+    const Code code = errnoValue == ENOENT || errnoValue == ENOTDIR                        ? Code::NotFound
+                      : errnoValue == EACCES || errnoValue == EPERM || errnoValue == EROFS ? Code::NoPermission
+                      : errnoValue == ENOSPC || errnoValue == EDQUOT                       ? Code::DiskFull
+                      : errnoValue == ENOMEM                                               ? Code::NoMemory
+                                                                                           : Code::Io;
     return {code, where, std::system_category().message(errnoValue)};
 }
 
 namespace {
 
 class PosixFile final : public File {
- public:
+  public:
     PosixFile(int fd, std::string name) : fd_(fd), name_(std::move(name)) {}
     ~PosixFile() override { ::close(fd_); }
 
@@ -39,7 +39,8 @@ class PosixFile final : public File {
             const ssize_t got = ::pread(fd_, into.data(), into.size(), static_cast<off_t>(offset));
             if (got < 0 && errno == EINTR) continue;
             if (got < 0) return systemError(errno, name_);
-            if (got == 0) return Error{Code::Truncated, name_ + " at byte " + std::to_string(offset), "the file ends here"};
+            if (got == 0)
+                return Error{Code::Truncated, name_ + " at byte " + std::to_string(offset), "the file ends here"};
             into = into.subspan(static_cast<std::size_t>(got));
             offset += static_cast<std::uint64_t>(got);
         }
@@ -63,7 +64,7 @@ class PosixFile final : public File {
         return systemError(errno, name_);
     }
 
- private:
+  private:
     Status check(int result) const {
         if (result == 0) return {};
         return systemError(errno, name_);
@@ -73,7 +74,7 @@ class PosixFile final : public File {
 };
 
 class PosixFileSystem final : public FileSystem {
- public:
+  public:
     Result<std::unique_ptr<File>> open(const std::filesystem::path& path, OpenMode mode) override {
         const int flags = mode == OpenMode::Read ? O_RDONLY : mode == OpenMode::ReadWrite ? O_RDWR : O_RDWR | O_CREAT;
         const int fd = ::open(path.c_str(), flags | O_CLOEXEC, 0600);
@@ -110,19 +111,21 @@ class PosixFileSystem final : public FileSystem {
 }  // namespace
 
 FileSystem& realFileSystem() {
-    static PosixFileSystem files;   // holds no state
+    static PosixFileSystem files;  // holds no state
     return files;
 }
 
 Result<std::string> readFile(const std::filesystem::path& path, std::uint64_t limit) {
     struct stat st {};
-    if (::stat(path.c_str(), &st) == 0 && !S_ISREG(st.st_mode)) return Error{Code::InvalidArgument, path.string(), "not a file"};   // a FIFO would block in open()
+    if (::stat(path.c_str(), &st) == 0 && !S_ISREG(st.st_mode))
+        return Error{Code::InvalidArgument, path.string(), "not a file"};  // a FIFO would block in open()
     auto file = realFileSystem().open(path, OpenMode::Read);
     if (!file) return file.error();
     const auto size = (*file)->size();
     if (!size) return size.error();
     if (*size > limit)
-        return Error{Code::Unsupported, path.string(), std::to_string(*size) + " bytes; at most " + std::to_string(limit) + " are read"};
+        return Error{Code::Unsupported, path.string(),
+                     std::to_string(*size) + " bytes; at most " + std::to_string(limit) + " are read"};
     std::string text(*size, '\0');
     if (auto read = (*file)->pread(std::as_writable_bytes(std::span(text)), 0); !read) return read.error();
     return text;
@@ -150,10 +153,15 @@ Result<MappedFile> MappedFile::open(const std::filesystem::path& path) {
     struct stat st {};
     void* at = MAP_FAILED;
     int reason = 0;
-    if (::fstat(fd, &st) != 0) reason = errno;
-    else if (!S_ISREG(st.st_mode)) reason = EINVAL;
-    else if (st.st_size == 0) at = nullptr;
-    else if (at = ::mmap(nullptr, static_cast<std::size_t>(st.st_size), PROT_READ, MAP_PRIVATE, fd, 0); at == MAP_FAILED) reason = errno;
+    if (::fstat(fd, &st) != 0)
+        reason = errno;
+    else if (!S_ISREG(st.st_mode))
+        reason = EINVAL;
+    else if (st.st_size == 0)
+        at = nullptr;
+    else if (at = ::mmap(nullptr, static_cast<std::size_t>(st.st_size), PROT_READ, MAP_PRIVATE, fd, 0);
+             at == MAP_FAILED)
+        reason = errno;
     ::close(fd);
     if (reason != 0) return systemError(reason, path.string());
     return MappedFile({static_cast<const std::byte*>(at), static_cast<std::size_t>(st.st_size)});

@@ -10,9 +10,10 @@
 
 namespace carrel {
 
-/// An open file. pread and pwrite move all bytes or fail (a read past the end is Truncated). Any thread; closing is the destructor's.
+/// An open file. pread and pwrite move all bytes or fail (a read past the end is Truncated). Any thread; closing is the
+/// destructor's.
 class File {
- public:
+  public:
     virtual ~File() = default;
     virtual Result<std::uint64_t> size() = 0;
     virtual Status pread(std::span<std::byte> into, std::uint64_t offset) = 0;
@@ -24,16 +25,16 @@ class File {
     virtual Status lock() = 0;
 };
 
-enum class OpenMode { Read, ReadWrite, Create };   // Create: read-write, made when missing, mode 0600
+enum class OpenMode { Read, ReadWrite, Create };  // Create: read-write, made when missing, mode 0600
 
 /// Where files come from; tests put one that fails in its place. Any thread.
 class FileSystem {
- public:
+  public:
     virtual ~FileSystem() = default;
     virtual Result<std::unique_ptr<File>> open(const std::filesystem::path& path, OpenMode mode) = 0;
-    virtual Status makeDirectories(const std::filesystem::path& path) = 0;   // mode 0700
+    virtual Status makeDirectories(const std::filesystem::path& path) = 0;  // mode 0700
     virtual Status syncDirectory(const std::filesystem::path& path) = 0;
-    virtual Status remove(const std::filesystem::path& path) = 0;            // a file or a whole folder; missing is fine
+    virtual Status remove(const std::filesystem::path& path) = 0;  // a file or a whole folder; missing is fine
     virtual Result<std::uint64_t> freeBytes(const std::filesystem::path& path) = 0;
 };
 
@@ -50,14 +51,14 @@ Status writeFileAtomically(const std::filesystem::path& path, std::span<const st
 
 /// Read-only mapping. The file must not shrink while it lives: copy what must survive that.
 class MappedFile {
- public:
+  public:
     static Result<MappedFile> open(const std::filesystem::path& path);
     MappedFile(MappedFile&& other) noexcept;
     MappedFile& operator=(MappedFile&& other) noexcept;
     ~MappedFile();
     std::span<const std::byte> bytes() const { return bytes_; }
 
- private:
+  private:
     explicit MappedFile(std::span<const std::byte> bytes) : bytes_(bytes) {}
     std::span<const std::byte> bytes_;
 };

@@ -12,12 +12,14 @@
 
 namespace carrel {
 
-std::uint64_t xxh3(std::span<const std::byte> bytes, std::uint64_t seed) { return XXH3_64bits_withSeed(bytes.data(), bytes.size(), seed); }
+std::uint64_t xxh3(std::span<const std::byte> bytes, std::uint64_t seed) {
+    return XXH3_64bits_withSeed(bytes.data(), bytes.size(), seed);
+}
 
 namespace {
 
 class Sha256 {
- public:
+  public:
     Sha256() : context_(EVP_MD_CTX_new()) { EVP_DigestInit_ex(context_.get(), EVP_sha256(), nullptr); }
     void update(std::span<const std::byte> bytes) { EVP_DigestUpdate(context_.get(), bytes.data(), bytes.size()); }
     std::string hex() {
@@ -32,7 +34,7 @@ class Sha256 {
         return out;
     }
 
- private:
+  private:
     struct Free {
         void operator()(EVP_MD_CTX* context) const { EVP_MD_CTX_free(context); }
     };

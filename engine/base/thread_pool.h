@@ -8,8 +8,8 @@ namespace carrel {
 
 /// A fixed set of threads for parallelFor; passed in, never global. Workers spin for a short while and then park.
 class ThreadPool {
- public:
-    explicit ThreadPool(unsigned threads);   // 0: one per core; the calling thread counts as one of them
+  public:
+    explicit ThreadPool(unsigned threads);  // 0: one per core; the calling thread counts as one of them
     ~ThreadPool();
     unsigned size() const;
 
@@ -17,7 +17,7 @@ class ThreadPool {
     /// One caller at a time. What a result depends on must not depend on which thread computes it.
     void parallelFor(std::size_t count, const std::function<void(std::size_t)>& work);
 
- private:
+  private:
     struct State;
     std::unique_ptr<State> state_;
 };

@@ -16,33 +16,34 @@ namespace carrel {
 
 /// One word of a page: its bytes in the document's text and where it stands.
 struct WordBox {
-    std::uint32_t first = 0, count = 0;   // bytes
+    std::uint32_t first = 0, count = 0;  // bytes
     Box box;
 };
 
 /// One page, or one section (heading to heading) of a text without pages.
 struct Place {
     ByteSpan text;
-    PageSize size;                        // 0 x 0 without pages
-    std::string heading;                  // for text without pages; else empty
-    std::vector<WordBox> words;           // ascending in first; empty without pages
+    PageSize size;               // 0 x 0 without pages
+    std::string heading;         // for text without pages; else empty
+    std::vector<WordBox> words;  // ascending in first; empty without pages
 };
 
 enum class DocumentKind : std::uint8_t { Pdf, Markdown, PlainText };
 
-/// A document's text (UTF-8, NFKC for PDF) and what every byte of it stands for. Immutable after it is made; any thread.
-/// place i of a PDF is page i + 1; places cover the text in order; between two of them lies a separator at most.
+/// A document's text (UTF-8, NFKC for PDF) and what every byte of it stands for. Immutable after it is made; any
+/// thread. place i of a PDF is page i + 1; places cover the text in order; between two of them lies a separator at
+/// most.
 struct Document {
-    std::string sha256;                   // of the original's bytes
+    std::string sha256;  // of the original's bytes
     DocumentKind kind = DocumentKind::PlainText;
-    std::string title;                    // the document's own; empty where it has none
+    std::string title;  // the document's own; empty where it has none
     std::string text;
     std::vector<Place> places;
-    std::vector<std::uint32_t> pagesWithoutText;   // from 1
+    std::vector<std::uint32_t> pagesWithoutText;  // from 1
 
     bool hasPages() const { return kind == DocumentKind::Pdf; }
-    std::size_t placeOf(std::uint64_t byte) const;              // the place that holds it, or the one before
-    std::vector<Box> boxesOf(ByteSpan span) const;              // one box per line, on the span's first page
+    std::size_t placeOf(std::uint64_t byte) const;  // the place that holds it, or the one before
+    std::vector<Box> boxesOf(ByteSpan span) const;  // one box per line, on the span's first page
     /// The whole sentences (at most maxBytes) around a span, trimmed to its place.
     ByteSpan sentencesAround(ByteSpan span, std::uint64_t maxBytes) const;
 };
@@ -50,20 +51,19 @@ struct Document {
 struct DocumentOptions {
     std::filesystem::path pdfHelper;
     std::string password;
-    std::function<void(std::uint32_t, std::uint32_t)> progress;   // pages done, pages in all; may be empty
+    std::function<void(std::uint32_t, std::uint32_t)> progress;  // pages done, pages in all; may be empty
     std::stop_token stop;
 };
 
 /// Reads a file into a Document; the reader is picked by content, not by suffix.
-/// NotFound, NotADocument (empty, binary, or damaged beyond reading), Unsupported (too large), NeedsPassword, WrongPassword, NoText,
-/// HelperFailed, Cancelled, Io.
-/// Pages that fail are skipped and named in pagesWithoutText.
+/// NotFound, NotADocument (empty, binary, or damaged beyond reading), Unsupported (too large), NeedsPassword,
+/// WrongPassword, NoText, HelperFailed, Cancelled, Io. Pages that fail are skipped and named in pagesWithoutText.
 Result<Document> readDocument(const std::filesystem::path& file, const DocumentOptions& options);
 
-/// Carrel's own copy: `documents/<sha256>/original`, and the extracted text beside it (`text.v1`, checksummed), which spares the
-/// helper at the next opening. The text of an encrypted document is not written.
+/// Carrel's own copy: `documents/<sha256>/original`, and the extracted text beside it (`text.v1`, checksummed), which
+/// spares the helper at the next opening. The text of an encrypted document is not written.
 class DocumentStore {
- public:
+  public:
     explicit DocumentStore(std::filesystem::path dataDir) : root_(std::move(dataDir) / "documents") {}
     /// Copies (to a temporary name, fsync, rename) and returns the SHA-256. The same bytes again are not copied again.
     Result<std::string> adopt(const std::filesystem::path& file) const;
@@ -72,7 +72,7 @@ class DocumentStore {
     Result<Document> load(const std::string& sha256, const DocumentOptions& options) const;
     Status remove(const std::string& sha256) const;
 
- private:
+  private:
     std::filesystem::path root_;
 };
 

@@ -7,14 +7,17 @@ namespace carrel {
 
 namespace {
 
-constexpr std::uint32_t groupsOf(std::uint32_t tokens) { return (tokens + kGroupTokens - 1) / kGroupTokens; }
+constexpr std::uint32_t groupsOf(std::uint32_t tokens) {
+    return (tokens + kGroupTokens - 1) / kGroupTokens;
+}
 
 }  // namespace
 
 KvBlock::KvBlock(Buffer buffer, KvShape shape, std::uint32_t first, std::uint32_t tokens)
     : buffer_(std::move(buffer)), shape_(shape), first_(first), tokens_(tokens), groups_(groupsOf(tokens)) {}
 
-Result<std::shared_ptr<KvBlock>> KvBlock::make(Backend& backend, KvShape shape, std::uint32_t first, std::uint32_t tokens) {
+Result<std::shared_ptr<KvBlock>> KvBlock::make(Backend& backend, KvShape shape, std::uint32_t first,
+                                               std::uint32_t tokens) {
     assert(first % kGroupTokens == 0 && tokens > 0);
     auto buffer = backend.allocate(std::size_t{shape.layers} * shape.kvHeads * groupsOf(tokens) * shape.groupBytes());
     if (!buffer) return buffer.error();
@@ -79,8 +82,8 @@ void KvSequence::copyGroup(std::uint32_t group, std::uint32_t tokens, const KvBl
 
 Result<std::shared_ptr<KvBlock>> KvSequence::extend(Backend& backend, std::uint32_t count) const {
     const std::uint32_t whole = tokens_ / kGroupTokens * kGroupTokens, started = tokens_ - whole;
-    if (started > 0 && started + count <= kGroupTokens && blocks_.back()->first() == whole && blocks_.back()->tokens() == started &&
-        blocks_.back().use_count() == 1) {
+    if (started > 0 && started + count <= kGroupTokens && blocks_.back()->first() == whole &&
+        blocks_.back()->tokens() == started && blocks_.back().use_count() == 1) {
         blocks_.back()->grow(count);
         return blocks_.back();
     }
@@ -101,8 +104,8 @@ void KvSequence::runs(std::uint32_t layer, std::uint32_t head, const KvBlock* op
     out.clear();
     const auto add = [&](const KvBlock& block, std::uint32_t tokens) {
         for (std::uint32_t at = 0; at < tokens; at += kGroupTokens)
-            out.push_back({block.keys(layer, head, at / kGroupTokens), block.values(layer, head, at / kGroupTokens), block.first() + at,
-                           std::min(kGroupTokens, tokens - at)});
+            out.push_back({block.keys(layer, head, at / kGroupTokens), block.values(layer, head, at / kGroupTokens),
+                           block.first() + at, std::min(kGroupTokens, tokens - at)});
     };
     const std::uint32_t end = open != nullptr ? open->first() : tokens_;
     for (std::size_t i = 0; i < blocks_.size(); ++i)

@@ -13,22 +13,23 @@
 
 namespace carrel {
 
-/// Consecutive KV in memory as it lies on disk: payload [layers, kvHeads, groups, groupBytes] of KvBatch, first a multiple of 64.
-/// Computed tokens never change; sequences share blocks.
+/// Consecutive KV in memory as it lies on disk: payload [layers, kvHeads, groups, groupBytes] of KvBatch, first a
+/// multiple of 64. Computed tokens never change; sequences share blocks.
 class KvBlock {
- public:
+  public:
     /// NoMemory. An unfinished last group is zero; whole groups hold anything, and whoever makes the block fills them.
-    static Result<std::shared_ptr<KvBlock>> make(Backend& backend, KvShape shape, std::uint32_t first, std::uint32_t tokens);
+    static Result<std::shared_ptr<KvBlock>> make(Backend& backend, KvShape shape, std::uint32_t first,
+                                                 std::uint32_t tokens);
 
     std::uint32_t first() const { return first_; }
     std::uint32_t tokens() const { return tokens_; }
     std::span<std::byte> payload() const { return {buffer_.as<std::byte>(), buffer_.bytes()}; }
-    std::uint16_t* keys(std::uint32_t layer, std::uint32_t head, std::uint32_t group) const;     // [64, headDim]
-    std::uint16_t* values(std::uint32_t layer, std::uint32_t head, std::uint32_t group) const;   // [64, headDim]
+    std::uint16_t* keys(std::uint32_t layer, std::uint32_t head, std::uint32_t group) const;    // [64, headDim]
+    std::uint16_t* values(std::uint32_t layer, std::uint32_t head, std::uint32_t group) const;  // [64, headDim]
     /// More tokens in the last group, which has room for them.
     void grow(std::uint32_t tokens);
 
- private:
+  private:
     KvBlock(Buffer buffer, KvShape shape, std::uint32_t first, std::uint32_t tokens);
     Buffer buffer_;
     KvShape shape_;
@@ -37,18 +38,19 @@ class KvBlock {
 
 /// The KV that one sequence attends over: blocks in ascending order without gap, every group whole in one block.
 class KvSequence {
- public:
+  public:
     explicit KvSequence(KvShape shape) : shape_(shape) {}
 
     KvShape shape() const { return shape_; }
     std::uint32_t tokens() const { return tokens_; }
     std::uint64_t bytes() const;
 
-    /// Adds a block with computed KV; block.first is tokens() rounded down to 64 (it then replaces the unfinished group).
+    /// Adds a block with computed KV; block.first is tokens() rounded down to 64 (it then replaces the unfinished
+    /// group).
     void push(std::shared_ptr<KvBlock> block);
-    /// Room for `count` more tokens: a block from tokens() rounded down to 64 with the unfinished group's KV in it, or the last block
-    /// itself where it starts there, has the room and is nobody else's. The caller fills [tokens(), tokens() + count), layer by layer,
-    /// and then calls push().
+    /// Room for `count` more tokens: a block from tokens() rounded down to 64 with the unfinished group's KV in it, or
+    /// the last block itself where it starts there, has the room and is nobody else's. The caller fills [tokens(),
+    /// tokens() + count), layer by layer, and then calls push().
     Result<std::shared_ptr<KvBlock>> extend(Backend& backend, std::uint32_t count) const;
     /// Forgets what follows the first `tokens`.
     void truncate(std::uint32_t tokens);
@@ -58,12 +60,12 @@ class KvSequence {
     /// Runs of one layer and head over all blocks, and over `open` (a block from extend()) behind them where given.
     void runs(std::uint32_t layer, std::uint32_t head, const KvBlock* open, std::vector<KvRun>& out) const;
 
- private:
+  private:
     void copyGroup(std::uint32_t group, std::uint32_t tokens, const KvBlock& to) const;
     KvShape shape_;
     std::uint32_t tokens_ = 0;
     std::vector<std::shared_ptr<KvBlock>> blocks_;
-    std::vector<std::uint32_t> used_;   // tokens of each block that count: a later block took over the rest
+    std::vector<std::uint32_t> used_;  // tokens of each block that count: a later block took over the rest
 };
 
 }  // namespace carrel

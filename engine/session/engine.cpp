@@ -16,22 +16,30 @@ namespace carrel {
 namespace {
 
 using Clock = std::chrono::steady_clock;
-double secondsSince(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
+double secondsSince(Clock::time_point start) {
+    return std::chrono::duration<double>(Clock::now() - start).count();
+}
 
-constexpr std::size_t kOpenReadings = 2;      // kept in memory: the one that is read and the one that is asked
-constexpr std::size_t kTurnRows = 64;         // of the workspace of questions and answers
+constexpr std::size_t kOpenReadings = 2;  // kept in memory: the one that is read and the one that is asked
+constexpr std::size_t kTurnRows = 64;     // of the workspace of questions and answers
 
 const Error kStopped{Code::Cancelled, "", "stopped"};
 
 class Engine final : public Compute {
- public:
-    Engine(ComputeOptions options, EventSink& events, std::unique_ptr<Backend> backend, std::unique_ptr<ReadingStore> store)
-        : options_(std::move(options)), events_(events), backend_(std::move(backend)), store_(std::move(store)), documents_(options_.dataDir) {}
+  public:
+    Engine(ComputeOptions options, EventSink& events, std::unique_ptr<Backend> backend,
+           std::unique_ptr<ReadingStore> store)
+        : options_(std::move(options)),
+          events_(events),
+          backend_(std::move(backend)),
+          store_(std::move(store)),
+          documents_(options_.dataDir) {}
 
     Result<ModelInfo> loadModel(const std::filesystem::path& file) override {
-        if (activeRead_ || activeTurn_) return Error{Code::InvalidArgument, file.string(), "a reading or an answer is under way"};
+        if (activeRead_ || activeTurn_)
+            return Error{Code::InvalidArgument, file.string(), "a reading or an answer is under way"};
         const auto start = Clock::now();
-        auto info = inspectModel(file);   // a file that cannot run leaves the loaded model alone
+        auto info = inspectModel(file);  // a file that cannot run leaves the loaded model alone
         if (!info) return info.error();
         tail_.reset();
         readings_.clear();
@@ -56,10 +64,14 @@ class Engine final : public Compute {
     }
 
     bool step() override {
-        if (activeTurn_) stepTurn();
-        else if (const auto next = runnableTurn(); next != turns_.end()) beginTurn(next);
-        else if (activeRead_) stepRead();
-        else if (!reads_.empty()) beginRead();
+        if (activeTurn_)
+            stepTurn();
+        else if (const auto next = runnableTurn(); next != turns_.end())
+            beginTurn(next);
+        else if (activeRead_)
+            stepRead();
+        else if (!reads_.empty())
+            beginRead();
         return activeTurn_ || activeRead_ || !turns_.empty() || !reads_.empty();
     }
 
@@ -85,7 +97,8 @@ class Engine final : public Compute {
         std::vector<StoredReading> out;
         for (const StreamInfo& row : *rows)
             if (row.tokens > 0)
-                out.push_back({row.key.model, loaded_ && row.key.model == loaded_->model().fingerprint, row.tokens, row.diskBytes});
+                out.push_back({row.key.model, loaded_ && row.key.model == loaded_->model().fingerprint, row.tokens,
+                               row.diskBytes});
         return out;
     }
 
@@ -103,7 +116,7 @@ class Engine final : public Compute {
         return store_->forgetTail(chat);
     }
 
- private:
+  private:
     struct ActiveRead {
         ReadRequest request;
         Reading* reading;
@@ -119,7 +132,8 @@ class Engine final : public Compute {
     static Error noModel() { return {Code::InvalidArgument, "", "no model is loaded"}; }
 
     Reading* find(const std::string& document) const {
-        const auto at = std::find_if(readings_.begin(), readings_.end(), [&](const auto& r) { return r->document().sha256 == document; });
+        const auto at = std::find_if(readings_.begin(), readings_.end(),
+                                     [&](const auto& r) { return r->document().sha256 == document; });
         return at == readings_.end() ? nullptr : at->get();
     }
 
@@ -131,16 +145,22 @@ class Engine final : public Compute {
         auto reading = Reading::open(*loaded_, *store_, std::move(*document));
         if (!reading) return reading.error();
         for (std::size_t i = 0; readings_.size() >= kOpenReadings && i < readings_.size();) {
-            if (activeRead_ && readings_[i].get() == activeRead_->reading) ++i;
-            else tail_.reset(), readings_.erase(readings_.begin() + static_cast<std::ptrdiff_t>(i));
+            if (activeRead_ && readings_[i].get() == activeRead_->reading)
+                ++i;
+            else
+                tail_.reset(), readings_.erase(readings_.begin() + static_cast<std::ptrdiff_t>(i));
         }
         readings_.push_back(std::move(*reading));
         return readings_.back().get();
     }
 
     ReadingSummary summary(const Reading& reading, double seconds) const {
-        return {reading.document().sha256, reading.coverage(), reading.reusedTokens(), seconds,
-                reading.sequence().tokens() * loaded_->info().kvBytesPerToken, reading.stream().diskBytes()};
+        return {reading.document().sha256,
+                reading.coverage(),
+                reading.reusedTokens(),
+                seconds,
+                reading.sequence().tokens() * loaded_->info().kvBytesPerToken,
+                reading.stream().diskBytes()};
     }
 
     void beginRead() {
@@ -148,7 +168,8 @@ class Engine final : public Compute {
         reads_.pop_front();
         activeRead_.emplace(std::move(active));
         if (activeRead_->request.stop.stop_requested()) return endRead(kStopped);
-        const auto reading = openReading(activeRead_->request.document, activeRead_->request.password, activeRead_->request.stop);
+        const auto reading =
+            openReading(activeRead_->request.document, activeRead_->request.password, activeRead_->request.stop);
         if (!reading) return endRead(reading.error());
         activeRead_->reading = *reading;
         events_.readingProgress(activeRead_->request.ticket, (*reading)->progress());
@@ -164,7 +185,8 @@ class Engine final : public Compute {
         const std::uint32_t before = reading.sequence().tokens();
         const auto more = reading.step(readWork_);
         if (!more) return endRead(more.error());
-        if (reading.sequence().tokens() != before) events_.readingProgress(activeRead_->request.ticket, reading.progress());
+        if (reading.sequence().tokens() != before)
+            events_.readingProgress(activeRead_->request.ticket, reading.progress());
         if (!*more) endRead(summary(reading, secondsSince(activeRead_->started)));
     }
 
@@ -177,14 +199,16 @@ class Engine final : public Compute {
     /// A question to a document of which nothing is read yet waits for its first batch.
     bool waitsForReading(const TurnRequest& request) const {
         const auto same = [&](const ReadRequest& read) { return read.document == request.document; };
-        const bool toBeRead = (activeRead_ && same(activeRead_->request)) || std::any_of(reads_.begin(), reads_.end(), same);
+        const bool toBeRead =
+            (activeRead_ && same(activeRead_->request)) || std::any_of(reads_.begin(), reads_.end(), same);
         if (!toBeRead || request.stop.stop_requested()) return false;
         const Reading* reading = find(request.document);
         return reading == nullptr || (!reading->complete() && reading->readTokens().empty());
     }
 
     std::deque<TurnRequest>::iterator runnableTurn() {
-        return std::find_if(turns_.begin(), turns_.end(), [&](const TurnRequest& turn) { return !waitsForReading(turn); });
+        return std::find_if(turns_.begin(), turns_.end(),
+                            [&](const TurnRequest& turn) { return !waitsForReading(turn); });
     }
 
     void beginTurn(std::deque<TurnRequest>::iterator at) {
@@ -196,10 +220,12 @@ class Engine final : public Compute {
         const auto start = Clock::now();
         const auto reading = openReading(request.document, request.password, request.stop);
         if (!reading) return endTurn(Result<Answer>(reading.error()));
-        if ((*reading)->readTokens().empty()) return endTurn(Result<Answer>(Error{Code::InvalidArgument, "", "nothing of this document is read yet"}));
+        if ((*reading)->readTokens().empty())
+            return endTurn(Result<Answer>(Error{Code::InvalidArgument, "", "nothing of this document is read yet"}));
         activeTurn_->resumeS = secondsSince(start);
         activeTurn_->turn = std::make_unique<Turn>(*loaded_, **reading, turnWork_, request);
-        if (auto ready = activeTurn_->turn->prepare(*store_, std::move(tail_)); !ready) return endTurn(Result<Answer>(ready.error()));
+        if (auto ready = activeTurn_->turn->prepare(*store_, std::move(tail_)); !ready)
+            return endTurn(Result<Answer>(ready.error()));
         enterStage(TurnStage::ReadingQuestion);
     }
 
@@ -215,7 +241,8 @@ class Engine final : public Compute {
         const auto more = stopped ? Result<bool>(false) : turn.step();
         if (!more) return endTurn(Result<Answer>(more.error()));
         enterStage(turn.stage());
-        if (const std::string text = turn.takeText(); !text.empty()) events_.turnText(activeTurn_->request.ticket, text);
+        if (const std::string text = turn.takeText(); !text.empty())
+            events_.turnText(activeTurn_->request.ticket, text);
         if (*more) return;
         Answer answer = turn.finish(stopped);
         answer.timings.modelLoadS = modelLoadS_;
@@ -228,8 +255,10 @@ class Engine final : public Compute {
     void endTurn(const Result<Answer>& result) {
         const std::uint64_t ticket = activeTurn_->request.ticket;
         activeTurn_.reset();
-        if (result) events_.answered(ticket, *result);
-        else events_.turnFailed(ticket, result.error());
+        if (result)
+            events_.answered(ticket, *result);
+        else
+            events_.turnFailed(ticket, result.error());
     }
 
     ComputeOptions options_;
@@ -240,7 +269,7 @@ class Engine final : public Compute {
     DocumentStore documents_;
     Workspace readWork_, turnWork_;
     std::vector<std::unique_ptr<Reading>> readings_;
-    std::unique_ptr<Tail> tail_;   // of the chat that was asked last
+    std::unique_ptr<Tail> tail_;  // of the chat that was asked last
     std::deque<ReadRequest> reads_;
     std::deque<TurnRequest> turns_;
     std::optional<ActiveRead> activeRead_;

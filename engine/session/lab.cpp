@@ -17,7 +17,9 @@ namespace carrel {
 namespace {
 
 using Clock = std::chrono::steady_clock;
-double secondsSince(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
+double secondsSince(Clock::time_point start) {
+    return std::chrono::duration<double>(Clock::now() - start).count();
+}
 
 const Error kStopped{Code::Cancelled, "", "stopped"};
 
@@ -29,9 +31,12 @@ double logSumExp(std::span<const float> logits) {
 }
 
 class LabImpl final : public Lab {
- public:
+  public:
     LabImpl(std::unique_ptr<Backend> backend, std::unique_ptr<LoadedModel> loaded, Workspace work)
-        : backend_(std::move(backend)), loaded_(std::move(loaded)), work_(std::move(work)), vocabulary_(loaded_->model().config.vocabulary) {}
+        : backend_(std::move(backend)),
+          loaded_(std::move(loaded)),
+          work_(std::move(work)),
+          vocabulary_(loaded_->model().config.vocabulary) {}
 
     Result<Generated> generate(std::string_view text, std::uint32_t predict, std::stop_token stop) override {
         auto ids = loaded_->tokenizer().encodeWithSpecials(text);
@@ -62,7 +67,8 @@ class LabImpl final : public Lab {
         return out;
     }
 
-    Result<std::vector<PositionLogits>> logits(const std::vector<std::int32_t>& ids, std::uint32_t top, std::uint32_t last) override {
+    Result<std::vector<PositionLogits>> logits(const std::vector<std::int32_t>& ids, std::uint32_t top,
+                                               std::uint32_t last) override {
         if (const auto bad = check(ids); !bad) return bad.error();
         std::vector<PositionLogits> out;
         const std::size_t from = ids.size() - std::min<std::size_t>(last, ids.size());
@@ -71,16 +77,19 @@ class LabImpl final : public Lab {
             std::vector<std::int32_t> order(row.size());
             std::iota(order.begin(), order.end(), 0);
             const auto end = order.begin() + static_cast<std::ptrdiff_t>(std::min<std::size_t>(top, order.size()));
-            std::partial_sort(order.begin(), end, order.end(), [&](auto a, auto b) { return row[std::size_t(a)] > row[std::size_t(b)]; });
+            std::partial_sort(order.begin(), end, order.end(),
+                              [&](auto a, auto b) { return row[std::size_t(a)] > row[std::size_t(b)]; });
             PositionLogits at{static_cast<std::uint32_t>(position), {}};
-            for (auto it = order.begin(); it != end; ++it) at.top.emplace_back(*it, static_cast<float>(row[std::size_t(*it)] - norm));
+            for (auto it = order.begin(); it != end; ++it)
+                at.top.emplace_back(*it, static_cast<float>(row[std::size_t(*it)] - norm));
             out.push_back(std::move(at));
         });
         if (!done) return done.error();
         return out;
     }
 
-    Result<Perplexity> perplexity(std::string_view text, std::uint32_t context, std::uint32_t windows, std::stop_token stop) override {
+    Result<Perplexity> perplexity(std::string_view text, std::uint32_t context, std::uint32_t windows,
+                                  std::stop_token stop) override {
         const auto tokens = loaded_->tokenizer().encode(text);
         if (!tokens) return tokens.error();
         std::vector<std::int32_t> ids;
@@ -88,16 +97,19 @@ class LabImpl final : public Lab {
         const bool bos = loaded_->tokenizer().addsBos() && loaded_->tokenizer().bos();
         if (bos) ids.insert(ids.begin(), *loaded_->tokenizer().bos());
         if (context < 4 || ids.size() < context)
-            return Error{Code::InvalidArgument, "", "the text has " + std::to_string(ids.size()) + " tokens, a window needs " + std::to_string(context)};
+            return Error{
+                Code::InvalidArgument, "",
+                "the text has " + std::to_string(ids.size()) + " tokens, a window needs " + std::to_string(context)};
         const std::size_t count = std::min<std::size_t>(windows == 0 ? SIZE_MAX : windows, ids.size() / context);
         Perplexity out;
         for (std::size_t w = 0; w < count; ++w) {
             if (stop.stop_requested()) return kStopped;
-            std::vector<std::int32_t> window(ids.begin() + std::ptrdiff_t(w * context), ids.begin() + std::ptrdiff_t((w + 1) * context));
+            std::vector<std::int32_t> window(ids.begin() + std::ptrdiff_t(w * context),
+                                             ids.begin() + std::ptrdiff_t((w + 1) * context));
             const auto targets = window;
             if (bos) window[0] = *loaded_->tokenizer().bos();
             const std::size_t first = context / 2;
-            window.pop_back();   // the last token is only ever a target
+            window.pop_back();  // the last token is only ever a target
             auto done = walk(window, first, [&](std::size_t position, std::span<const float> row) {
                 out.nll += logSumExp(row) - row[std::size_t(targets[position + 1])];
                 ++out.tokens;
@@ -116,12 +128,14 @@ class LabImpl final : public Lab {
         if (encoded->empty() || tokens == 0 || batch == 0 || batch > work_.rows() || predict == 0)
             return Error{Code::InvalidArgument, "", "bench needs a text, and tokens, batch and predict above 0"};
         std::vector<std::int32_t> ids;
-        for (std::size_t i = 0; i < tokens; ++i) ids.push_back((*encoded)[i % encoded->size()].id);   // a short text repeats
+        for (std::size_t i = 0; i < tokens; ++i)
+            ids.push_back((*encoded)[i % encoded->size()].id);  // a short text repeats
 
         auto store = ReadingStore::open(realFileSystem(), scratch);
         if (!store) return store.error();
         const ModelConfig& config = loaded_->model().config;
-        auto stream = (*store)->openReading({std::string(64, '0'), loaded_->model().fingerprint, "bench", "f16"}, config.kvShape());
+        auto stream = (*store)->openReading({std::string(64, '0'), loaded_->model().fingerprint, "bench", "f16"},
+                                            config.kvShape());
         if (!stream) return stream.error();
         if (auto empty = (*stream)->truncate(0); !empty) return empty.error();
 
@@ -129,18 +143,24 @@ class LabImpl final : public Lab {
         std::vector<float> logits(vocabulary_ * batch);
         KvSequence prefix(config.kvShape());
         double committing = 0;
-        if (auto warm = warmUp(); !warm) return warm.error();   // as llama.cpp's benchmark does
+        if (auto warm = warmUp(); !warm) return warm.error();  // as llama.cpp's benchmark does
         const auto start = Clock::now();
         for (std::span<const std::int32_t> left = ids; !left.empty();) {
             if (stop.stop_requested()) return kStopped;
             const auto now = left.first(std::min(left.size(), kBatchTokens));
             left = left.subspan(now.size());
             const std::uint32_t from = prefix.tokens() / kGroupTokens * kGroupTokens;
-            if (auto done = loaded_->prefill(prefix, work_, now, {logits.data(), {left.empty() ? 1u : 0u, vocabulary_}}); !done) return done.error();
+            if (auto done =
+                    loaded_->prefill(prefix, work_, now, {logits.data(), {left.empty() ? 1u : 0u, vocabulary_}});
+                !done)
+                return done.error();
             const auto commit = Clock::now();
             auto block = prefix.gather(*backend_, from);
             if (!block) return block.error();
-            if (auto done = (*stream)->commit({from, std::span<const std::int32_t>(ids).subspan(from, prefix.tokens() - from), (*block)->payload()}); !done)
+            if (auto done =
+                    (*stream)->commit({from, std::span<const std::int32_t>(ids).subspan(from, prefix.tokens() - from),
+                                       (*block)->payload()});
+                !done)
                 return done.error();
             committing += secondsSince(commit);
         }
@@ -167,34 +187,39 @@ class LabImpl final : public Lab {
         return out;
     }
 
- private:
+  private:
     void withBos(std::vector<std::int32_t>& ids) const {
         const auto bos = loaded_->tokenizer().bos();
-        if (loaded_->tokenizer().addsBos() && bos && (ids.empty() || ids.front() != *bos)) ids.insert(ids.begin(), *bos);
+        if (loaded_->tokenizer().addsBos() && bos && (ids.empty() || ids.front() != *bos))
+            ids.insert(ids.begin(), *bos);
     }
     Status check(const std::vector<std::int32_t>& ids) const {
         if (ids.empty()) return Error{Code::InvalidArgument, "", "no ids"};
         for (const std::int32_t id : ids)
-            if (id < 0 || static_cast<std::size_t>(id) >= vocabulary_) return Error{Code::InvalidArgument, "", "id " + std::to_string(id) + " is not in the vocabulary"};
+            if (id < 0 || static_cast<std::size_t>(id) >= vocabulary_)
+                return Error{Code::InvalidArgument, "", "id " + std::to_string(id) + " is not in the vocabulary"};
         return {};
     }
 
     /// Runs ids from nothing and hands out the logits of positions from `first` on.
     template <class Sink>
     Status walk(std::span<const std::int32_t> ids, std::size_t first, Sink&& sink) {
-        constexpr std::size_t kRows = 64;   // of logits at a time: 64 rows of a 150K vocabulary are 39 MB
+        constexpr std::size_t kRows = 64;  // of logits at a time: 64 rows of a 150K vocabulary are 39 MB
         std::vector<float> logits(kRows * vocabulary_);
         KvSequence sequence(loaded_->model().config.kvShape());
         for (std::size_t at = 0; at < ids.size();) {
             const std::size_t count = std::min(ids.size() - at, work_.rows());
             auto open = sequence.extend(*backend_, static_cast<std::uint32_t>(count));
             if (!open) return open.error();
-            Pass pass(loaded_->model(), *backend_, work_, {{&sequence, open->get(), ids.subspan(at, count)}}, at + count > first);
-            while (pass.step()) {}
+            Pass pass(loaded_->model(), *backend_, work_, {{&sequence, open->get(), ids.subspan(at, count)}},
+                      at + count > first);
+            while (pass.step()) {
+            }
             for (std::size_t row = first > at ? first - at : 0; row < count; row += kRows) {
                 const std::size_t rows = std::min(kRows, count - row);
                 pass.logits(row, rows, {logits.data(), {rows, vocabulary_}});
-                for (std::size_t i = 0; i < rows; ++i) sink(at + row + i, std::span<const float>(logits).subspan(i * vocabulary_, vocabulary_));
+                for (std::size_t i = 0; i < rows; ++i)
+                    sink(at + row + i, std::span<const float>(logits).subspan(i * vocabulary_, vocabulary_));
             }
             sequence.push(std::move(*open));
             at += count;
@@ -219,7 +244,8 @@ class LabImpl final : public Lab {
             inputs.push_back({&sequences[s], open.back().get(), std::span(&next[s], 1)});
         }
         Pass pass(loaded_->model(), *backend_, work_, std::move(inputs), true);
-        while (pass.step()) {}
+        while (pass.step()) {
+        }
         pass.logits(0, sequences.size(), {logits.data(), {sequences.size(), vocabulary_}});
         for (std::size_t s = 0; s < sequences.size(); ++s) {
             sequences[s].push(std::move(open[s]));
@@ -236,7 +262,8 @@ class LabImpl final : public Lab {
 
 }  // namespace
 
-Result<std::vector<std::vector<std::int32_t>>> tokenizeTexts(const std::filesystem::path& model, const std::vector<std::string>& texts) {
+Result<std::vector<std::vector<std::int32_t>>> tokenizeTexts(const std::filesystem::path& model,
+                                                             const std::vector<std::string>& texts) {
     const auto file = GgufFile::open(model);
     if (!file) return file.error();
     const auto tokenizer = Tokenizer::load(*file);

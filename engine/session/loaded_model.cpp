@@ -18,13 +18,18 @@ std::uint64_t availableBytes() {
     return 0;
 }
 
-std::string mib(std::uint64_t bytes) { return std::to_string((bytes + (1u << 20) - 1) >> 20) + " MiB"; }
+std::string mib(std::uint64_t bytes) {
+    return std::to_string((bytes + (1u << 20) - 1) >> 20) + " MiB";
+}
 
 Result<ModelInfo> infoOf(const GgufFile& file, const ModelConfig& config) {
     // Weights stay at the file's size; activations, a short context and the program itself come on top.
     const std::uint64_t need = file.fileBytes() + (std::uint64_t{256} << 20), have = availableBytes();
-    if (have != 0 && need > have) return Error{Code::NoMemory, file.path().string(), "needs about " + mib(need) + " of memory, " + mib(have) + " are available"};
-    return ModelInfo{file.path(), config.name, config.architecture, file.fileBytes(), config.kvBytesPerToken(), config.window};
+    if (have != 0 && need > have)
+        return Error{Code::NoMemory, file.path().string(),
+                     "needs about " + mib(need) + " of memory, " + mib(have) + " are available"};
+    return ModelInfo{file.path(),  config.name, config.architecture, file.fileBytes(), config.kvBytesPerToken(),
+                     config.window};
 }
 
 }  // namespace
@@ -39,7 +44,11 @@ Result<ModelInfo> inspectModel(const std::filesystem::path& path) {
 }
 
 LoadedModel::LoadedModel(Backend& backend, ModelInfo info, Model model, Tokenizer tokenizer, const GgufFile& file)
-    : backend_(backend), info_(std::move(info)), model_(std::move(model)), tokenizer_(std::move(tokenizer)), prompt_(Prompt::of(file, tokenizer_)) {}
+    : backend_(backend),
+      info_(std::move(info)),
+      model_(std::move(model)),
+      tokenizer_(std::move(tokenizer)),
+      prompt_(Prompt::of(file, tokenizer_)) {}
 
 Result<std::unique_ptr<LoadedModel>> LoadedModel::load(const std::filesystem::path& path, Backend& backend) {
     const auto file = GgufFile::open(path);
@@ -50,13 +59,16 @@ Result<std::unique_ptr<LoadedModel>> LoadedModel::load(const std::filesystem::pa
     if (!info) return info.error();
     auto tokenizer = Tokenizer::load(*file);
     if (!tokenizer) return tokenizer.error();
-    if (tokenizer->vocabularySize() > config->vocabulary) return Error{Code::Corrupt, path.string(), "more words than embeddings"};
+    if (tokenizer->vocabularySize() > config->vocabulary)
+        return Error{Code::Corrupt, path.string(), "more words than embeddings"};
     auto model = Model::load(*file, std::move(*config), backend);
     if (!model) return model.error();
-    return std::unique_ptr<LoadedModel>(new LoadedModel(backend, std::move(*info), std::move(*model), std::move(*tokenizer), *file));
+    return std::unique_ptr<LoadedModel>(
+        new LoadedModel(backend, std::move(*info), std::move(*model), std::move(*tokenizer), *file));
 }
 
-Status LoadedModel::prefill(KvSequence& sequence, Workspace& work, std::span<const std::int32_t> ids, View<float, 2> lastLogits) const {
+Status LoadedModel::prefill(KvSequence& sequence, Workspace& work, std::span<const std::int32_t> ids,
+                            View<float, 2> lastLogits) const {
     while (!ids.empty()) {
         const auto now = ids.first(std::min(ids.size(), work.rows()));
         ids = ids.subspan(now.size());
@@ -64,7 +76,8 @@ Status LoadedModel::prefill(KvSequence& sequence, Workspace& work, std::span<con
         auto open = sequence.extend(backend_, static_cast<std::uint32_t>(now.size()));
         if (!open) return open.error();
         Pass pass(model_, backend_, work, {{&sequence, open->get(), now}}, last);
-        while (pass.step()) {}
+        while (pass.step()) {
+        }
         if (last) pass.logits(now.size() - 1, 1, lastLogits);
         sequence.push(std::move(*open));
     }

@@ -19,7 +19,7 @@ inline constexpr std::size_t kBatchTokens = 512;
 
 /// Everything of one model file that answers: weights, words, prompt, activations.
 class LoadedModel {
- public:
+  public:
     static Result<std::unique_ptr<LoadedModel>> load(const std::filesystem::path& file, Backend& backend);
 
     const ModelInfo& info() const { return info_; }
@@ -29,9 +29,10 @@ class LoadedModel {
     Backend& backend() const { return backend_; }
 
     /// Runs ids behind `sequence` to the end, in batches. Fills logits (of the last token) where the view has rows.
-    Status prefill(KvSequence& sequence, Workspace& work, std::span<const std::int32_t> ids, View<float, 2> lastLogits) const;
+    Status prefill(KvSequence& sequence, Workspace& work, std::span<const std::int32_t> ids,
+                   View<float, 2> lastLogits) const;
 
- private:
+  private:
     LoadedModel(Backend& backend, ModelInfo info, Model model, Tokenizer tokenizer, const GgufFile& file);
     Backend& backend_;
     ModelInfo info_;

@@ -5,25 +5,25 @@
 
 namespace carrel {
 
-/// Speed and time left of a reading, from its own batches. Reading n tokens costs a·n + b·n²: weights for every token, attention for
-/// every pair. Both are fitted by least squares to the batches seen.
+/// Speed and time left of a reading, from its own batches. Reading n tokens costs a·n + b·n²: weights for every token,
+/// attention for every pair. Both are fitted by least squares to the batches seen.
 class ProgressFit {
- public:
+  public:
     /// A batch that brought the tokens read from `from` to `to`.
     void add(std::uint64_t from, std::uint64_t to, double seconds);
-    double tokensPerSecond() const;                                   // over the last few batches; 0 before the first
+    double tokensPerSecond() const;  // over the last few batches; 0 before the first
     /// Seconds from `now` to `end` tokens; negative before the first batch.
     double etaSeconds(std::uint64_t now, std::uint64_t end) const;
     double seconds() const { return seconds_; }
     /// Tokens, a multiple of 64 and at most `most`, that take about `target` seconds from here.
     std::uint32_t batchTokens(double target, std::uint32_t most) const;
 
- private:
+  private:
     struct Batch {
         double tokens, seconds;
     };
     std::deque<Batch> recent_;
-    double xx_ = 0, xy_ = 0, yy_ = 0, xt_ = 0, yt_ = 0;   // sums over batches: x = tokens, y = to² - from², t = seconds
+    double xx_ = 0, xy_ = 0, yy_ = 0, xt_ = 0, yt_ = 0;  // sums over batches: x = tokens, y = to² - from², t = seconds
     double seconds_ = 0;
 };
 

@@ -11,12 +11,13 @@ constexpr std::string_view kAsk = "\nAnswer briefly.";
 
 Prompt Prompt::of(const GgufFile& file, const Tokenizer& tokenizer) {
     const auto written = file.string("tokenizer.chat_template").value_or("");
-    return {tokenizer, written.find("<|im_start|>") != std::string_view::npos && tokenizer.special("<|im_start|>") && tokenizer.special("<|im_end|>")};
+    return {tokenizer, written.find("<|im_start|>") != std::string_view::npos && tokenizer.special("<|im_start|>") &&
+                           tokenizer.special("<|im_end|>")};
 }
 
 void Prompt::words(std::vector<std::int32_t>& ids, std::string_view text) const {
     const auto tokens = tokenizer_->encode(text);
-    if (!tokens) return;   // only a text of 4 GiB fails; the doors refuse such questions
+    if (!tokens) return;  // only a text of 4 GiB fails; the doors refuse such questions
     for (const TextToken& token : *tokens) ids.push_back(token.id);
 }
 
@@ -28,8 +29,10 @@ void Prompt::control(std::vector<std::int32_t>& ids, std::string_view text) cons
 std::vector<std::int32_t> Prompt::opening() const {
     std::vector<std::int32_t> ids;
     if (tokenizer_->addsBos() && tokenizer_->bos()) ids.push_back(*tokenizer_->bos());
-    if (chatMl_) control(ids, "<|im_start|>system\n" + std::string(kSystem) + "<|im_end|>\n<|im_start|>user\n");
-    else words(ids, std::string(kSystem) + "\n\nDocument:\n");
+    if (chatMl_)
+        control(ids, "<|im_start|>system\n" + std::string(kSystem) + "<|im_end|>\n<|im_start|>user\n");
+    else
+        words(ids, std::string(kSystem) + "\n\nDocument:\n");
     return ids;
 }
 
@@ -42,15 +45,19 @@ std::vector<std::int32_t> Prompt::separator() const {
 std::vector<std::int32_t> Prompt::question(std::string_view text) const {
     std::vector<std::int32_t> ids;
     words(ids, std::string(text) + std::string(kAsk));
-    if (chatMl_) control(ids, "<|im_end|>\n<|im_start|>assistant\n");
-    else words(ids, "\nAnswer:");
+    if (chatMl_)
+        control(ids, "<|im_end|>\n<|im_start|>assistant\n");
+    else
+        words(ids, "\nAnswer:");
     return ids;
 }
 
 std::vector<std::int32_t> Prompt::next() const {
     std::vector<std::int32_t> ids;
-    if (chatMl_) control(ids, "<|im_end|>\n<|im_start|>user\n");
-    else words(ids, "\n\nQuestion: ");
+    if (chatMl_)
+        control(ids, "<|im_end|>\n<|im_start|>user\n");
+    else
+        words(ids, "\n\nQuestion: ");
     return ids;
 }
 

@@ -7,8 +7,8 @@ namespace carrel {
 
 namespace {
 
-constexpr std::uint32_t kReserve = 2048;       // of the window, for tail and answer
-constexpr double kBatchSeconds = 1.5;          // a crash loses one batch at most
+constexpr std::uint32_t kReserve = 2048;  // of the window, for tail and answer
+constexpr double kBatchSeconds = 1.5;     // a crash loses one batch at most
 
 std::size_t commonPrefix(std::span<const std::int32_t> a, std::span<const std::int32_t> b) {
     return static_cast<std::size_t>(std::mismatch(a.begin(), a.end(), b.begin(), b.end()).first - a.begin());
@@ -30,10 +30,12 @@ Result<std::unique_ptr<Reading>> Reading::open(const LoadedModel& model, Reading
     const ModelConfig& config = model.model().config;
     const std::size_t reserve = std::min(kReserve, config.window / 4);
     const std::size_t room = config.window - std::min<std::size_t>(config.window, reserve + reading->opening_);
-    for (std::size_t i = 0; i < std::min(room, reading->tokens_.size()); ++i) reading->ids_.push_back(reading->tokens_[i].id);
+    for (std::size_t i = 0; i < std::min(room, reading->tokens_.size()); ++i)
+        reading->ids_.push_back(reading->tokens_[i].id);
 
     const std::string settings = "rope=" + config.ropeText + ";window;dense;prompt=" + std::to_string(kPromptVersion);
-    auto stream = store.openReading({reading->document_.sha256, model.model().fingerprint, settings, "f16"}, config.kvShape());
+    auto stream =
+        store.openReading({reading->document_.sha256, model.model().fingerprint, settings, "f16"}, config.kvShape());
     if (!stream) return stream.error();
     reading->stream_ = std::move(*stream);
     if (auto loaded = reading->loadStored(); !loaded) return loaded.error();
@@ -87,26 +89,33 @@ Coverage Reading::coverage() const {
 ReadingProgress Reading::progress() const {
     const Coverage now = coverage();
     const auto done = now.tokensRead, total = static_cast<std::uint64_t>(ids_.size() - opening_);
-    return {done, total, now.pagesRead, now.pagesTotal, progress_.tokensPerSecond(), complete() ? 0 : progress_.etaSeconds(sequence_.tokens(), ids_.size())};
+    return {done,
+            total,
+            now.pagesRead,
+            now.pagesTotal,
+            progress_.tokensPerSecond(),
+            complete() ? 0 : progress_.etaSeconds(sequence_.tokens(), ids_.size())};
 }
 
 Status Reading::beginBatch(Workspace& work) {
     const std::uint32_t from = sequence_.tokens();
     const std::uint32_t most = static_cast<std::uint32_t>(work.rows()) / kGroupTokens * kGroupTokens;
     std::uint32_t count = progress_.batchTokens(kBatchSeconds, most);
-    count -= from % kGroupTokens;   // batches end where groups end, but for the last
+    count -= from % kGroupTokens;  // batches end where groups end, but for the last
     count = std::min<std::uint32_t>(count, static_cast<std::uint32_t>(ids_.size()) - from);
     auto open = sequence_.extend(model_.backend(), count);
     if (!open) return open.error();
     open_ = std::move(*open);
-    pass_.emplace(model_.model(), model_.backend(), work, std::vector<PassInput>{{&sequence_, open_.get(), std::span(ids_).subspan(from, count)}}, false);
+    pass_.emplace(model_.model(), model_.backend(), work,
+                  std::vector<PassInput>{{&sequence_, open_.get(), std::span(ids_).subspan(from, count)}}, false);
     batchSeconds_ = 0;
     return {};
 }
 
 Status Reading::endBatch() {
     const std::uint32_t from = sequence_.tokens();
-    const KvBatch batch{open_->first(), std::span<const std::int32_t>(ids_).subspan(open_->first(), open_->tokens()), open_->payload()};
+    const KvBatch batch{open_->first(), std::span<const std::int32_t>(ids_).subspan(open_->first(), open_->tokens()),
+                        open_->payload()};
     const auto committed = stream_->commit(batch);
     if (committed) {
         sequence_.push(open_);
@@ -124,7 +133,9 @@ void Reading::dropBatch() {
 Result<bool> Reading::step(Workspace& work) {
     if (complete()) return false;
     const auto start = std::chrono::steady_clock::now();
-    const auto spend = [&] { batchSeconds_ += std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count(); };
+    const auto spend = [&] {
+        batchSeconds_ += std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+    };
     if (!pass_) {
         if (auto begun = beginBatch(work); !begun) return begun.error();
     }

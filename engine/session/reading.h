@@ -17,9 +17,10 @@
 namespace carrel {
 
 /// A document's KV under one model: what is read, in memory and on disk, and the rest that step() reads.
-/// Token positions: the prompt's opening, then the document, as much of it as the window holds less a reserve for tail and answer.
+/// Token positions: the prompt's opening, then the document, as much of it as the window holds less a reserve for tail
+/// and answer.
 class Reading {
- public:
+  public:
     /// Loads what is on disk. KV that fails its checksum, or belongs to other tokens, is dropped and read again.
     /// Busy when another process reads this document; Corrupt, DiskFull, NoMemory, Io.
     static Result<std::unique_ptr<Reading>> open(const LoadedModel& model, ReadingStore& store, Document document);
@@ -27,8 +28,8 @@ class Reading {
     const Document& document() const { return document_; }
     const KvSequence& sequence() const { return sequence_; }
     KvStream& stream() const { return *stream_; }
-    std::span<const std::int32_t> ids() const { return std::span(ids_).first(sequence_.tokens()); }   // read so far
-    std::span<const TextToken> readTokens() const;       // the document's, read so far
+    std::span<const std::int32_t> ids() const { return std::span(ids_).first(sequence_.tokens()); }  // read so far
+    std::span<const TextToken> readTokens() const;  // the document's, read so far
     std::uint32_t openingTokens() const { return opening_; }
     bool complete() const { return sequence_.tokens() == ids_.size(); }
     Coverage coverage() const;
@@ -42,7 +43,7 @@ class Reading {
     /// Forgets the batch at hand; the next step() begins it anew.
     void dropBatch();
 
- private:
+  private:
     Reading(const LoadedModel& model, Document document);
     Status loadStored();
     Status beginBatch(Workspace& work);
@@ -50,8 +51,8 @@ class Reading {
 
     const LoadedModel& model_;
     Document document_;
-    std::vector<TextToken> tokens_;     // the whole document
-    std::vector<std::int32_t> ids_;     // opening and what fits of the document
+    std::vector<TextToken> tokens_;  // the whole document
+    std::vector<std::int32_t> ids_;  // opening and what fits of the document
     std::uint32_t opening_ = 0;
     std::unique_ptr<KvStream> stream_;
     KvSequence sequence_;

@@ -9,11 +9,16 @@ namespace carrel {
 namespace {
 
 using Clock = std::chrono::steady_clock;
-double secondsSince(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
+double secondsSince(Clock::time_point start) {
+    return std::chrono::duration<double>(Clock::now() - start).count();
+}
 
-constexpr std::size_t kPassTokens = 64;   // of a question at a time: a stop is heard between passes' steps, and mass takes memory
+constexpr std::size_t kPassTokens =
+    64;  // of a question at a time: a stop is heard between passes' steps, and mass takes memory
 
-void append(std::vector<std::int32_t>& to, const std::vector<std::int32_t>& more) { to.insert(to.end(), more.begin(), more.end()); }
+void append(std::vector<std::int32_t>& to, const std::vector<std::int32_t>& more) {
+    to.insert(to.end(), more.begin(), more.end());
+}
 
 /// Separator, history from `dropped` on, and the question.
 std::vector<std::int32_t> tailIds(const LoadedModel& model, const TurnRequest& request, std::size_t dropped) {
@@ -42,15 +47,18 @@ Status Turn::prepare(ReadingStore& store, std::unique_ptr<Tail> open) {
     while (wanted.size() + request_.maxTokens > room && answer_.droppedTurns < request_.history.size())
         wanted = tailIds(model_, request_, ++answer_.droppedTurns);
     if (wanted.size() + 16 > room)
-        return Error{Code::InvalidArgument, "", "the question has " + std::to_string(wanted.size()) + " tokens, " + std::to_string(room) + " are left behind the document"};
+        return Error{Code::InvalidArgument, "",
+                     "the question has " + std::to_string(wanted.size()) + " tokens, " + std::to_string(room) +
+                         " are left behind the document"};
     request_.maxTokens = std::min<std::uint32_t>(request_.maxTokens, static_cast<std::uint32_t>(room - wanted.size()));
     wanted.insert(wanted.begin(), reading_.ids().begin() + first, reading_.ids().end());
 
     if (!open || open->document != request_.document || open->chat != request_.chat || open->first != first) {
-        open.reset();   // its lock goes before another is asked for
+        open.reset();  // its lock goes before another is asked for
         auto stream = store.openTail(reading_.stream(), request_.chat, first);
         if (!stream) return stream.error();
-        open = std::make_unique<Tail>(Tail{request_.document, request_.chat, first, reading_.sequence(), {}, {}, std::move(*stream)});
+        open = std::make_unique<Tail>(
+            Tail{request_.document, request_.chat, first, reading_.sequence(), {}, {}, std::move(*stream)});
         open->sequence.truncate(first);
         std::vector<std::shared_ptr<KvBlock>> blocks;
         const auto good = open->stream->load([&](std::uint32_t at, std::uint32_t tokens) -> std::span<std::byte> {
@@ -59,17 +67,19 @@ Status Turn::prepare(ReadingStore& store, std::unique_ptr<Tail> open) {
             blocks.push_back(std::move(*block));
             return blocks.back()->payload();
         });
-        if (good && *good == open->stream->tokens()) {   // a damaged tail is short: it is made again as a whole
+        if (good && *good == open->stream->tokens()) {  // a damaged tail is short: it is made again as a whole
             for (auto& block : blocks) open->sequence.push(std::move(block));
             open->ids = open->stream->ids();
         }
     }
     tail_ = std::move(open);
-    const auto same = static_cast<std::size_t>(std::mismatch(tail_->ids.begin(), tail_->ids.end(), wanted.begin(), wanted.end() - 1).first - tail_->ids.begin());
+    const auto same = static_cast<std::size_t>(
+        std::mismatch(tail_->ids.begin(), tail_->ids.end(), wanted.begin(), wanted.end() - 1).first -
+        tail_->ids.begin());
     if (first + same >= read) {
         tail_->sequence.truncate(first + static_cast<std::uint32_t>(same));
         tail_->ids.resize(same);
-    } else {   // the reading itself is further than the tail
+    } else {  // the reading itself is further than the tail
         tail_->sequence = reading_.sequence();
         tail_->baseline.clear();
         tail_->ids.assign(wanted.begin(), wanted.begin() + (read - first));
@@ -83,7 +93,8 @@ Status Turn::prepare(ReadingStore& store, std::unique_ptr<Tail> open) {
 }
 
 Status Turn::beginPass() {
-    // Where the separator's tokens look is where attention goes when nothing is asked: run once beside the chat, and not kept.
+    // Where the separator's tokens look is where attention goes when nothing is asked: run once beside the chat, and
+    // not kept.
     if (tail_->baseline.empty()) bare_.emplace(reading_.sequence());
     const KvSequence& sequence = bare_ ? *bare_ : tail_->sequence;
     if (bare_) separator_ = model_.prompt().separator();
@@ -93,18 +104,19 @@ Status Turn::beginPass() {
     open_ = std::move(*open);
     const bool last = !bare_ && passTokens_ == pending_.size();
     const auto ids = std::span<const std::int32_t>(bare_ ? separator_ : pending_).first(passTokens_);
-    pass_.emplace(model_.model(), model_.backend(), work_, std::vector<PassInput>{{&sequence, open_.get(), ids}}, last || bare_);
+    pass_.emplace(model_.model(), model_.backend(), work_, std::vector<PassInput>{{&sequence, open_.get(), ids}},
+                  last || bare_);
     pass_->reportMass([this](std::uint32_t layer, View<const float, 3> mass) { keepMass(layer, mass); });
     return {};
 }
 
 void Turn::keepMass(std::uint32_t layer, View<const float, 3> mass) {
-    if (layer < model_.model().config.layers / 3) return;   // they look at neighbours
+    if (layer < model_.model().config.layers / 3) return;  // they look at neighbours
     auto& sums = bare_ ? tail_->baseline : mass_;
     const std::size_t heads = mass.size(1), leaves = mass.size(2);
     sums.resize(std::max(sums.size(), leaves));
     for (std::size_t token = 0; token < mass.size(0); ++token) {
-        if (!bare_ && tail_->sequence.tokens() + token < questionFirst_) continue;   // separator and history
+        if (!bare_ && tail_->sequence.tokens() + token < questionFirst_) continue;  // separator and history
         for (std::size_t row = token * heads; row < (token + 1) * heads; ++row)
             for (std::size_t leaf = 0; leaf < leaves; ++leaf) sums[leaf] += mass.data()[row * leaves + leaf];
     }
@@ -129,7 +141,7 @@ void Turn::endPass() {
 
 Result<bool> Turn::step() {
     if (!pass_) {
-        if (pending_.empty()) {   // logits are there: choose a token
+        if (pending_.empty()) {  // logits are there: choose a token
             const std::int32_t id = sampler_.next(logits_);
             if (answer_.tokens == 0) answer_.timings.firstTokenS = secondsSince(started_);
             if (model_.tokenizer().endsTurn(id) || answer_.tokens >= request_.maxTokens) return false;
@@ -168,10 +180,10 @@ Answer Turn::finish(bool stopped) {
     answer_.sources = findSources();
     // A tail that cannot be written costs the next start a question's prefill; the answer itself is not lost.
     const std::uint32_t from = std::min(firstNew_, tail_->stream->tokens()) / kGroupTokens * kGroupTokens;
-    if (tail_->sequence.tokens() == from) return answer_;   // stopped before anything new was run
+    if (tail_->sequence.tokens() == from) return answer_;  // stopped before anything new was run
     if (auto block = tail_->sequence.gather(model_.backend(), from))
-        static_cast<void>(static_cast<bool>(
-            tail_->stream->commit({from, std::span<const std::int32_t>(tail_->ids).subspan(from - tail_->first), (*block)->payload()})));
+        static_cast<void>(static_cast<bool>(tail_->stream->commit(
+            {from, std::span<const std::int32_t>(tail_->ids).subspan(from - tail_->first), (*block)->payload()})));
     return answer_;
 }
 

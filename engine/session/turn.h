@@ -16,16 +16,17 @@ namespace carrel {
 /// A chat's tokens behind a reading: their KV in memory and, between turns, on disk.
 struct Tail {
     std::string document, chat;
-    std::uint32_t first = 0;              // where it leaves the reading: a multiple of 64
-    KvSequence sequence;                  // the reading up to `first`, then the tail
-    std::vector<std::int32_t> ids;        // of the tail's tokens
-    std::vector<float> baseline;          // [leaves]: attention when nothing is asked; empty until measured
+    std::uint32_t first = 0;        // where it leaves the reading: a multiple of 64
+    KvSequence sequence;            // the reading up to `first`, then the tail
+    std::vector<std::int32_t> ids;  // of the tail's tokens
+    std::vector<float> baseline;    // [leaves]: attention when nothing is asked; empty until measured
     std::unique_ptr<KvStream> stream;
 };
 
-/// One question: tail tokens, then the answer's, one a step; then sources. Made on a reading that has at least a group of tokens.
+/// One question: tail tokens, then the answer's, one a step; then sources. Made on a reading that has at least a group
+/// of tokens.
 class Turn {
- public:
+  public:
     Turn(const LoadedModel& model, Reading& reading, Workspace& work, TurnRequest request)
         : model_(model), reading_(reading), work_(work), request_(std::move(request)) {}
 
@@ -39,7 +40,7 @@ class Turn {
     Answer finish(bool stopped);
     std::unique_ptr<Tail> takeTail() { return std::move(tail_); }
 
- private:
+  private:
     Status beginPass();
     void endPass();
     void keepMass(std::uint32_t layer, View<const float, 3> mass);
@@ -50,18 +51,18 @@ class Turn {
     Workspace& work_;
     TurnRequest request_;
     std::unique_ptr<Tail> tail_;
-    std::vector<std::int32_t> pending_;   // to be run: the rest of the question, or the last sampled token
-    std::uint32_t firstNew_ = 0;          // position from which on the tail differs from what is stored
+    std::vector<std::int32_t> pending_;  // to be run: the rest of the question, or the last sampled token
+    std::uint32_t firstNew_ = 0;         // position from which on the tail differs from what is stored
     std::shared_ptr<KvBlock> open_;
     std::optional<Pass> pass_;
     std::size_t passTokens_ = 0;
     bool decoding_ = false;
     Sampler sampler_{{}};
     std::vector<float> logits_;
-    std::optional<KvSequence> bare_;      // while the baseline is measured: the reading, the separator behind it
+    std::optional<KvSequence> bare_;  // while the baseline is measured: the reading, the separator behind it
     std::vector<std::int32_t> separator_;
-    std::size_t questionFirst_ = 0;       // position of this question's first token
-    std::vector<float> mass_;             // [leaves], of the question's and the answer's tokens, as sources.h wants it
+    std::size_t questionFirst_ = 0;  // position of this question's first token
+    std::vector<float> mass_;        // [leaves], of the question's and the answer's tokens, as sources.h wants it
     Utf8Assembler words_;
     std::string fresh_;
     Answer answer_;

@@ -8,7 +8,7 @@ namespace {
 
 /// Collects the first failure, so that the list of tensors below reads as a list.
 class Loader {
- public:
+  public:
     Loader(const GgufFile& file, Backend& backend) : file_(file), backend_(backend) {}
     const Status& status() const { return status_; }
 
@@ -35,7 +35,7 @@ class Loader {
         return std::move(*buffer);
     }
 
- private:
+  private:
     const GgufTensor* find(const std::string& name, const std::vector<std::uint64_t>& shape, bool required) {
         if (!status_) return nullptr;
         const GgufTensor* tensor = file_.find(name);
@@ -43,7 +43,9 @@ class Loader {
             if (required) fail({Code::Corrupt, file_.path().string(), "no tensor " + name});
             return nullptr;
         }
-        if (tensor->shape != shape) return fail({Code::Corrupt, file_.path().string(), name + " has another shape than the model's sizes say"}), nullptr;
+        if (tensor->shape != shape)
+            return fail({Code::Corrupt, file_.path().string(), name + " has another shape than the model's sizes say"}),
+                   nullptr;
         return tensor;
     }
     void fail(Error error) {
@@ -61,10 +63,12 @@ Result<Model> Model::load(const GgufFile& file, ModelConfig config, Backend& bac
     Loader load(file, backend);
     Model model;
     const std::uint64_t hidden = config.hidden, ffn = config.ffn;
-    const std::uint64_t queries = std::uint64_t{config.heads} * config.headDim, keys = std::uint64_t{config.kvHeads} * config.headDim;
+    const std::uint64_t queries = std::uint64_t{config.heads} * config.headDim,
+                        keys = std::uint64_t{config.kvHeads} * config.headDim;
     model.embedding = load.matrix("token_embd.weight", config.vocabulary, hidden);
     model.outputNorm = load.vector("output_norm.weight", hidden, true);
-    if (file.find("output.weight") != nullptr) model.unembedding = load.matrix("output.weight", config.vocabulary, hidden);
+    if (file.find("output.weight") != nullptr)
+        model.unembedding = load.matrix("output.weight", config.vocabulary, hidden);
     for (std::uint32_t i = 0; i < config.layers && load.status(); ++i) {
         const std::string at = "blk." + std::to_string(i) + ".";
         LayerWeights layer;

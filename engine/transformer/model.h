@@ -22,7 +22,7 @@ struct Model {
     ModelConfig config;
     std::string fingerprint;
     std::unique_ptr<Weight> embedding;
-    std::unique_ptr<Weight> unembedding;   // null: tied to the embedding
+    std::unique_ptr<Weight> unembedding;  // null: tied to the embedding
     Buffer outputNorm;
     std::vector<LayerWeights> layers;
 

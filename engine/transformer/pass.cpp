@@ -15,10 +15,16 @@ constexpr std::uint64_t kSliceMacs = 1'200'000'000;
 Result<Workspace> Workspace::make(Backend& backend, const ModelConfig& config, std::size_t rows) {
     Workspace work;
     work.rows_ = rows;
-    const std::size_t queries = std::size_t{config.heads} * config.headDim, keys = std::size_t{config.kvHeads} * config.headDim;
-    const std::pair<Buffer*, std::size_t> parts[] = {
-        {&work.residual_, config.hidden}, {&work.normed_, config.hidden}, {&work.query_, queries},     {&work.key_, keys},
-        {&work.value_, keys},             {&work.attention_, queries},    {&work.gate_, config.ffn}, {&work.up_, config.ffn}};
+    const std::size_t queries = std::size_t{config.heads} * config.headDim,
+                      keys = std::size_t{config.kvHeads} * config.headDim;
+    const std::pair<Buffer*, std::size_t> parts[] = {{&work.residual_, config.hidden},
+                                                     {&work.normed_, config.hidden},
+                                                     {&work.query_, queries},
+                                                     {&work.key_, keys},
+                                                     {&work.value_, keys},
+                                                     {&work.attention_, queries},
+                                                     {&work.gate_, config.ffn},
+                                                     {&work.up_, config.ffn}};
     for (const auto& [buffer, cols] : parts) {
         auto made = backend.allocate(rows * cols * sizeof(float));
         if (!made) return made.error();
@@ -78,7 +84,8 @@ void Pass::attentionIn() {
     const LayerWeights& layer = model_.layers[layer_];
     const std::size_t queries = std::size_t{c.heads} * c.headDim, keys = std::size_t{c.kvHeads} * c.headDim;
     const auto bias = [](const Buffer& b) { return b.bytes() > 0 ? b.as<const float>() : nullptr; };
-    backend_.rmsNorm(view(work_.residual_, c.hidden), layer.attentionNorm.as<const float>(), c.rmsEps, view(work_.normed_, c.hidden));
+    backend_.rmsNorm(view(work_.residual_, c.hidden), layer.attentionNorm.as<const float>(), c.rmsEps,
+                     view(work_.normed_, c.hidden));
     const MatmulTarget targets[] = {{layer.query.get(), bias(layer.queryBias), view(work_.query_, queries)},
                                     {layer.key.get(), bias(layer.keyBias), view(work_.key_, keys)},
                                     {layer.value.get(), bias(layer.valueBias), view(work_.value_, keys)}};
@@ -110,7 +117,8 @@ void Pass::attentionIn() {
 bool Pass::attendSlice() {
     const ModelConfig& c = model_.config;
     const std::uint64_t macsPerToken = std::uint64_t{2} * (lastPosition_ + 1) * c.heads * c.headDim;
-    const std::size_t count = std::min<std::size_t>(rows_ - attended_, std::max<std::uint64_t>(8, kSliceMacs / macsPerToken));
+    const std::size_t count =
+        std::min<std::size_t>(rows_ - attended_, std::max<std::uint64_t>(8, kSliceMacs / macsPerToken));
     AttendArgs args;
     args.q = View<const float, 3>(work_.query_.as<const float>(), {rows_, c.heads, c.headDim}).rows(attended_, count);
     args.position = std::span(position_).subspan(attended_, count);
@@ -135,15 +143,18 @@ bool Pass::attendSlice() {
 
 void Pass::attentionOut() {
     const ModelConfig& c = model_.config;
-    const MatmulTarget target[] = {{model_.layers[layer_].output.get(), nullptr, view(work_.residual_, c.hidden), true}};
+    const MatmulTarget target[] = {
+        {model_.layers[layer_].output.get(), nullptr, view(work_.residual_, c.hidden), true}};
     backend_.matmul(view(work_.attention_, std::size_t{c.heads} * c.headDim), target);
 }
 
 void Pass::ffnIn() {
     const ModelConfig& c = model_.config;
     const LayerWeights& layer = model_.layers[layer_];
-    backend_.rmsNorm(view(work_.residual_, c.hidden), layer.ffnNorm.as<const float>(), c.rmsEps, view(work_.normed_, c.hidden));
-    const MatmulTarget targets[] = {{layer.gate.get(), nullptr, view(work_.gate_, c.ffn)}, {layer.up.get(), nullptr, view(work_.up_, c.ffn)}};
+    backend_.rmsNorm(view(work_.residual_, c.hidden), layer.ffnNorm.as<const float>(), c.rmsEps,
+                     view(work_.normed_, c.hidden));
+    const MatmulTarget targets[] = {{layer.gate.get(), nullptr, view(work_.gate_, c.ffn)},
+                                    {layer.up.get(), nullptr, view(work_.up_, c.ffn)}};
     backend_.matmul(view(work_.normed_, c.hidden), targets);
     backend_.swiglu(view(work_.gate_, c.ffn), view(work_.up_, c.ffn));
 }
@@ -158,7 +169,8 @@ void Pass::logits(std::size_t firstRow, std::size_t rowCount, View<float, 2> out
     assert(hiddenWanted_);
     const ModelConfig& c = model_.config;
     const auto normed = view(work_.normed_, c.hidden).rows(firstRow, rowCount);
-    backend_.rmsNorm(view(work_.residual_, c.hidden).rows(firstRow, rowCount), model_.outputNorm.as<const float>(), c.rmsEps, normed);
+    backend_.rmsNorm(view(work_.residual_, c.hidden).rows(firstRow, rowCount), model_.outputNorm.as<const float>(),
+                     c.rmsEps, normed);
     const MatmulTarget target[] = {{&model_.logitsWeight(), nullptr, out}};
     backend_.matmul(normed, target);
 }

@@ -15,11 +15,11 @@ struct SamplerOptions {
 
 /// Logits to a token; the same seed and logits give the same tokens.
 class Sampler {
- public:
+  public:
     explicit Sampler(SamplerOptions options) : options_(options), random_(options.seed) {}
-    std::int32_t next(std::span<const float> logits);   // [vocabulary], not empty
+    std::int32_t next(std::span<const float> logits);  // [vocabulary], not empty
 
- private:
+  private:
     SamplerOptions options_;
     std::mt19937_64 random_;
 };

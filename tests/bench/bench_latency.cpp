@@ -1,5 +1,5 @@
-// How long a person waits: stop and pause, a question while a document is read, the end of an answer. Through the compute door, on
-// a real model and document.   bench_latency MODEL.gguf DOCUMENT CARREL-PDF [ROUNDS]
+// How long a person waits: stop and pause, a question while a document is read, the end of an answer. Through the
+// compute door, on a real model and document.   bench_latency MODEL.gguf DOCUMENT CARREL-PDF [ROUNDS]
 #include <carrel/compute.h>
 #include <carrel/library.h>
 #include <unistd.h>
@@ -21,13 +21,17 @@ using Clock = std::chrono::steady_clock;
 
 namespace {
 
-double ms(Clock::time_point from, Clock::time_point to) { return std::chrono::duration<double, std::milli>(to - from).count(); }
+double ms(Clock::time_point from, Clock::time_point to) {
+    return std::chrono::duration<double, std::milli>(to - from).count();
+}
 
 /// Remembers when each thing happened last.
 class Times final : public EventSink {
- public:
+  public:
     void readingProgress(std::uint64_t, const ReadingProgress& p) override { mark(progress_, p.tokensDone > 0); }
-    void readingEnded(std::uint64_t, const Result<ReadingSummary>& summary) override { whole = bool(summary), mark(ended_); }
+    void readingEnded(std::uint64_t, const Result<ReadingSummary>& summary) override {
+        whole = bool(summary), mark(ended_);
+    }
     void turnStage(std::uint64_t, TurnStage stage) override { mark(asked_, stage == TurnStage::ReadingQuestion); }
     void turnText(std::uint64_t, const std::string&) override { mark(text_); }
     void answered(std::uint64_t, const Answer&) override { mark(answered_); }
@@ -50,7 +54,7 @@ class Times final : public EventSink {
         return *what;
     }
 
- private:
+  private:
     void mark(Mark& what, bool really = true) {
         const std::lock_guard lock(mutex_);
         if (really && !what) what = Clock::now();
@@ -62,22 +66,23 @@ class Times final : public EventSink {
 
 /// The compute thread of the app without Qt: requests in, quanta between them.
 class Loop {
- public:
-    explicit Loop(Compute& compute) : thread_([this, &compute](const std::stop_token& stop) {
-        while (!stop.stop_requested()) {
-            std::unique_lock lock(mutex_);
-            auto posted = std::exchange(posted_, {});
-            lock.unlock();
-            for (auto& request : posted) request();
-            if (!compute.step()) std::this_thread::sleep_for(std::chrono::milliseconds(1));
-        }
-    }) {}
+  public:
+    explicit Loop(Compute& compute)
+        : thread_([this, &compute](const std::stop_token& stop) {
+              while (!stop.stop_requested()) {
+                  std::unique_lock lock(mutex_);
+                  auto posted = std::exchange(posted_, {});
+                  lock.unlock();
+                  for (auto& request : posted) request();
+                  if (!compute.step()) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+              }
+          }) {}
     void post(std::function<void()> request) {
         const std::lock_guard lock(mutex_);
         posted_.push_back(std::move(request));
     }
 
- private:
+  private:
     std::mutex mutex_;
     std::vector<std::function<void()>> posted_;
     std::jthread thread_;
@@ -85,7 +90,8 @@ class Loop {
 
 void report(const char* what, std::vector<double> times) {
     std::sort(times.begin(), times.end());
-    std::printf("%-50s median %7.1f ms   worst %7.1f ms   of %zu\n", what, times[times.size() / 2], times.back(), times.size());
+    std::printf("%-50s median %7.1f ms   worst %7.1f ms   of %zu\n", what, times[times.size() / 2], times.back(),
+                times.size());
     std::fflush(stdout);
 }
 
@@ -100,11 +106,14 @@ int main(int argc, char** argv) {
     if (!library) return std::fputs("no library\n", stderr), 1;
     const auto row = (*library)->add(argv[2], {}, {}, {});
     const auto compute = Compute::open({data, argv[3], 0, {}}, times);
-    if (!row || !compute || !(*compute)->loadModel(argv[1])) return std::fputs("document or model cannot be used\n", stderr), 1;
+    if (!row || !compute || !(*compute)->loadModel(argv[1]))
+        return std::fputs("document or model cannot be used\n", stderr), 1;
     {
         Loop loop(**compute);
         std::mt19937 random(1);
-        const auto someTime = [&](int from, int to) { std::this_thread::sleep_for(std::chrono::milliseconds(std::uniform_int_distribution(from, to)(random))); };
+        const auto someTime = [&](int from, int to) {
+            std::this_thread::sleep_for(std::chrono::milliseconds(std::uniform_int_distribution(from, to)(random)));
+        };
         std::vector<double> pauses, begins, firsts, stops;
         std::stop_source stop;
         const auto startReading = [&] {
@@ -124,7 +133,9 @@ int main(int argc, char** argv) {
 
             std::stop_source stopAnswer;
             asked = Clock::now();
-            loop.post([&, token = stopAnswer.get_token()] { (*compute)->ask({2, row->sha256, {}, "bench", {}, "What is this about?", 200, token}); });
+            loop.post([&, token = stopAnswer.get_token()] {
+                (*compute)->ask({2, row->sha256, {}, "bench", {}, "What is this about?", 200, token});
+            });
             begins.push_back(ms(asked, times.wait(times.asked_)));
             firsts.push_back(ms(asked, times.wait(times.text_)));
             someTime(20, 300);

@@ -66,7 +66,8 @@ void ScriptedEngine::deliver(const char* call, const Reply<T>& reply, std::funct
 DocumentRow ScriptedEngine::document(const std::string& file) {
     const QFileInfo info(QString::fromStdString(file));
     DocumentRow row;
-    row.sha256 = QCryptographicHash::hash(QByteArray::fromStdString(file), QCryptographicHash::Sha256).toHex().toStdString();
+    row.sha256 =
+        QCryptographicHash::hash(QByteArray::fromStdString(file), QCryptographicHash::Sha256).toHex().toStdString();
     row.title = info.completeBaseName().toStdString();
     row.originalPath = file;
     row.pages = info.suffix() == QLatin1String("pdf") ? kPages : 0;
@@ -88,16 +89,14 @@ void ScriptedEngine::endReading(std::size_t which, const Result<ReadingSummary>&
 }
 
 void ScriptedEngine::inspectModel(const std::filesystem::path& file, Reply<ModelInfo> reply) {
-    deliver<ModelInfo>("inspectModel", reply, [file] {
-        return ModelInfo{file, file.stem().string(), "qwen2", 491'400'064, 12'288, 32'768};
-    });
+    deliver<ModelInfo>("inspectModel", reply,
+                       [file] { return ModelInfo{file, file.stem().string(), "qwen2", 491'400'064, 12'288, 32'768}; });
 }
 
 void ScriptedEngine::loadModel(const std::filesystem::path& file, Reply<ModelInfo> reply) {
     loadedModels.push_back(file.string());
-    deliver<ModelInfo>("loadModel", reply, [file] {
-        return ModelInfo{file, file.stem().string(), "qwen2", 491'400'064, 12'288, 32'768};
-    });
+    deliver<ModelInfo>("loadModel", reply,
+                       [file] { return ModelInfo{file, file.stem().string(), "qwen2", 491'400'064, 12'288, 32'768}; });
 }
 
 void ScriptedEngine::read(ReadRequest request) {
@@ -133,8 +132,10 @@ void ScriptedEngine::add(const std::filesystem::path& file, const std::string& g
         const bool encrypted = file.filename().string().find("enc") != std::string::npos;
         if (encrypted && given != password) row.state = DocumentState::NeedsPassword;
         const auto old = std::ranges::find(rows, row.sha256, &DocumentRow::sha256);
-        if (old != rows.end()) *old = row;
-        else rows.insert(rows.begin(), row);
+        if (old != rows.end())
+            *old = row;
+        else
+            rows.insert(rows.begin(), row);
         return row;
     });
 }

@@ -9,12 +9,12 @@
 
 namespace carrel::app {
 
-/// An engine port without an engine. By hand (tests): requests are written down and the test says what comes of them. By
-/// itself (carrel-offline): documents are "read" and questions answered at the pace of a small PC.
+/// An engine port without an engine. By hand (tests): requests are written down and the test says what comes of them.
+/// By itself (carrel-offline): documents are "read" and questions answered at the pace of a small PC.
 class ScriptedEngine final : public EnginePort {
     Q_OBJECT
 
- public:
+  public:
     enum class Pace { ByHand, ByItself };
     explicit ScriptedEngine(Pace pace = Pace::ByHand, QObject* parent = nullptr);
 
@@ -22,7 +22,7 @@ class ScriptedEngine final : public EnginePort {
     std::vector<ReadRequest> reads;
     std::vector<TurnRequest> asks;
     std::vector<TurnRow> savedTurns;
-    std::vector<std::pair<std::string, std::string>> drafts;   // chat, text
+    std::vector<std::pair<std::string, std::string>> drafts;  // chat, text
     std::vector<std::string> forgottenReadings;
     std::vector<std::string> loadedModels;
     int rendered = 0;
@@ -30,11 +30,11 @@ class ScriptedEngine final : public EnginePort {
 
     // What it holds and says.
     std::vector<DocumentRow> rows;
-    std::map<std::string, std::vector<ChatRow>> chatRows;        // by document
-    std::map<std::string, std::vector<TurnRow>> turnRows;        // by chat
-    std::map<std::string, ReadingSummary> summaries;             // by document: what is on disk
-    std::map<std::string, Error> failures;                       // by the port's function name: every call fails
-    std::string password = "secret";                             // of documents with "enc" in their file's name
+    std::map<std::string, std::vector<ChatRow>> chatRows;  // by document
+    std::map<std::string, std::vector<TurnRow>> turnRows;  // by chat
+    std::map<std::string, ReadingSummary> summaries;       // by document: what is on disk
+    std::map<std::string, Error> failures;                 // by the port's function name: every call fails
+    std::string password = "secret";                       // of documents with "enc" in their file's name
     std::string script = "The answer.";
     std::vector<Source> sources;
 
@@ -69,10 +69,10 @@ class ScriptedEngine final : public EnginePort {
     void text(const std::string& document, Reply<std::string> reply) override;
     void shutdown() override;
 
- private:
+  private:
     struct Turn {
         TurnRequest request;
-        std::size_t written = 0;   // bytes of the script
+        std::size_t written = 0;  // bytes of the script
         int ticks = 0;
     };
     struct Reading {
@@ -82,14 +82,14 @@ class ScriptedEngine final : public EnginePort {
     template <class T>
     void deliver(const char* call, const Reply<T>& reply, std::function<Result<T>()> value);
     void tick();
-    bool stepTurn(Turn& turn);          // false: it has ended
+    bool stepTurn(Turn& turn);  // false: it has ended
     bool stepReading(Reading& reading);
     Answer answerOf(const Turn& turn, bool stopped) const;
 
     QTimer clock_;
     std::vector<Turn> turns_;
     std::vector<Reading> readings_;
-    std::map<std::string, double> pagesRead_;   // by document
+    std::map<std::string, double> pagesRead_;  // by document
     std::int64_t lastId_ = 0;
 };
 

@@ -1,4 +1,5 @@
-// carrel-shots [DIR]: drives the real window through a first walk and saves what is on screen: the pictures of the README.
+// carrel-shots [DIR]: drives the real window through a first walk and saves what is on screen: the pictures of the
+// README.
 //   --document FILE --question TEXT --model FILE   on the real engine, in a data folder of its own
 //   --scripted                                     on ScriptedEngine: to look at the window, never for the README
 #include "app/engine_thread.h"

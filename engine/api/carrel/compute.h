@@ -13,10 +13,10 @@
 namespace carrel {
 
 struct ComputeOptions {
-    std::filesystem::path dataDir;      // the data root; made when missing
-    std::filesystem::path pdfHelper;    // carrel-pdf
-    unsigned threads = 0;               // 0: one per core
-    std::string isa;                    // scalar, avx2, avx512; empty: the best this machine has (CARREL_ISA overrides)
+    std::filesystem::path dataDir;    // the data root; made when missing
+    std::filesystem::path pdfHelper;  // carrel-pdf
+    unsigned threads = 0;             // 0: one per core
+    std::string isa;                  // scalar, avx2, avx512; empty: the best this machine has (CARREL_ISA overrides)
 };
 
 /// What a model file says of itself, from its header alone.
@@ -24,26 +24,27 @@ struct ModelInfo {
     std::filesystem::path file;
     std::string name, architecture;
     std::uint64_t fileBytes = 0;
-    std::uint64_t kvBytesPerToken = 0;   // f16
-    std::uint32_t window = 0;            // trained context, tokens
+    std::uint64_t kvBytesPerToken = 0;  // f16
+    std::uint32_t window = 0;           // trained context, tokens
 };
 
 /// Reads the header of a GGUF and says whether Carrel can run it. Any thread.
-/// NotAModel, Truncated, Corrupt, Unsupported (architecture, tokenizer or weight type, by name), NoMemory (need and have).
+/// NotAModel, Truncated, Corrupt, Unsupported (architecture, tokenizer or weight type, by name), NoMemory (need and
+/// have).
 Result<ModelInfo> inspectModel(const std::filesystem::path& file);
 
 struct ReadRequest {
     std::uint64_t ticket = 0;
-    std::string document;      // SHA-256 of a document in the library
-    std::string password;      // for encrypted documents; never stored
-    std::stop_token stop;      // pauses: all whole batches stay read
+    std::string document;  // SHA-256 of a document in the library
+    std::string password;  // for encrypted documents; never stored
+    std::stop_token stop;  // pauses: all whole batches stay read
 };
 
 /// A reading on disk.
 struct StoredReading {
-    std::string model;             // fingerprint
-    bool loadedModel = false;      // it is the loaded model's
-    std::uint32_t tokens = 0;      // with the prompt's opening
+    std::string model;         // fingerprint
+    bool loadedModel = false;  // it is the loaded model's
+    std::uint32_t tokens = 0;  // with the prompt's opening
     std::uint64_t diskBytes = 0;
 };
 
@@ -55,30 +56,31 @@ struct TurnRequest {
     std::uint64_t ticket = 0;
     std::string document;
     std::string password;
-    std::string chat;                 // names the tail that holds this chat's KV
-    std::vector<PastTurn> history;    // oldest first
+    std::string chat;               // names the tail that holds this chat's KV
+    std::vector<PastTurn> history;  // oldest first
     std::string question;
-    std::uint32_t maxTokens = 512;    // of the answer
-    std::stop_token stop;             // ends the answer; its text up to there counts
+    std::uint32_t maxTokens = 512;  // of the answer
+    std::stop_token stop;           // ends the answer; its text up to there counts
 };
 
 /// Models, readings and turns: the only door that touches weights and KV. Not thread-safe: one thread calls everything,
-/// and only that thread hears events. A request is queued at once; step() does the work, one quantum (about 20 ms) a call.
-/// A turn goes ahead of a reading as soon as the layer at hand is done; the reading goes on where it was.
+/// and only that thread hears events. A request is queued at once; step() does the work, one quantum (about 20 ms) a
+/// call. A turn goes ahead of a reading as soon as the layer at hand is done; the reading goes on where it was.
 class Compute {
- public:
+  public:
     static Result<std::unique_ptr<Compute>> open(const ComputeOptions& options, EventSink& events);
     virtual ~Compute() = default;
 
     /// Loads weights (seconds). Replaces the loaded model; readings and turns that are under way must have ended.
     virtual Result<ModelInfo> loadModel(const std::filesystem::path& file) = 0;
 
-    virtual void read(ReadRequest request) = 0;   // ends with readingEnded
-    virtual void ask(TurnRequest request) = 0;    // ends with answered or turnFailed; uses what is read so far
+    virtual void read(ReadRequest request) = 0;  // ends with readingEnded
+    virtual void ask(TurnRequest request) = 0;   // ends with answered or turnFailed; uses what is read so far
     /// One quantum. False: nothing left to do.
     virtual bool step() = 0;
 
-    /// How far this document is read under the loaded model, without opening it: coverage's totals are 0 where that is not known. Cheap.
+    /// How far this document is read under the loaded model, without opening it: coverage's totals are 0 where that is
+    /// not known. Cheap.
     virtual Result<ReadingSummary> readingOf(const std::string& document) = 0;
     /// What is on disk for this document, of every model. Needs no model. Cheap.
     virtual Result<std::vector<StoredReading>> storedReadings(const std::string& document) = 0;

@@ -21,17 +21,17 @@ struct ByteSpan {
 
 /// A place that an answer was read from.
 struct Source {
-    std::string place;            // "p. 12", or a heading's words
-    std::uint32_t page = 0;       // from 1; 0 where the document has no pages
-    ByteSpan span;                // of the quote
-    std::string quote;            // verbatim
-    std::vector<Box> boxes;       // of the quote on its page
-    float share = 0;              // of what the listed sources weigh together, 0..1
+    std::string place;       // "p. 12", or a heading's words
+    std::uint32_t page = 0;  // from 1; 0 where the document has no pages
+    ByteSpan span;           // of the quote
+    std::string quote;       // verbatim
+    std::vector<Box> boxes;  // of the quote on its page
+    float share = 0;         // of what the listed sources weigh together, 0..1
 };
 
 /// Which part of the document an answer could use.
 struct Coverage {
-    std::uint32_t pagesRead = 0, pagesTotal = 0;   // pages read in full from the start; 0 of 0 for text without pages
+    std::uint32_t pagesRead = 0, pagesTotal = 0;  // pages read in full from the start; 0 of 0 for text without pages
     std::uint64_t tokensRead = 0, tokensTotal = 0;
     bool whole() const { return tokensRead >= tokensTotal; }
 };
@@ -39,13 +39,13 @@ struct Coverage {
 struct ReadingProgress {
     std::uint64_t tokensDone = 0, tokensTotal = 0;
     std::uint32_t pagesDone = 0, pagesTotal = 0;
-    double tokensPerSecond = 0;    // over the last batches
-    double etaSeconds = -1;        // from a fit of a·n + b·n² to this reading's batches; negative while there is none
+    double tokensPerSecond = 0;  // over the last batches
+    double etaSeconds = -1;      // from a fit of a·n + b·n² to this reading's batches; negative while there is none
 };
 
 /// What a reading came to. Coverage says what did not fit the window.
 struct ReadingSummary {
-    std::string document;          // SHA-256, hex
+    std::string document;  // SHA-256, hex
     Coverage coverage;
     std::uint64_t reusedTokens = 0;
     double seconds = 0;
@@ -59,11 +59,11 @@ struct TurnTimings {
 
 struct Answer {
     std::string text;
-    std::vector<Source> sources;   // best first, at most five
+    std::vector<Source> sources;  // best first, at most five
     Coverage coverage;
     std::uint32_t tokens = 0;
-    std::uint32_t droppedTurns = 0;   // older turns of this chat that no longer fit the window
-    bool stopped = false;             // by the person; the text up to there counts
+    std::uint32_t droppedTurns = 0;  // older turns of this chat that no longer fit the window
+    bool stopped = false;            // by the person; the text up to there counts
     TurnTimings timings;
 };
 
@@ -72,12 +72,12 @@ enum class TurnStage : std::uint8_t { Queued, Opening, ReadingQuestion, Answerin
 /// Where a compute door reports. Called on the thread that calls Compute::step(), never after it returned.
 /// Each ticket ends exactly once: readingEnded for a reading, answered or turnFailed for a turn.
 class EventSink {
- public:
+  public:
     virtual ~EventSink() = default;
     virtual void readingProgress(std::uint64_t ticket, const ReadingProgress& progress) = 0;
-    virtual void readingEnded(std::uint64_t ticket, const Result<ReadingSummary>& summary) = 0;   // Cancelled: paused
+    virtual void readingEnded(std::uint64_t ticket, const Result<ReadingSummary>& summary) = 0;  // Cancelled: paused
     virtual void turnStage(std::uint64_t ticket, TurnStage stage) = 0;
-    virtual void turnText(std::uint64_t ticket, const std::string& text) = 0;   // whole UTF-8 characters, to append
+    virtual void turnText(std::uint64_t ticket, const std::string& text) = 0;  // whole UTF-8 characters, to append
     virtual void answered(std::uint64_t ticket, const Answer& answer) = 0;
     virtual void turnFailed(std::uint64_t ticket, const Error& error) = 0;
 };

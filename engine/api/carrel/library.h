@@ -18,22 +18,22 @@ enum class TurnState : std::uint8_t { Queued, Opening, ReadingQuestion, Answerin
 
 /// One file as it was on one day.
 struct DocumentRow {
-    std::string sha256;              // hex; its name everywhere
-    std::string title;               // the document's own, or the file's name
-    std::string originalPath;        // where it came from; may be gone
-    std::uint32_t pages = 0;         // 0: text without pages
+    std::string sha256;        // hex; its name everywhere
+    std::string title;         // the document's own, or the file's name
+    std::string originalPath;  // where it came from; may be gone
+    std::uint32_t pages = 0;   // 0: text without pages
     std::uint64_t fileBytes = 0, textBytes = 0;
     DocumentState state = DocumentState::Adding;
-    std::string reason;              // for Refused and NoText: what and why
-    std::vector<std::uint32_t> pagesWithoutText;   // from 1: damaged or empty pages, named to the person
-    std::int64_t addedAt = 0, openedAt = 0;        // seconds since 1970
+    std::string reason;                           // for Refused and NoText: what and why
+    std::vector<std::uint32_t> pagesWithoutText;  // from 1: damaged or empty pages, named to the person
+    std::int64_t addedAt = 0, openedAt = 0;       // seconds since 1970
 };
 
 struct ChatRow {
     std::string id;
     std::string document;
     std::string title;
-    std::string draft;               // what was typed and not sent
+    std::string draft;  // what was typed and not sent
     std::int64_t createdAt = 0;
 };
 
@@ -42,7 +42,7 @@ struct TurnRow {
     std::string chat;
     std::string question, answer;
     TurnState state = TurnState::Queued;
-    std::string reason;              // for Failed
+    std::string reason;  // for Failed
     std::vector<Source> sources;
     Coverage coverage;
     std::int64_t askedAt = 0;
@@ -52,7 +52,7 @@ struct Hit {
     std::string document, place, text;
     std::uint32_t page = 0;
     ByteSpan span;
-    double score = 0;                // larger is better
+    double score = 0;  // larger is better
 };
 
 struct LibraryOptions {
@@ -60,35 +60,40 @@ struct LibraryOptions {
     std::filesystem::path pdfHelper;
 };
 
-/// Documents, chats, drafts and word search, in SQLite on a connection of its own. One thread at a time; every call but add() answers
-/// within milliseconds. What a call says is done is on disk when it returns (WAL, synchronous=FULL).
+/// Documents, chats, drafts and word search, in SQLite on a connection of its own. One thread at a time; every call but
+/// add() answers within milliseconds. What a call says is done is on disk when it returns (WAL, synchronous=FULL).
 /// Turns that a crash left open are marked Interrupted when the library opens.
 class Library {
- public:
-    /// NoPermission, DiskFull, Io; a library of a newer Carrel opens read-only and says so on every write (Unsupported).
+  public:
+    /// NoPermission, DiskFull, Io; a library of a newer Carrel opens read-only and says so on every write
+    /// (Unsupported).
     static Result<std::unique_ptr<Library>> open(const LibraryOptions& options);
     virtual ~Library() = default;
 
-    /// Copies the file into the library and extracts its text. Returns the row also when the document needs a password, has no text or was
-    /// refused (state and reason say so); the same bytes again give the same row. progress: pages done, pages in all.
+    /// Copies the file into the library and extracts its text. Returns the row also when the document needs a password,
+    /// has no text or was refused (state and reason say so); the same bytes again give the same row. progress: pages
+    /// done, pages in all.
     virtual Result<DocumentRow> add(const std::filesystem::path& file, const std::string& password,
-                                    const std::function<void(std::uint32_t, std::uint32_t)>& progress, std::stop_token stop) = 0;
-    virtual Result<std::vector<DocumentRow>> documents() = 0;    // last opened first
+                                    const std::function<void(std::uint32_t, std::uint32_t)>& progress,
+                                    std::stop_token stop) = 0;
+    virtual Result<std::vector<DocumentRow>> documents() = 0;  // last opened first
     virtual Result<DocumentRow> document(const std::string& sha256) = 0;
-    virtual Status opened(const std::string& sha256) = 0;        // moves it to the front
-    virtual Status forget(const std::string& sha256) = 0;        // row first, then files; readings are Compute's to forget
+    virtual Status opened(const std::string& sha256) = 0;  // moves it to the front
+    virtual Status forget(const std::string& sha256) = 0;  // row first, then files; readings are Compute's to forget
 
     virtual Result<ChatRow> newChat(const std::string& document) = 0;
-    virtual Result<std::vector<ChatRow>> chats(const std::string& document) = 0;   // newest first
+    virtual Result<std::vector<ChatRow>> chats(const std::string& document) = 0;  // newest first
     virtual Status saveDraft(const std::string& chat, const std::string& text) = 0;
     virtual Status forgetChat(const std::string& chat) = 0;
 
-    virtual Result<std::int64_t> startTurn(const std::string& chat, const std::string& question) = 0;  // clears the draft
-    virtual Status saveTurn(const TurnRow& turn) = 0;            // state, answer so far, sources, coverage
-    virtual Result<std::vector<TurnRow>> turns(const std::string& chat) = 0;       // oldest first
+    virtual Result<std::int64_t> startTurn(const std::string& chat,
+                                           const std::string& question) = 0;  // clears the draft
+    virtual Status saveTurn(const TurnRow& turn) = 0;                         // state, answer so far, sources, coverage
+    virtual Result<std::vector<TurnRow>> turns(const std::string& chat) = 0;  // oldest first
 
     /// Full-text search over 80-word windows, BM25; an empty document searches all. Best first.
-    virtual Result<std::vector<Hit>> find(const std::string& words, const std::string& document, std::uint32_t limit) = 0;
+    virtual Result<std::vector<Hit>> find(const std::string& words, const std::string& document,
+                                          std::uint32_t limit) = 0;
 };
 
 }  // namespace carrel

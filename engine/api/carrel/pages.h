@@ -12,7 +12,7 @@
 namespace carrel {
 
 struct PageSize {
-    float width = 0, height = 0;   // points
+    float width = 0, height = 0;  // points
 };
 
 /// 32 bits a pixel, 0xffRRGGBB in host order, rows of `stride` bytes.
@@ -29,14 +29,15 @@ struct PagesOptions {
 /// Page images and text boxes of documents in the library, drawn by a helper process of its own. One thread at a time.
 /// A helper that dies or hangs is restarted by the next call; the call at hand fails with HelperFailed.
 class Pages {
- public:
+  public:
     static Result<std::unique_ptr<Pages>> open(const PagesOptions& options);
     virtual ~Pages() = default;
 
     /// Sizes of all pages; empty for text without pages.
     virtual Result<std::vector<PageSize>> sizes(const std::string& document, const std::string& password) = 0;
     /// Page (from 1) drawn `widthPx` wide, at most 8192.
-    virtual Result<PageImage> render(const std::string& document, const std::string& password, std::uint32_t page, std::uint32_t widthPx) = 0;
+    virtual Result<PageImage> render(const std::string& document, const std::string& password, std::uint32_t page,
+                                     std::uint32_t widthPx) = 0;
     /// A document without pages: its text as it is (UTF-8).
     virtual Result<std::string> text(const std::string& document) = 0;
 };

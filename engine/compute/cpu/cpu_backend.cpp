@@ -63,9 +63,11 @@ class CpuBackend final : public Backend {
     }
 
     Result<Buffer> allocate(std::size_t bytes) override {
-        // Huge pages: a reading's KV is hundreds of megabytes, and touching it in 4 KiB pages costs more than reading it from disk.
+        // Huge pages: a reading's KV is hundreds of megabytes, and touching it in 4 KiB pages costs more than reading
+        // it from disk.
         const std::size_t alignment = bytes >= kHugePage ? kHugePage : 64;
-        void* data = std::aligned_alloc(alignment, std::max<std::size_t>(64, (bytes + alignment - 1) / alignment * alignment));
+        void* data =
+            std::aligned_alloc(alignment, std::max<std::size_t>(64, (bytes + alignment - 1) / alignment * alignment));
         if (data == nullptr) return Error{Code::NoMemory, "buffer", std::to_string(bytes) + " bytes"};
         if (alignment == kHugePage) ::madvise(data, bytes / kHugePage * kHugePage, MADV_HUGEPAGE);
         return Buffer(this, data, bytes);
