@@ -5,6 +5,7 @@
 #include <cassert>
 #include <cstring>
 
+#include "compute/cpu/intrinsics.h"
 #include "compute/cpu/kernels.h"
 
 namespace carrel {
@@ -58,6 +59,18 @@ std::uint16_t stepOver(double range, int levels) {
 CARREL_INLINE float divisor(std::uint16_t step) {
     return step == 0 ? 1.0f : widen(step);
 }
+/// The grid from least to most (both as ordered() has them), written down and as f32: code = (x - least) / per.
+struct Grid {
+    float least, per;
+};
+CARREL_INLINE Grid gridOver(std::int16_t least, std::int16_t most, int levels, std::byte* leastAt, std::byte* stepAt) {
+    const auto low = static_cast<std::uint16_t>(ordered(static_cast<std::uint16_t>(least)));
+    const auto high = static_cast<std::uint16_t>(ordered(static_cast<std::uint16_t>(most)));
+    const std::uint16_t step = stepOver(static_cast<double>(widen(high)) - static_cast<double>(widen(low)), levels);
+    write(leastAt, low);
+    write(stepAt, step);
+    return {widen(low), divisor(step)};
+}
 /// To nearest even; the low byte is the code, signed or not. A step's reach bounds it: no clamp is needed.
 CARREL_INLINE std::uint32_t nearest(float x) {
     return std::bit_cast<std::uint32_t>(x + 12582912.0f);  // 1.5 * 2^23
@@ -103,13 +116,10 @@ CARREL_INLINE void encodeKeys(std::size_t d, const EncodeGroup& group) {
             }
         float zero[kLanes], per[kLanes];
         for (std::size_t i = 0; i < kLanes; ++i) {
-            const auto low = static_cast<std::uint16_t>(ordered(static_cast<std::uint16_t>(least[i])));
-            const auto high = static_cast<std::uint16_t>(ordered(static_cast<std::uint16_t>(most[i])));
-            zero[i] = widen(low);
-            const std::uint16_t step = stepOver(static_cast<double>(widen(high)) - static_cast<double>(zero[i]), 255);
-            per[i] = divisor(step);
-            write(grid + 2 * (kLanes * block + i), low);
-            write(grid + 2 * (d + kLanes * block + i), step);
+            std::byte* at = grid + 2 * (kLanes * block + i);
+            const Grid made = gridOver(least[i], most[i], 255, at, at + 2 * d);
+            zero[i] = made.least;
+            per[i] = made.per;
         }
         for (std::size_t leaf = 0; leaf < kGroupLeaves; ++leaf) {
             std::byte* high = group.codes + leaf * 4 * d + 64 * block;
@@ -158,17 +168,11 @@ CARREL_INLINE void encodeValues4(std::size_t d, const std::uint16_t* from, std::
                 least = std::min(least, v);
                 most = std::max(most, v);
             }
-            const auto low = static_cast<std::uint16_t>(ordered(static_cast<std::uint16_t>(least)));
-            const auto high = static_cast<std::uint16_t>(ordered(static_cast<std::uint16_t>(most)));
-            const float zero = widen(low);
-            const std::uint16_t step = stepOver(static_cast<double>(widen(high)) - static_cast<double>(zero), 15);
-            write(grid, low);
-            write(grid + 2, step);
-            const float per = divisor(step);
+            const Grid made = gridOver(least, most, 15, grid, grid + 2);
             for (std::size_t c = first; c < end; c += kLanes) {
                 std::uint8_t code[kLanes];
                 for (std::size_t i = 0; i < kLanes; ++i)
-                    code[i] = static_cast<std::uint8_t>(nearest((widen(finite(from[c + i])) - zero) / per));
+                    code[i] = static_cast<std::uint8_t>(nearest((widen(finite(from[c + i])) - made.least) / made.per));
                 for (std::size_t half = 0; half < kLanes; half += 8)
                     putNibbles(values + t * d / 2, d, c + half, read<std::uint64_t>(code + half));
             }
@@ -250,21 +254,21 @@ CARREL_INLINE void spread(const std::byte* nibbles, std::size_t d, std::byte* ro
         }
 }
 
-CARREL_INLINE void unpackLeaf(KvCodec codec, std::size_t d, const UnpackLeaf& leaf) {
-    std::byte* keys = leaf.rows;
-    spread(leaf.low + 4 * d, d, keys);
-    for (std::size_t block = 0; block < d / kLanes; ++block)
+/// Adds the upper four bits to rows of low ones, from block `first` of 16 channels on.
+CARREL_INLINE void addPlanes(std::size_t d, const UnpackLeaf& leaf, std::size_t first) {
+    for (std::size_t block = first; block < d / kLanes; ++block)
         for (std::size_t t = 0; t < kLeafTokens; ++t) {
             const auto high = read<std::uint32_t>(leaf.plane + 64 * block + 4 * t);
             const auto middle = read<std::uint32_t>(leaf.low + 64 * block + 4 * t);
-            std::uint32_t w[4];
-            std::memcpy(w, keys + t * d + kLanes * block, sizeof w);
-            for (std::uint32_t s = 0; s < 4; ++s)
-                w[s] |= (high << (6 - 2 * s) & 0xc0c0c0c0u) | (middle << (6 - 2 * s) & 0xc0c0c0c0u) >> 2;
-            std::memcpy(keys + t * d + kLanes * block, w, sizeof w);
+            std::byte* row = leaf.rows + t * d + kLanes * block;
+            for (int s = 0; s < 4; ++s)
+                write(row + 4 * s, read<std::uint32_t>(row + 4 * s) | (high << (6 - 2 * s) & 0xc0c0c0c0u) |
+                                       (middle << (6 - 2 * s) & 0xc0c0c0c0u) >> 2);
         }
+}
 
-    std::byte* values = keys + kLeafTokens * d;
+CARREL_INLINE void unpackValues(KvCodec codec, std::size_t d, const UnpackLeaf& leaf) {
+    std::byte* values = leaf.rows + kLeafTokens * d;
     std::byte* grid = values + kLeafTokens * d;
     const std::size_t blocks = valueBlocks(static_cast<std::uint32_t>(d));
     if (codec == KvCodec::K8V8) {
@@ -287,26 +291,49 @@ void encodeScalar(KvCodec codec, std::size_t d, const EncodeGroup& group) {
     encodeGroup(codec, d, group);
 }
 void unpackScalar(KvCodec codec, std::size_t d, const UnpackLeaf& leaf) {
-    unpackLeaf(codec, d, leaf);
+    spread(leaf.low + 4 * d, d, leaf.rows);
+    addPlanes(d, leaf, 0);
+    unpackValues(codec, d, leaf);
 }
 #if defined(__x86_64__)
 CARREL_AVX2 void encodeAvx2(KvCodec codec, std::size_t d, const EncodeGroup& group) {
     encodeGroup(codec, d, group);
 }
+/// Both planes' bits of one token, 32 channels, added to its row. A lane is a block; its words are four tokens.
+template <int token>
+CARREL_AVX2 CARREL_INLINE void addToken(__m256i high, __m256i middle, std::byte* row) {
+    const __m256i up = _mm256_setr_epi32(6, 4, 2, 0, 6, 4, 2, 0), top = _mm256_set1_epi8(static_cast<char>(0xc0));
+    const __m256i h = _mm256_and_si256(_mm256_sllv_epi32(_mm256_shuffle_epi32(high, token * 0x55), up), top);
+    const __m256i m = _mm256_and_si256(_mm256_sllv_epi32(_mm256_shuffle_epi32(middle, token * 0x55), up), top);
+    auto* to = reinterpret_cast<__m256i*>(row);
+    const __m256i both = _mm256_or_si256(h, _mm256_srli_epi32(m, 2));
+    _mm256_storeu_si256(to, _mm256_or_si256(_mm256_loadu_si256(to), both));
+}
+CARREL_AVX2 CARREL_INLINE __m256i twoBlocks(const std::byte* plane) {
+    return _mm256_loadu2_m128i(reinterpret_cast<const __m128i*>(plane + 64), reinterpret_cast<const __m128i*>(plane));
+}
 CARREL_AVX2 void unpackAvx2(KvCodec codec, std::size_t d, const UnpackLeaf& leaf) {
-    unpackLeaf(codec, d, leaf);
+    spread(leaf.low + 4 * d, d, leaf.rows);
+    for (std::size_t block = 0; block + 2 <= d / kLanes; block += 2)
+        for (std::size_t t = 0; t < kLeafTokens; t += 4) {
+            const __m256i high = twoBlocks(leaf.plane + 64 * block + 4 * t);
+            const __m256i middle = twoBlocks(leaf.low + 64 * block + 4 * t);
+            std::byte* row = leaf.rows + t * d + kLanes * block;
+            addToken<0>(high, middle, row);
+            addToken<1>(high, middle, row + d);
+            addToken<2>(high, middle, row + 2 * d);
+            addToken<3>(high, middle, row + 3 * d);
+        }
+    addPlanes(d, leaf, d / kLanes / 2 * 2);
+    unpackValues(codec, d, leaf);
 }
 CARREL_AVX512 void encodeAvx512(KvCodec codec, std::size_t d, const EncodeGroup& group) {
     encodeGroup(codec, d, group);
 }
-CARREL_AVX512 void unpackAvx512(KvCodec codec, std::size_t d, const UnpackLeaf& leaf) {
-    unpackLeaf(codec, d, leaf);
-}
 
 const Variants<EncodeGroupFn> kEncodeGroup{
     {Isa::Avx512, encodeAvx512}, {Isa::Avx2, encodeAvx2}, {Isa::Scalar, encodeScalar}};
-const Variants<UnpackLeafFn> kUnpackLeaf{
-    {Isa::Avx512, unpackAvx512}, {Isa::Avx2, unpackAvx2}, {Isa::Scalar, unpackScalar}};
+const Variants<UnpackLeafFn> kUnpackLeaf{{Isa::Avx2, unpackAvx2}, {Isa::Scalar, unpackScalar}};
 #else
 const Variants<EncodeGroupFn> kEncodeGroup{{Isa::Scalar, encodeScalar}};
 const Variants<UnpackLeafFn> kUnpackLeaf{{Isa::Scalar, unpackScalar}};
