@@ -116,6 +116,7 @@ class KvStream {
     /// Checks every byte that matters: headers, groups, sketch. As load(), into nothing.
     struct Check {
         std::uint64_t groups = 0, bad = 0;
+        std::uint32_t good = 0;  // the token (multiple of 64) from which on something is bad, or tokens()
     };
     virtual Result<Check> verify() = 0;
 };
