@@ -2,6 +2,7 @@
 
 #include "base/thread_pool.h"
 #include "compute/backend.h"
+#include "compute/cpu/judge.h"
 #include "compute/cpu/scratch.h"
 #include "compute/registry.h"
 
@@ -14,9 +15,29 @@ class Judgement {
     void run(const JudgeArgs& args);
 
   private:
+    struct Memory {                      // laid out in one scratch
+        float *q, *above, *below;        // [nKvHeads, rows, headDim]
+        float* exact;                    // [nKvHeads, rows]
+        float *layerAbove, *layerBelow;  // [nTokens, nKvHeads, headDim]
+        std::int16_t* scores;            // [nKvHeads, groups, rows, 64]
+        float* sums;                     // [nKvHeads, parts, rows]
+        float* whole;                    // [nKvHeads, rows]
+        std::byte* lanes;                // [threads, lanesBytes_]
+    };
+    Memory layout(Carver& carver) const;
+    void prepare(const JudgeArgs& args) const;
+    JudgeRows rowsOf(std::size_t kvHead) const;
+    void scan(const JudgeArgs& args, std::size_t slot, std::size_t kvHead, std::size_t part) const;
+    void choose(const JudgeArgs& args, std::size_t slot, std::size_t token, std::size_t kvHead) const;
+    void chooseOnePerLayer(const JudgeArgs& args, std::size_t token) const;
+
     Isa isa_;
     ThreadPool& pool_;
     Scratch memory_;
+    Memory at_{};
+    std::size_t tokens_ = 0, kvHeads_ = 0, group_ = 0, rows_ = 0, headDim_ = 0;
+    std::size_t firstGroup_ = 0, groups_ = 0, parts_ = 0, lanesBytes_ = 0;
+    bool units_ = false, scans_ = false;
 };
 
 }  // namespace carrel

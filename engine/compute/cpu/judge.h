@@ -1,0 +1,85 @@
+#pragma once
+
+#include "compute/backend.h"
+#include "compute/cpu/kernels.h"
+
+namespace carrel {
+
+// A score is 16 bits in units of 1/256 of log2, relative to what is read anyway (JudgeArgs::exact), so that shares can
+// be compared and added without looking at a key again.
+inline constexpr float kScoresPerLog2 = 256, kScoresPerNat = 256 * 1.44269504f;
+/// No score is further from 0: 2^100 of 2^27 tokens can be added up.
+inline constexpr float kScoreLimit = 100 * kScoresPerLog2;
+inline constexpr std::size_t kJudgeMaxHeadDim = 256;
+
+/// Queries that are judged together: all heads of one KV head, sequence after sequence.
+///   q            [rows, headDim]   times scale and kScoresPerNat
+///   above, below [rows, headDim]   max(q, 0) and min(q, 0); only for kUnitScores
+///   exact        [rows]            times kScoresPerNat; 0 where nothing is read anyway
+struct JudgeRows {
+    const float *q = nullptr, *above = nullptr, *below = nullptr, *exact = nullptr;
+    std::size_t rows = 0, headDim = 0;
+};
+
+/// Groups that are scored in one go: the unit that threads share, and always a unit of the sums.
+///   codes   [groups]             of one KV head (kv_layout.h)
+///   leaves  [first, end) of the groups' leaves that count; of the others scores are written, and mean nothing
+///   scores  [groups, rows, 64]   out
+///   sums    [rows]               out: sum of 2^(score / 256) before rounding to 16 bits
+struct JudgePart {
+    const std::byte* codes = nullptr;
+    std::size_t groups = 0, first = 0, end = 0;
+    std::int16_t* scores = nullptr;
+    float* sums = nullptr;
+    std::byte* scratch = nullptr;  // scanScratchBytes
+};
+std::size_t scanScratchBytes(std::size_t rows, std::size_t headDim);
+/// Keys are taken at the middle of their 2-bit code's bin; queries are rounded to 8 bits per group.
+using ScanFn = void (*)(const JudgeRows& rows, const JudgePart& part);
+
+/// out [rows] = sum over d of above * high + below * low: the greatest product with any key between low and high.
+using UnitScoresFn = void (*)(const JudgeRows& rows, const float* low, const float* high, float* out);
+using FromF16Fn = void (*)(const std::uint16_t* from, std::size_t n, float* to);  // n a multiple of 16
+
+/// Bit t: the score of token t is above `least` of some row. scores [rows, 64].
+using AboveFn = std::uint64_t (*)(const std::int16_t* scores, std::size_t rows, const std::int16_t* least);
+/// Adds to out[r * outStride + t] the share 2^((score - whole[r]) / 256) of the tokens t in `tokens`, row by row.
+/// scores: a leaf's, rows 64 apart.
+using WeighFn = void (*)(const std::int16_t* scores, std::size_t rows, const float* whole, std::uint16_t tokens,
+                         float* out, std::size_t outStride);
+
+extern const Variants<ScanFn> kScan;
+extern const Variants<UnitScoresFn> kUnitScores;
+extern const Variants<FromF16Fn> kFromF16;
+extern const Variants<AboveFn> kAbove;
+extern const Variants<WeighFn> kWeigh;
+
+/// The rule, for one sequence and KV head.
+///   scores  [groups, groupRows, 64]   at this sequence's first row
+///   leaves  [first, end) of the groups' leaves that are judged
+///   whole   [rows]                    the heads' log-sum-exp of everything, in scores
+///   chosen  [groups * 4]              out; only [first, end) is written
+///   share   [rows]                    out; or null
+struct JudgeChoice {
+    const std::int16_t* scores = nullptr;
+    std::size_t groups = 0, groupRows = 0, rows = 0, first = 0, end = 0;
+    const float* whole = nullptr;
+    std::uint16_t* chosen = nullptr;
+    float* share = nullptr;
+    std::byte* scratch = nullptr;  // chooseScratchBytes
+};
+std::size_t chooseScratchBytes(std::size_t groups, std::size_t rows);
+void chooseTokens(Isa isa, const SelectRule& rule, const JudgeChoice& choice);
+/// `share` of what `chosen` has already.
+void chosenShare(Isa isa, const JudgeChoice& choice);
+
+/// Scores of the means or bounds, every token of a unit alike.
+void scanUnits(Isa isa, const JudgeArgs& args, const JudgeRows& rows, std::size_t kvHead, std::size_t firstGroup,
+               const JudgePart& part);
+std::size_t unitScratchBytes(std::size_t rows, std::size_t headDim);
+/// SelectRule::layerChoice for one sequence. above, below [nKvHeads, headDim]: sums over the heads. chosen [nLeaves]
+/// out, zero where nothing is taken.
+void chooseForLayer(Isa isa, const JudgeArgs& args, std::size_t headDim, const float* above, const float* below,
+                    std::uint16_t* chosen);
+
+}  // namespace carrel

@@ -1,0 +1,284 @@
+#include <algorithm>
+#include <bit>
+#include <cmath>
+#include <cstring>
+#include <limits>
+#include <utility>
+
+#include "compute/cpu/intrinsics.h"
+#include "compute/cpu/judge_math.h"
+#include "compute/cpu/scratch.h"
+
+namespace carrel {
+
+namespace {
+
+constexpr std::uint16_t kWholeLeaf = 0xFFFF;
+
+std::uint64_t aboveScalar(const std::int16_t* scores, std::size_t rows, const std::int16_t* least) {
+    std::uint64_t out = 0;
+    for (std::size_t r = 0; r < rows; ++r)
+        for (std::size_t t = 0; t < kGroupTokens; ++t)
+            out |= std::uint64_t{scores[r * kGroupTokens + t] > least[r]} << t;
+    return out;
+}
+
+CARREL_INLINE void weigh(const std::int16_t* scores, std::size_t rows, const float* whole, std::uint16_t tokens,
+                         float* out, std::size_t outStride) {
+    for (std::size_t r = 0; r < rows; ++r)
+        for (std::size_t t = 0; t < kLeafTokens; ++t) {
+            const float share = exp2Score(limitScore(scores[r * kGroupTokens + t] - whole[r]));
+            out[r * outStride + t] += (tokens >> t & 1) != 0 ? share : 0.0f;
+        }
+}
+void weighScalar(const std::int16_t* scores, std::size_t rows, const float* whole, std::uint16_t tokens, float* out,
+                 std::size_t outStride) {
+    weigh(scores, rows, whole, tokens, out, outStride);
+}
+
+#if defined(__x86_64__)
+
+CARREL_AVX2 std::uint64_t aboveAvx2(const std::int16_t* scores, std::size_t rows, const std::int16_t* least) {
+    __m256i any[4] = {};
+    for (std::size_t r = 0; r < rows; ++r)
+        for (std::size_t i = 0; i < 4; ++i) {
+            const auto* at = reinterpret_cast<const __m256i*>(scores + r * kGroupTokens + 16 * i);
+            any[i] = _mm256_or_si256(any[i], _mm256_cmpgt_epi16(_mm256_loadu_si256(at), _mm256_set1_epi16(least[r])));
+        }
+    std::uint64_t out = 0;
+    for (std::size_t half = 0; half < 2; ++half) {
+        const __m256i packed =
+            _mm256_permute4x64_epi64(_mm256_packs_epi16(any[2 * half], any[2 * half + 1]), 0b11011000);
+        out |= std::uint64_t{static_cast<std::uint32_t>(_mm256_movemask_epi8(packed))} << (32 * half);
+    }
+    return out;
+}
+CARREL_AVX2 void weighAvx2(const std::int16_t* scores, std::size_t rows, const float* whole, std::uint16_t tokens,
+                           float* out, std::size_t outStride) {
+    weigh(scores, rows, whole, tokens, out, outStride);
+}
+
+CARREL_AVX512 std::uint64_t aboveAvx512(const std::int16_t* scores, std::size_t rows, const std::int16_t* least) {
+    __mmask32 any[2] = {0, 0};
+    for (std::size_t r = 0; r < rows; ++r) {
+        const __m512i limit = _mm512_set1_epi16(least[r]);
+        for (std::size_t i = 0; i < 2; ++i)
+            any[i] |= _mm512_cmpgt_epi16_mask(_mm512_loadu_si512(scores + r * kGroupTokens + 32 * i), limit);
+    }
+    return any[0] | std::uint64_t{any[1]} << 32;
+}
+CARREL_AVX512 void weighAvx512(const std::int16_t* scores, std::size_t rows, const float* whole, std::uint16_t tokens,
+                               float* out, std::size_t outStride) {
+    for (std::size_t r = 0; r < rows; ++r) {
+        const __m256i raw = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(scores + r * kGroupTokens));
+        const __m512 score = _mm512_sub_ps(_mm512_cvtepi32_ps(_mm512_cvtepi16_epi32(raw)), _mm512_set1_ps(whole[r]));
+        const __m512 sum = _mm512_loadu_ps(out + r * outStride);
+        _mm512_storeu_ps(out + r * outStride, _mm512_mask_add_ps(sum, tokens, sum, exp2Score512(limitScore512(score))));
+    }
+}
+
+#endif
+
+/// The k-th largest of n weights, which are floats not below 0 as bits; 1 <= k <= n.
+std::uint32_t kthLargest(const std::uint32_t* weights, std::size_t n, std::size_t k, std::uint32_t* counts) {
+    std::uint32_t prefix = 0, known = 0;
+    for (const auto& [shift, bits] : {std::pair{21u, 11u}, std::pair{10u, 11u}, std::pair{0u, 10u}}) {
+        const std::uint32_t low = (1u << bits) - 1;
+        std::fill_n(counts, low + 1, 0u);
+        for (std::size_t i = 0; i < n; ++i) counts[weights[i] >> shift & low] += (weights[i] & known) == prefix;
+        std::uint32_t digit = low;
+        for (; counts[digit] < k; --digit) k -= counts[digit];
+        prefix |= digit << shift;
+        known |= low << shift;
+    }
+    return prefix;
+}
+constexpr std::size_t kCounts = std::size_t{1} << 11;
+
+struct Lanes {
+    std::int16_t* least;     // [rows]
+    float* sums;             // [rows, 16]
+    std::uint32_t* weights;  // [groups * 64]
+    std::uint32_t* counts;   // [kCounts]
+};
+Lanes lanesIn(Carver carver, std::size_t groups, std::size_t rows, std::size_t* used = nullptr) {
+    Lanes out{};
+    out.least = carver.take<std::int16_t>(rows);
+    out.sums = carver.take<float>(rows * kLeafTokens);
+    out.weights = carver.take<std::uint32_t>(groups * kGroupTokens);
+    out.counts = carver.take<std::uint32_t>(kCounts);
+    if (used != nullptr) *used = carver.used();
+    return out;
+}
+
+class Chooser {
+  public:
+    Chooser(Isa isa, const JudgeChoice& choice)
+        : c_(choice),
+          lanes_(lanesIn(Carver(choice.scratch), choice.groups, choice.rows)),
+          above_(kAbove.at(isa)),
+          weigh_(kWeigh.at(isa)) {}
+
+    void choose(const SelectRule& rule) {
+        const bool whole = rule.wholeLeaves || rule.tokenShare <= 0;
+        // A leaf above its share has a token above a 16th of it; scores are rounded, so a little less.
+        const float share = whole ? 0.98f * rule.leafShare / kLeafTokens : rule.tokenShare;
+        for (std::size_t r = 0; r < c_.rows; ++r) lanes_.least[r] = leastScore(share, c_.whole[r]);
+        for (std::size_t g = c_.first / kGroupLeaves; g * kGroupLeaves < c_.end; ++g) {
+            const std::uint64_t tokens = above_(scoresAt(g * kGroupLeaves), c_.rows, lanes_.least);
+            for (std::size_t i = 0; i < kGroupLeaves; ++i) {
+                const std::size_t leaf = g * kGroupLeaves + i;
+                if (leaf < c_.first || leaf >= c_.end) continue;
+                auto bits = static_cast<std::uint16_t>(tokens >> (kLeafTokens * i));
+                if (bits != 0 && rule.leafShare > 0 && !leafAbove(leaf, rule.leafShare)) bits = 0;
+                c_.chosen[leaf] = bits != 0 && whole ? kWholeLeaf : bits;
+            }
+        }
+        cut(rule);
+    }
+
+    void share() {
+        std::fill_n(lanes_.sums, c_.rows * kLeafTokens, 0.0f);
+        for (std::size_t leaf = c_.first; leaf < c_.end; ++leaf)
+            if (c_.chosen[leaf] != 0)
+                weigh_(scoresAt(leaf), c_.rows, c_.whole, c_.chosen[leaf], lanes_.sums, kLeafTokens);
+        for (std::size_t r = 0; r < c_.rows; ++r) c_.share[r] = std::min(1.0f, sumLanes(lanes_.sums + r * kLeafTokens));
+    }
+
+  private:
+    const std::int16_t* scoresAt(std::size_t leaf) const {
+        return c_.scores + leaf / kGroupLeaves * c_.groupRows * kGroupTokens + leaf % kGroupLeaves * kLeafTokens;
+    }
+    static std::int16_t leastScore(float share, float whole) {
+        using Limits = std::numeric_limits<std::int16_t>;
+        if (share <= 0) return Limits::min();
+        return static_cast<std::int16_t>(std::clamp(std::floor(whole + kScoresPerLog2 * std::log2(share)),
+                                                    float{Limits::min()}, float{Limits::max()}));
+    }
+    bool leafAbove(std::size_t leaf, float share) {
+        std::fill_n(lanes_.sums, c_.rows * kLeafTokens, 0.0f);
+        weigh_(scoresAt(leaf), c_.rows, c_.whole, kWholeLeaf, lanes_.sums, kLeafTokens);
+        for (std::size_t r = 0; r < c_.rows; ++r)
+            if (sumLanes(lanes_.sums + r * kLeafTokens) > share) return true;
+        return false;
+    }
+    /// Shares of a leaf's chosen tokens, summed over the rows.
+    const float* tokenWeights(std::size_t leaf) {
+        std::fill_n(lanes_.sums, kLeafTokens, 0.0f);
+        weigh_(scoresAt(leaf), c_.rows, c_.whole, c_.chosen[leaf], lanes_.sums, 0);
+        return lanes_.sums;
+    }
+
+    void cut(const SelectRule& rule) {
+        std::size_t count = 0;
+        for (std::size_t leaf = c_.first; leaf < c_.end; ++leaf)
+            count += static_cast<std::size_t>(std::popcount(c_.chosen[leaf]));
+        if (count <= rule.cap) return;
+        const std::size_t unit = rule.scorer == Scorer::MinMax                      ? rule.chunkTokens
+                                 : rule.scorer == Scorer::Means || rule.wholeLeaves ? kLeafTokens
+                                                                                    : 1;
+        const std::size_t keep = rule.cap / unit;
+        if (keep == 0) return std::fill(c_.chosen + c_.first, c_.chosen + c_.end, std::uint16_t{0});
+        if (unit == 1)
+            cutTokens(keep);
+        else
+            cutLeaves(keep, unit / kLeafTokens);
+    }
+
+    /// Whether a weight is among the largest; asked of all of them in order, once.
+    class Largest {
+      public:
+        Largest(const Lanes& lanes, std::size_t n, std::size_t keep)
+            : next_(lanes.weights), least_(kthLargest(lanes.weights, n, keep, lanes.counts)), ties_(keep) {
+            for (std::size_t i = 0; i < n; ++i) ties_ -= lanes.weights[i] > least_;
+        }
+        bool hasNext() {
+            const std::uint32_t weight = *next_++;
+            return weight > least_ || (weight == least_ && ties_-- > 0);
+        }
+
+      private:
+        const std::uint32_t* next_;
+        std::uint32_t least_;
+        std::ptrdiff_t ties_;
+    };
+
+    void cutTokens(std::size_t keep) {
+        std::size_t n = 0;
+        for (std::size_t leaf = c_.first; leaf < c_.end; ++leaf) {
+            unsigned bits = c_.chosen[leaf];
+            if (bits == 0) continue;
+            const float* weights = tokenWeights(leaf);
+            for (; bits != 0; bits &= bits - 1)
+                lanes_.weights[n++] = std::bit_cast<std::uint32_t>(weights[std::countr_zero(bits)]);
+        }
+        Largest largest(lanes_, n, keep);
+        for (std::size_t leaf = c_.first; leaf < c_.end; ++leaf) {
+            unsigned kept = 0;
+            for (unsigned bits = c_.chosen[leaf]; bits != 0; bits &= bits - 1)
+                if (largest.hasNext()) kept |= bits & (~bits + 1);
+            c_.chosen[leaf] = static_cast<std::uint16_t>(kept);
+        }
+    }
+
+    /// Runs of `leaves` leaves, aligned, stay or go together.
+    void cutLeaves(std::size_t keep, std::size_t leaves) {
+        const auto forEach = [&](const auto& visit) {
+            for (std::size_t at = c_.first / leaves * leaves; at < c_.end; at += leaves) {
+                const std::size_t from = std::max(at, c_.first), to = std::min(at + leaves, c_.end);
+                if (std::any_of(c_.chosen + from, c_.chosen + to, [](std::uint16_t bits) { return bits != 0; }))
+                    visit(from, to);
+            }
+        };
+        std::size_t n = 0;
+        forEach([&](std::size_t from, std::size_t to) {
+            float weight = 0;
+            for (std::size_t leaf = from; leaf < to; ++leaf) weight += sumLanes(tokenWeights(leaf));
+            lanes_.weights[n++] = std::bit_cast<std::uint32_t>(weight);
+        });
+        if (n <= keep) return;
+        Largest largest(lanes_, n, keep);
+        forEach([&](std::size_t from, std::size_t to) {
+            if (!largest.hasNext()) std::fill(c_.chosen + from, c_.chosen + to, std::uint16_t{0});
+        });
+    }
+
+    const JudgeChoice& c_;
+    Lanes lanes_;
+    AboveFn above_;
+    WeighFn weigh_;
+};
+
+}  // namespace
+
+const Variants<AboveFn> kAbove {
+#if defined(__x86_64__)
+    {Isa::Avx512, aboveAvx512}, {Isa::Avx2, aboveAvx2},
+#endif
+    {
+        Isa::Scalar, aboveScalar
+    }
+};
+const Variants<WeighFn> kWeigh {
+#if defined(__x86_64__)
+    {Isa::Avx512, weighAvx512}, {Isa::Avx2, weighAvx2},
+#endif
+    {
+        Isa::Scalar, weighScalar
+    }
+};
+
+std::size_t chooseScratchBytes(std::size_t groups, std::size_t rows) {
+    std::size_t used = 0;
+    lanesIn(Carver(), groups, rows, &used);
+    return used;
+}
+
+void chooseTokens(Isa isa, const SelectRule& rule, const JudgeChoice& choice) {
+    Chooser(isa, choice).choose(rule);
+}
+void chosenShare(Isa isa, const JudgeChoice& choice) {
+    Chooser(isa, choice).share();
+}
+
+}  // namespace carrel
