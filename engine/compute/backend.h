@@ -137,6 +137,16 @@ struct UnpackLeaf {
     std::byte* rows = nullptr;
 };
 
+/// Leaf 0 to 3 of a group's payload and codes.
+inline UnpackLeaf packedLeaf(KvCodec codec, std::uint32_t headDim, const std::byte* payload, const std::byte* codes,
+                             std::uint32_t leaf, std::byte* rows) {
+    const std::byte* values = payload + kGroupLeaves * lowLeafBytes(headDim);
+    const std::size_t valueBytes = kLeafTokens * std::size_t{headDim} / (codec == KvCodec::K8V4 ? 2 : 1),
+                      gridBytes = kLeafTokens * (codec == KvCodec::K8V4 ? 4 * valueBlocks(headDim) : 2);
+    return {codes + leaf * planeLeafBytes(headDim), payload + leaf * lowLeafBytes(headDim), values + leaf * valueBytes,
+            values + kGroupLeaves * valueBytes + leaf * gridBytes, rows};
+}
+
 /// One layer's sketch of one KV head: groups side by side (kv_layout.h); means may be missing.
 struct SketchView {
     const std::byte* codes = nullptr;
