@@ -50,7 +50,7 @@ struct JudgeCase {
                 const float* likes =
                     random() % 16 == 0 ? query(random() % nTokens, h * group + random() % group) : nullptr;
                 for (std::size_t d = 0; d < headDim; ++d)
-                    to[t * headDim + d] = spread[d] * (normal(random) + (likes != nullptr ? likes[d] : 0) +
+                    to[t * headDim + d] = spread[d] * (normal(random) + (likes != nullptr ? 0.4f * likes[d] : 0) +
                                                        0.5f * static_cast<float>(d % 3));
             }
             build(h);
@@ -90,14 +90,16 @@ struct JudgeCase {
                     grid(head / group, key, d, true) * (64.0 * code(head / group, key, d) + 31.5));
         return scale * sum;
     }
-    /// What rounding the query to 8 bits per group may change in that: half a step for every unit of code.
-    double planeError(std::size_t token, std::size_t head, std::size_t key) const {
-        double most = 0, codeSum = 0;
+    /// What rounding the query to 8 bits per group may change in that: half a step for every unit of code. `likely`:
+    /// six standard deviations, as roundings of channels do not all go one way.
+    double planeError(std::size_t token, std::size_t head, std::size_t key, bool likely = false) const {
+        double most = 0, sum = 0, squares = 0;
         for (std::size_t d = 0; d < headDim; ++d) {
             most = std::max(most, std::fabs(64.0 * query(token, head)[d] * grid(head / group, key, d, true)));
-            codeSum += code(head / group, key, d);
+            sum += code(head / group, key, d);
+            squares += code(head / group, key, d) * code(head / group, key, d);
         }
-        return scale * most / 127 / 2 * codeSum + 1e-3;
+        return scale * most / 127 * std::min(sum / 2, likely ? 6 * std::sqrt(squares / 12) : INFINITY) + 1e-3;
     }
     double keyScore(std::size_t token, std::size_t head, std::size_t key) const {
         double sum = 0;
