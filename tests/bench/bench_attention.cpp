@@ -57,9 +57,9 @@ enum class Reads { Dense, Scattered, Rest };
 // twenty; or every leaf as a rest, of which a quarter had one token read.
 struct EncodedLayers {
     static constexpr std::size_t kHeadDim = 64;
-    static constexpr std::size_t kStride = rowsBytes(kHeadDim);
+    static constexpr std::size_t kStride = rowsBytes(kHeadDim), kBytes = std::size_t{160} << 20;
+    Buffer rows;  // [layers, nKvHeads, leaves] of kStride bytes, of which the head's keys
     std::size_t nKvHeads, leaves, layers;
-    std::vector<std::uint64_t> rows;  // [layers, nKvHeads, leaves] of kStride bytes, of which the head's keys
     std::vector<std::uint16_t> grids;
     std::vector<std::uint8_t> means;
     std::vector<std::vector<KvPick>> picks;
@@ -67,14 +67,14 @@ struct EncodedLayers {
     std::vector<std::vector<KvRun>> runs;  // [layers * nKvHeads]
     std::size_t keys = 0;                  // of all layers and heads
 
-    EncodedLayers(std::size_t kvHeads, std::size_t tokens, Reads reads)
-        : nKvHeads(kvHeads),
+    EncodedLayers(Buffer buffer, std::size_t kvHeads, std::size_t tokens, Reads reads)
+        : rows(std::move(buffer)),
+          nKvHeads(kvHeads),
           leaves(tokens / kLeafTokens),
-          layers(std::max<std::size_t>(1, (std::size_t{160} << 20) / (kvHeads * leaves * kStride))) {
+          layers(kBytes / (kvHeads * leaves * kStride)) {
         std::mt19937_64 random(1);
         const std::size_t all = layers * nKvHeads * leaves;
-        rows.resize(all * kStride / 8);
-        std::ranges::generate(rows, [&] { return random(); });
+        std::ranges::generate(std::span(rows.as<std::uint64_t>(), all * kStride / 8), [&] { return random(); });
         means.resize(all * 2 * kHeadDim);
         std::ranges::generate(means, [&] { return static_cast<std::uint8_t>(random()); });
         grids.resize(all / kGroupLeaves * 2 * kHeadDim);
@@ -111,7 +111,7 @@ struct EncodedLayers {
 
   private:
     static constexpr std::uint16_t kStep = 0x2266;  // 0.0125
-    std::byte* at(std::size_t leaf) { return reinterpret_cast<std::byte*>(rows.data()) + leaf * kStride; }
+    std::byte* at(std::size_t leaf) { return rows.as<std::byte>(leaf * kStride); }
     void addRuns(std::span<const KvPick> chosen, std::span<const KvRest> rest) {
         std::vector<KvRun>& to = runs.emplace_back();
         for (std::size_t i = 0; i < chosen.size();) {
@@ -137,7 +137,9 @@ struct EncodedLayers {
 void attendEncoded(benchmark::State& state, std::size_t nKvHeads, std::size_t group, std::size_t tokens, Reads reads) {
     const auto made = makeCpuBackend("", benchThreads()), scalar = makeCpuBackend("scalar", 1);
     if (!made || !scalar) return state.SkipWithError("no such backend");
-    const EncodedLayers encoded(nKvHeads, tokens, reads);
+    auto buffer = (*made)->allocate(EncodedLayers::kBytes);
+    if (!buffer) return state.SkipWithError("no memory");
+    const EncodedLayers encoded(std::move(*buffer), nKvHeads, tokens, reads);
     constexpr std::size_t kHeadDim = EncodedLayers::kHeadDim;
     const std::size_t heads = nKvHeads * group;
     std::mt19937 random(1);

@@ -127,6 +127,7 @@ void Attention::attendPart(const AttendArgs& args, const Block& block, std::size
             sums = runMax + rows;
         }
         loadRun(runs[i], headDim_, lanes.loaded);
+        if (i + 1 < block.runs) fetchRun(runs[i + 1], headDim_);
         attendRun(lanes.q, lanes.position, rows, headDim_, runs[i], lanes.loaded, into, lanes.scratch, sums, runMax);
     }
 }

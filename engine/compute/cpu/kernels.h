@@ -102,6 +102,8 @@ struct LoadedRun {
     float* bias;
 };
 using LoadRunFn = void (*)(const KvRun& run, std::size_t headDim, const LoadedRun& to);
+/// Asks for a run's memory ahead of its loading: chosen tokens lie where no processor guesses them.
+void fetchRun(const KvRun& run, std::size_t headDim);
 
 /// How a run's keys are summed up in mass: f16 by leaves of 16, picks one by one, rests not at all.
 inline std::size_t segmentsOf(const KvRun& run) {
