@@ -30,6 +30,9 @@ class KvGroups {
 
   private:
     KvGroups() = default;
+    std::size_t at(std::uint32_t layer, std::uint32_t head, std::uint32_t group) const {
+        return (std::size_t{layer} * shape_.kvHeads + head) * groups_ + group;
+    }
     KvShape shape_;
     KvCodec codec_ = KvCodec::F16;
     std::uint32_t firstGroup_ = 0, groups_ = 0;
@@ -55,13 +58,14 @@ class [[nodiscard]] KvPins {
 /// A document's whole groups on three tiers. Sketch: resident. Device: leaves as attention reads them, chosen by use.
 /// Host: groups as on disk. Disk: everything. Decided from sizes when it opens: `resident()` when all rows fit the
 /// device tier; then nothing is read from disk after opening. What is chosen never depends on what happens to be where.
-/// One thread. Corrupt from any call: KV of the group named in the error's detail is bad and the reading must be opened
-/// again, which finds and drops it.
+/// One thread. Corrupt from any call: KV of the group named in the error's detail is bad; the stream is to be truncated
+/// at soundTokens() and the document opened again.
 class DocumentKv {
   public:
     /// capacityTokens: what the document can grow to; budgets are checked against it. NoMemory: with the smallest
     /// workable budget in the detail. Loads the sketch (one sequential read), and all rows where they fit.
-    /// stream: may be empty of tokens; outlives this.
+    /// tokens() is less than the stream's whole groups where loading found damage. stream: may be empty of tokens;
+    /// outlives this.
     static Result<std::unique_ptr<DocumentKv>> open(Backend& backend, KvStream& stream, KvShape shape, KvCodec codec,
                                                     std::uint32_t capacityTokens, const TierOptions& options);
     virtual ~DocumentKv() = default;
@@ -71,8 +75,12 @@ class DocumentKv {
     virtual std::uint32_t tokens() const = 0;  // whole groups
     virtual bool resident() const = 0;
     virtual bool hasMeans() const = 0;  // resident: the unread can be estimated
+    /// tokens(), or, after Corrupt, the first token of the earliest group found bad: where to truncate the stream
+    /// before opening it again.
+    virtual std::uint32_t soundTokens() const = 0;
 
-    /// After the batch was committed; takes over its parts.
+    /// After the batch was committed; takes over its parts. groups.firstGroup() is tokens() / 64. NoMemory past the
+    /// capacity.
     virtual Status append(KvGroups groups) = 0;
 
     /// [kvHeads]; valid until append().
@@ -80,9 +88,11 @@ class DocumentKv {
     /// f16 [chunks][2][headDim] per KV head (JudgeArgs::bounds), where options.boundsTokens asked for them.
     virtual std::span<const std::uint16_t* const> bounds(std::uint32_t layer) const = 0;
 
+    /// Most groups of one window(); a multiple of 16.
+    virtual std::uint32_t windowGroups() const = 0;
     /// Full attention: runs [kvHeads] over groups [first, first + count) of a layer, valid until the next call for
-    /// another window. Windows of a layer are asked for in ascending order; the next one, and the next layer's first,
-    /// are read meanwhile. Codec f16 gives f16 runs.
+    /// another window, append() or pin(). Windows of a layer are asked for in ascending order; the next one, and the
+    /// next layer's first, are read meanwhile. Codec f16 gives f16 runs, and these are all it has: nothing to pin.
     virtual Result<std::span<const std::vector<KvRun>>> window(std::uint32_t layer, std::uint32_t first,
                                                                std::uint32_t count) = 0;
 
@@ -99,6 +109,9 @@ class DocumentKv {
     virtual void resetCounters() = 0;
     /// Where everything is now.
     virtual std::vector<LayerChunks> chunks() const = 0;
+
+  protected:
+    KvPins pinned(std::uint32_t layer) { return {*this, layer}; }
 
   private:
     friend class KvPins;

@@ -20,11 +20,15 @@ struct TierOptions {
     ReaderOptions reader;
 };
 
+/// bytesRead: by attention (device), by unpacking groups that were in host (host), from disk as read (disk).
+/// hits and misses, leaves of pin() and window(): device has them or not; of those it has not, host has them or not; of
+/// the rest, disk has delivered them in time or not.
+/// stallS, seconds that the engine does not compute: unpacking (host), waiting for reads (disk).
 struct TierUse {
     std::uint64_t budgetBytes = 0, usedBytes = 0, peakBytes = 0;
-    std::uint64_t bytesRead = 0;         // by attention (device), to fill the device tier (host), from disk (disk)
-    std::uint64_t hits = 0, misses = 0;  // leaves
-    double stallS = 0;                   // the engine waited
+    std::uint64_t bytesRead = 0;
+    std::uint64_t hits = 0, misses = 0;
+    double stallS = 0;
 };
 
 /// Since resetCounters(), but for used and peak bytes.

@@ -1,0 +1,50 @@
+#pragma once
+
+#include <bit>
+#include <cstdint>
+#include <vector>
+
+#include "compute/backend.h"
+#include "store/reading_store.h"
+
+namespace carrel {
+
+/// What all sequences of a step choose of one layer, together.
+class Chosen {
+  public:
+    /// chosen [nTokens, kvHeads, nLeaves]; leaves past the document's whole groups are not its business.
+    void unite(View<const std::uint16_t, 3> chosen, std::uint32_t nLeaves) {
+        stride_ = nLeaves;
+        heads_ = static_cast<std::uint32_t>(chosen.size(1));
+        mask_.assign(std::size_t{heads_} * nLeaves, 0);
+        const std::size_t width = chosen.size(2), common = std::min<std::size_t>(width, nLeaves);
+        for (std::size_t t = 0; t < chosen.size(0); ++t)
+            for (std::uint32_t head = 0; head < heads_; ++head) {
+                const std::uint16_t* from = chosen.row(t) + head * width;
+                std::uint16_t* to = mask_.data() + std::size_t{head} * nLeaves;
+                for (std::size_t leaf = 0; leaf < common; ++leaf) to[leaf] |= from[leaf];
+            }
+    }
+    std::uint16_t tokens(std::uint32_t head, std::uint32_t leaf) const {
+        return head < heads_ && leaf < stride_ ? mask_[std::size_t{head} * stride_ + leaf] : 0;
+    }
+    /// call(head, leaf, tokens) for every leaf with chosen tokens, ascending.
+    template <class Call>
+    void each(Call&& call) const {
+        for (std::uint32_t head = 0; head < heads_; ++head)
+            for (std::uint32_t leaf = 0; leaf < stride_; ++leaf)
+                if (const std::uint16_t tokens = mask_[std::size_t{head} * stride_ + leaf]; tokens != 0)
+                    call(head, leaf, tokens);
+    }
+
+  private:
+    std::uint32_t heads_ = 0, stride_ = 0;
+    std::vector<std::uint16_t> mask_;
+};
+
+/// Bytes that attention reads for so many tokens of a leaf's rows.
+inline std::uint64_t attendedBytes(std::uint32_t headDim, std::uint64_t tokens) {
+    return tokens * (2 * std::uint64_t{headDim} + 4 * valueBlocks(headDim));
+}
+
+}  // namespace carrel

@@ -1,0 +1,102 @@
+#include "kv/loading.h"
+
+#include <algorithm>
+#include <string>
+#include <vector>
+
+namespace carrel {
+
+UnpackLeaf unpackLeaf(KvCodec codec, std::uint32_t headDim, const std::byte* payload, const std::byte* codes,
+                      std::uint32_t leafOfGroup, std::byte* rows) {
+    const std::size_t d = headDim, i = leafOfGroup;
+    const std::size_t valueBytes = codec == KvCodec::K8V8 ? d : d / 2;
+    const std::size_t gridBytes = codec == KvCodec::K8V8 ? 2 : valueBlocks(headDim) * 4;
+    const std::byte* values = payload + kGroupLeaves * lowLeafBytes(headDim);
+    return {codes + i * planeLeafBytes(headDim), payload + i * lowLeafBytes(headDim),
+            values + i * kLeafTokens * valueBytes, values + kGroupTokens * valueBytes + i * kLeafTokens * gridBytes,
+            rows};
+}
+
+namespace {
+
+const std::byte* part(std::span<std::byte> memory, std::size_t group, std::size_t bytes) {
+    return memory.empty() ? nullptr : memory.data() + group * bytes;
+}
+
+std::size_t mebibytes(std::uint64_t bytes) {
+    return (bytes + (1u << 20) - 1) >> 20;
+}
+
+}  // namespace
+
+const std::byte* LoadedBatch::payload(std::size_t row, std::uint32_t group) const {
+    return part(memory.payload, row * stored + group, payloadBytes);
+}
+const std::byte* LoadedBatch::codes(std::size_t row, std::uint32_t group) const {
+    return part(memory.codes, row * stored + group, codesBytes);
+}
+const std::byte* LoadedBatch::means(std::size_t row, std::uint32_t group) const {
+    return part(memory.means, row * stored + group, meansBytes);
+}
+
+Result<std::uint32_t> loadBatches(Backend& backend, KvStream& stream, KvShape shape, KvCodec codec, LoadParts parts,
+                                  std::uint64_t stagingBytes, const std::function<void(const LoadedBatch&)>& take) {
+    const bool encoded = codec != KvCodec::F16;
+    LoadedBatch like;
+    like.payloadBytes = parts.payload ? payloadBytes(codec, shape.headDim) : 0;
+    like.codesBytes = encoded && parts.codes ? codesBytes(shape.headDim) : 0;
+    like.meansBytes = encoded && parts.means ? meansBytes(shape.headDim) : 0;
+    const std::size_t groupBytes = like.payloadBytes + like.codesBytes + like.meansBytes;
+    const std::uint32_t whole = stream.tokens() / kGroupTokens;
+    if (groupBytes == 0 || whole == 0) return whole;
+
+    // A batch more than all groups at once is for f16's unfinished ones, which the next batch has again.
+    const std::uint64_t all = shape.rows() * (std::uint64_t{whole} + 16) * groupBytes;
+    auto staging = backend.allocate(std::min(stagingBytes, all));
+    if (!staging) return staging.error();
+    std::uint32_t good = whole;
+    for (std::size_t next = 0;;) {
+        std::vector<LoadedBatch> batches;
+        std::size_t seen = 0, used = 0, tooLarge = 0;
+        bool full = false;
+        const auto allocate = [&](std::uint32_t first, std::uint32_t tokens) -> std::optional<KvMemory> {
+            LoadedBatch batch = like;
+            batch.firstGroup = first / kGroupTokens;
+            batch.groups = tokens / kGroupTokens;
+            batch.stored = (tokens + (encoded ? 0 : kGroupTokens - 1)) / kGroupTokens;
+            if (seen++ < next || full) return KvMemory{};
+            const std::size_t groups = shape.rows() * batch.stored;
+            if (used + groups * groupBytes > staging->bytes()) {
+                full = true;
+                if (batches.empty()) tooLarge = groups * groupBytes;
+                return KvMemory{};
+            }
+            const auto give = [&](std::size_t bytes) {
+                const std::size_t at = used;
+                used += groups * bytes;
+                return std::span(staging->as<std::byte>(at), groups * bytes);
+            };
+            batch.memory.payload = give(like.payloadBytes);
+            batch.memory.codes = give(like.codesBytes);
+            batch.memory.means = give(like.meansBytes);
+            batches.push_back(batch);
+            return batch.memory;
+        };
+        const auto loaded = stream.load(allocate);
+        if (!loaded) return loaded.error();
+        if (tooLarge > 0)
+            return Error{
+                Code::NoMemory, "loading",
+                "a stored batch needs " + std::to_string(mebibytes(tooLarge)) + " MiB of host memory to be loaded"};
+        good = std::min(good, *loaded / kGroupTokens);
+        for (LoadedBatch& batch : batches) {
+            if (batch.firstGroup >= good) break;
+            batch.groups = std::min(batch.groups, good - batch.firstGroup);
+            if (batch.groups > 0) take(batch);
+        }
+        next += batches.size();
+        if (!full || good < whole) return good;
+    }
+}
+
+}  // namespace carrel

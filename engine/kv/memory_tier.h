@@ -1,0 +1,60 @@
+#pragma once
+
+#include <carrel/result.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <vector>
+
+#include "compute/backend.h"
+
+namespace carrel {
+
+/// Device or host: slots of one size in one arena, found by index, in order of use. A slot that holds a guess (read
+/// ahead, not used yet) goes before all that were used. What is pinned goes never.
+class MemoryTier {
+  public:
+    MemoryTier() = default;  // no slots
+    /// indices: what is kept is numbered below it. NoMemory.
+    static Result<MemoryTier> make(Backend& backend, std::size_t slotBytes, std::uint32_t slots, std::uint32_t indices);
+    /// Of the arena and the tables.
+    static std::uint64_t bytes(std::size_t slotBytes, std::uint64_t slots, std::uint64_t indices);
+    static std::uint32_t slotsIn(std::uint64_t budgetBytes, std::size_t slotBytes, std::uint64_t indices);
+
+    bool has(std::uint32_t index) const { return index < slotOf_.size() && slotOf_[index] != kNone; }
+    std::byte* at(std::uint32_t index) const { return arena_.as<std::byte>(slotOf_[index] * slotBytes_); }
+    bool guessed(std::uint32_t index) const { return guess_[slotOf_[index]] != 0; }
+    bool isPinned(std::uint32_t index) const { return pin_[slotOf_[index]] == epoch_; }
+    std::uint32_t slots() const { return slots_; }
+    std::uint32_t freeSlots() const { return static_cast<std::uint32_t>(free_.size()); }
+    std::uint64_t usedBytes() const { return (slots_ - free_.size()) * std::uint64_t{slotBytes_}; }
+
+    /// Makes it the newest, and no guess any more.
+    void touch(std::uint32_t index);
+    void pin(std::uint32_t index) { pin_[slotOf_[index]] = epoch_; }
+    void unpinAll() { ++epoch_; }
+    /// As the newest, in a free slot: there is one. What is at the result is the caller's to fill.
+    std::byte* insert(std::uint32_t index, bool guess = false);
+    void erase(std::uint32_t index);
+    void eraseAll();
+    /// What goes first; nothing where all is pinned.
+    std::optional<std::uint32_t> oldest() const;
+
+  private:
+    static constexpr std::uint32_t kNone = UINT32_MAX;
+    struct Link {
+        std::uint32_t older, newer;
+    };
+    void unlink(std::uint32_t slot);
+    void link(std::uint32_t slot, std::uint32_t end);
+
+    Buffer arena_;
+    std::size_t slotBytes_ = 0;
+    std::uint32_t slots_ = 0, epoch_ = 1;
+    std::vector<std::uint32_t> slotOf_, owner_, free_, pin_;
+    std::vector<std::uint8_t> guess_;
+    std::vector<Link> links_;  // of slots, then the ends of two rings: used, guesses
+};
+
+}  // namespace carrel

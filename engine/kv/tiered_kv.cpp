@@ -1,0 +1,456 @@
+#include "kv/tiered_kv.h"
+
+#include <algorithm>
+#include <bit>
+#include <cassert>
+#include <chrono>
+#include <cstring>
+#include <string>
+
+#include "kv/loading.h"
+
+namespace carrel {
+
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+// Of the reader's directory, per group that is still to come.
+constexpr std::uint64_t kDirectoryBytes = 32;
+constexpr std::uint64_t kLoadBytes = std::uint64_t{64} << 20;  // staging of a load: larger is no faster
+
+double since(Clock::time_point start) {
+    return std::chrono::duration<double>(Clock::now() - start).count();
+}
+
+}  // namespace
+
+TieredKv::TieredKv(Backend& backend, KvStream& stream, KvShape shape, KvCodec codec, std::uint32_t capacityGroups,
+                   const TierOptions& options)
+    : backend_(backend),
+      stream_(stream),
+      shape_(shape),
+      codec_(codec),
+      capacity_(capacityGroups),
+      options_(options),
+      chunker_(shape, capacityGroups * kGroupLeaves, options.adaptiveChunks ? 0 : options.fixedChunkTokens),
+      predicted_(shape.rows() * capacityGroups) {}
+
+Result<std::unique_ptr<DocumentKv>> TieredKv::open(Backend& backend, KvStream& stream, KvShape shape, KvCodec codec,
+                                                   std::uint32_t capacityGroups, const TierOptions& options) {
+    std::unique_ptr<TieredKv> kv(new TieredKv(backend, stream, shape, codec, capacityGroups, options));
+    auto reader = stream.reader(options.reader);
+    if (!reader) return reader.error();
+    kv->reader_ = std::move(*reader);
+    const std::uint64_t toCome = capacityGroups - std::min(capacityGroups, stream.tokens() / kGroupTokens);
+    auto plan = TierPlan::make(shape, codec, capacityGroups,
+                               kv->reader_->memoryBytes() + toCome * shape.rows() * kDirectoryBytes, options);
+    if (!plan) return plan.error();
+    kv->plan_ = *plan;
+    if (auto loaded = kv->load(*plan); !loaded) return loaded.error();
+
+    auto staging = backend.allocate(plan->stagingBytes);
+    if (!staging) return staging.error();
+    kv->staging_ = std::move(*staging);
+    const std::uint32_t groups = static_cast<std::uint32_t>(shape.rows()) * capacityGroups;
+    auto device = MemoryTier::make(backend, rowsBytes(shape.headDim), plan->deviceSlots, groups * kGroupLeaves);
+    if (!device) return device.error();
+    kv->device_ = std::move(*device);
+    auto host = MemoryTier::make(backend, shape.groupBytes(codec), plan->hostSlots, groups);
+    if (!host) return host.error();
+    kv->host_ = std::move(*host);
+    kv->leaveWindows();
+    kv->resetCounters();
+    return std::unique_ptr<DocumentKv>(std::move(kv));
+}
+
+Status TieredKv::load(const TierPlan& plan) {
+    auto sketch = Sketch::make(backend_, shape_, codec_, capacity_, plan.sketch);
+    if (!sketch) return sketch.error();
+    sketch_ = std::move(*sketch);
+    const bool bounds = sketch_.hasBounds();
+    if (bounds) {
+        auto scratch = backend_.allocate(kGroupLeaves * rowsBytes(shape_.headDim));
+        if (!scratch) return scratch.error();
+        scratch_ = std::move(*scratch);
+    }
+    // What staging and the host tier will have is not in use yet.
+    const std::uint64_t room = plan.stagingBytes + plan.hostSlots * std::uint64_t{shape_.groupBytes(codec_)};
+    const std::uint64_t bytes = std::min(kLoadBytes, room);
+    const auto good =
+        loadBatches(backend_, stream_, shape_, codec_, {bounds, codec_ != KvCodec::F16, plan.sketch.means}, bytes,
+                    [&](const LoadedBatch& batch) {
+                        for (std::size_t row = 0; row < shape_.rows(); ++row)
+                            for (std::uint32_t i = 0; i < batch.groups; ++i) {
+                                sketch_.put(row, batch.firstGroup + i, batch.codes(row, i), batch.means(row, i));
+                                if (bounds) bound(row, batch.firstGroup + i, batch.payload(row, i));
+                            }
+                    });
+    if (!good) return good.error();
+    groups_ = *good;
+    hostPeak_ = plan.fixedBytes - plan.stagingBytes + bytes + reader_->memoryBytes();
+    sketch_.setGroups(groups_);
+    chunker_.setLeaves(groups_ * kGroupLeaves);
+    return {};
+}
+
+void TieredKv::bound(std::size_t row, std::uint32_t group, const std::byte* payload) {
+    std::array<UnpackLeaf, kGroupLeaves> unpack{};
+    std::array<const std::byte*, kGroupLeaves> leaves{};
+    for (std::uint32_t leaf = 0; leaf < kGroupLeaves; ++leaf) {
+        unpack[leaf] = unpackLeaf(codec_, shape_.headDim, payload, sketch_.codes(row, group), leaf,
+                                  scratch_.as<std::byte>(leaf * rowsBytes(shape_.headDim)));
+        leaves[leaf] = unpack[leaf].rows;
+    }
+    backend_.unpack(codec_, shape_.headDim, unpack);
+    sketch_.putBounds(row, group, leaves);
+}
+
+Status TieredKv::append(KvGroups groups) {
+    assert(groups.firstGroup() == groups_ && !pinned_);
+    if (groups.groups() > capacity_ - groups_)
+        return Error{Code::NoMemory, "document", "it grew past the size that its memory was planned for"};
+    for (std::uint32_t layer = 0; layer < shape_.layers; ++layer)
+        for (std::uint32_t head = 0; head < shape_.kvHeads; ++head)
+            for (std::uint32_t i = 0; i < groups.groups(); ++i) {
+                const std::uint32_t index = groupIndex(layer, head, groups_ + i);
+                if (host_.freeSlots() > 0)
+                    std::memcpy(host_.insert(index), groups.payload(layer, head, i), shape_.groupBytes(codec_));
+                if (codec_ == KvCodec::F16) continue;
+                const std::size_t row = std::size_t{layer} * shape_.kvHeads + head;
+                sketch_.put(row, groups_ + i, groups.codes(layer, head, i), groups.means(layer, head, i));
+                if (sketch_.hasBounds()) bound(row, groups_ + i, groups.payload(layer, head, i));
+            }
+    groups_ += groups.groups();
+    hostPeak_ = std::max(hostPeak_, hostUsed());
+    sketch_.setGroups(groups_);
+    chunker_.setLeaves(groups_ * kGroupLeaves);
+    return {};
+}
+
+void TieredKv::leaveWindows() {
+    windows_.reset();
+    if (flights_ == nullptr)
+        flights_ =
+            std::make_unique<Flights>(*reader_, shape_, codec_, capacity_, staging_.as<std::byte>(),
+                                      static_cast<std::uint32_t>(plan_.stagingBytes / shape_.groupBytes(codec_)));
+}
+
+void TieredKv::enterWindows() {
+    if (windows_ != nullptr) return;
+    flights_.reset();
+    std::ranges::fill(predicted_, 0);
+    windows_ = std::make_unique<Windows>(
+        Windows::Source{backend_, *reader_, device_, host_, sketch_, shape_, codec_, capacity_},
+        staging_.as<std::byte>(), plan_.windowGroups);
+}
+
+Status TieredKv::refuse(std::uint32_t layer, std::uint32_t head, std::uint32_t group) {
+    sound_ = std::min(sound_, group);
+    return Error{
+        Code::Corrupt, "reading",
+        "layer " + std::to_string(layer) + ", KV head " + std::to_string(head) + ", group " + std::to_string(group)};
+}
+
+Result<std::span<const std::vector<KvRun>>> TieredKv::window(std::uint32_t layer, std::uint32_t first,
+                                                             std::uint32_t count) {
+    assert(first + count <= groups_ && !pinned_);
+    if (count > plan_.windowGroups)
+        return Error{Code::InvalidArgument, "window",
+                     std::to_string(count) + " groups, at most " + std::to_string(plan_.windowGroups)};
+    enterWindows();
+    Windows::Bad bad{};
+    if (!windows_->get(layer, first, count, groups_, counters_, bad))
+        return refuse(bad.layer, bad.head, bad.group).error();
+    hostPeak_ = std::max(hostPeak_, hostUsed());
+    return windows_->runs();
+}
+
+void TieredKv::want(std::uint32_t layer, const Chosen& chosen) {
+    wanted_.clear();
+    std::uint32_t lastHead = UINT32_MAX, done = 0;
+    chosen.each([&](std::uint32_t head, std::uint32_t leaf, std::uint16_t) {
+        if (head == lastHead && leaf < done) return;
+        const Chunker::Span chunk = chunker_.chunkOf(std::size_t{layer} * shape_.kvHeads + head, leaf);
+        lastHead = head;
+        done = chunk.first + chunk.leaves;
+        const std::size_t before = wanted_.size();
+        bool missing = false;
+        for (std::uint32_t i = chunk.first; i < done; ++i)
+            if (!device_.has(leafIndex(layer, head, i))) {
+                wanted_.push_back({head, i, chosen.tokens(head, i) != 0});
+                missing = missing || wanted_.back().chosen;
+            }
+        if (!missing) wanted_.resize(before);
+    });
+}
+
+void TieredKv::read(std::uint32_t layer, bool guess) {
+    std::uint32_t head = 0, first = 0, count = 0;
+    const auto flush = [&] {
+        if (count > 0) flights_->submit(layer, head, first, count, guess);
+        count = 0;
+    };
+    for (const Wanted& each : wanted_) {
+        const std::uint32_t group = each.group();
+        if (count > 0 && each.head == head && group == first + count - 1) continue;
+        if (host_.has(groupIndex(layer, each.head, group))) continue;
+        if (flights_->has(layer, each.head, group)) {
+            if (!guess) flights_->need(flights_->of(layer, each.head, group));
+            continue;
+        }
+        if (count == 0 || each.head != head || group != first + count) {
+            flush();
+            head = each.head;
+            first = group;
+        }
+        ++count;
+    }
+    flush();
+}
+
+void TieredKv::fetch(std::uint32_t layer, View<const std::uint16_t, 3> chosen) {
+    if (!options_.prefetch) return;
+    leaveWindows();
+    flights_->poll();
+    ahead_.unite(chosen, groups_ * kGroupLeaves);
+    want(layer, ahead_);
+    read(layer, false);
+}
+
+void TieredKv::prefetch(std::uint32_t layer, View<const std::uint16_t, 3> chosen) {
+    if (!options_.prefetch) return;
+    leaveWindows();
+    flights_->poll();
+    ahead_.unite(chosen, groups_ * kGroupLeaves);
+    want(layer, ahead_);
+    read(layer, true);
+    for (const Wanted& each : wanted_) {
+        if (!each.chosen || !flights_->has(layer, each.head, each.group())) continue;
+        std::uint8_t& bits = predicted_[groupIndex(layer, each.head, each.group())];
+        const auto bit = static_cast<std::uint8_t>(1u << each.leaf % kGroupLeaves);
+        counters_.prefetched += (bits & bit) == 0 ? 1 : 0;
+        bits |= bit;
+    }
+}
+
+// Of the leaves chosen, those that are there stay; the rest and their chunks are wanted. How many are chosen.
+std::size_t TieredKv::sort(std::uint32_t layer) {
+    std::size_t count = 0;
+    device_.unpinAll();
+    want(layer, chosen_);
+    chosen_.each([&](std::uint32_t head, std::uint32_t leaf, std::uint16_t tokens) {
+        ++count;
+        counters_.device.bytesRead += attendedBytes(shape_.headDim, static_cast<std::uint64_t>(std::popcount(tokens)));
+        const std::uint32_t index = leafIndex(layer, head, leaf);
+        if (device_.has(index)) {
+            ++counters_.device.hits;
+            counters_.prefetchedUsed += device_.guessed(index) ? 1 : 0;
+            device_.pin(index);
+        } else {
+            ++counters_.device.misses;
+            const bool inHost = host_.has(groupIndex(layer, head, leaf / kGroupLeaves));
+            ++(inHost ? counters_.host.hits : counters_.host.misses);
+        }
+    });
+    std::uint32_t lastHead = UINT32_MAX, done = 0;
+    chosen_.each([&](std::uint32_t head, std::uint32_t leaf, std::uint16_t) {
+        if (head == lastHead && leaf < done) return;
+        const Chunker::Span chunk = chunker_.chunkOf(std::size_t{layer} * shape_.kvHeads + head, leaf);
+        lastHead = head;
+        done = chunk.first + chunk.leaves;
+        for (std::uint32_t i = chunk.first; i < done; ++i)
+            if (const std::uint32_t index = leafIndex(layer, head, i); device_.has(index)) device_.touch(index);
+    });
+    return count;
+}
+
+// Starts what is not on its way, and waits for what is chosen.
+Status TieredKv::arrive(std::uint32_t layer) {
+    read(layer, false);
+    const auto flying = [&](const Wanted& each) {
+        return each.chosen && !host_.has(groupIndex(layer, each.head, each.group())) &&
+               flights_->has(layer, each.head, each.group());
+    };
+    for (const Wanted& each : wanted_)
+        if (flying(each))
+            ++(flights_->of(layer, each.head, each.group()).done ? counters_.disk.hits : counters_.disk.misses);
+    for (const Wanted& each : wanted_) {
+        if (!flying(each)) continue;
+        Flights::Flight& flight = flights_->of(layer, each.head, each.group());
+        flights_->need(flight);
+        if (flight.done && flight.good) continue;
+        const Clock::time_point start = Clock::now();
+        flights_->wait(flight);
+        const std::uint32_t good = flight.good ? flight.count : flights_->repair(flight);
+        counters_.disk.stallS += since(start);
+        if (good < flight.count) return refuse(layer, flight.head, flight.first + good);
+    }
+    return {};
+}
+
+// A slot of the device tier is free afterwards, or all that is there is pinned.
+bool TieredKv::makeRoom() {
+    if (device_.freeSlots() > 0) return true;
+    const auto oldest = device_.oldest();
+    if (!oldest) return false;
+    const std::uint32_t perRow = capacity_ * kGroupLeaves;
+    const Chunker::Span chunk = device_.guessed(*oldest) ? Chunker::Span{*oldest % perRow, 1}
+                                                         : chunker_.chunkOf(*oldest / perRow, *oldest % perRow);
+    for (std::uint32_t i = 0; i < chunk.leaves; ++i) {
+        const std::uint32_t index = *oldest / perRow * perRow + chunk.first + i;
+        if (device_.has(index) && !device_.isPinned(index)) device_.erase(index);
+    }
+    return true;
+}
+
+void TieredKv::unpackInto(std::byte* rows, std::uint32_t layer, std::uint32_t head, std::uint32_t leaf,
+                          const std::byte* payload) {
+    const std::size_t row = std::size_t{layer} * shape_.kvHeads + head;
+    unpack_.push_back(unpackLeaf(codec_, shape_.headDim, payload, sketch_.codes(row, leaf / kGroupLeaves),
+                                 leaf % kGroupLeaves, rows));
+}
+
+// Wanted leaves that are at hand get their slots; chosen ones that are not stay wanted. spare: slots that no chosen
+// leaf of this pin needs, all of it pinned until the next, or a slot might be given away twice before it is unpacked.
+void TieredKv::place(std::uint32_t layer, std::size_t& spare) {
+    std::size_t left = 0;
+    for (const Wanted& each : wanted_) {
+        const std::uint32_t group = groupIndex(layer, each.head, each.group());
+        const bool inHost = host_.has(group);
+        const bool arrived = !inHost && flights_->arrived(layer, each.head, each.group());
+        if (!inHost && !arrived) {
+            if (each.chosen) wanted_[left++] = each;
+            continue;
+        }
+        if (!each.chosen && spare == 0) continue;
+        if (!makeRoom()) continue;
+        if (!each.chosen) --spare;
+        if (inHost) {
+            host_.touch(group);
+            counters_.host.bytesRead += shape_.groupBytes(codec_) / kGroupLeaves;
+        }
+        const std::uint32_t index = leafIndex(layer, each.head, each.leaf);
+        const auto bit = static_cast<std::uint8_t>(1u << each.leaf % kGroupLeaves);
+        if (each.chosen && (predicted_[group] & bit) != 0) ++counters_.prefetchedUsed;
+        predicted_[group] &= static_cast<std::uint8_t>(~bit);
+        std::byte* rows = device_.insert(index);
+        device_.pin(index);
+        unpackInto(rows, layer, each.head, each.leaf,
+                   inHost ? host_.at(group) : flights_->payload(layer, each.head, each.group()));
+    }
+    wanted_.resize(left);
+}
+
+// What was read ahead and not chosen: into slots that are free or hold older guesses.
+void TieredKv::placeGuesses(std::uint32_t layer, std::size_t& spare) {
+    flights_->eachArrived(layer, [&](const Flights::Flight& flight) {
+        for (std::uint32_t group = flight.first; group < flight.first + flight.count; ++group)
+            for (std::uint32_t i = 0; i < kGroupLeaves; ++i) {
+                const std::uint32_t leaf = group * kGroupLeaves + i, index = leafIndex(layer, flight.head, leaf);
+                if ((predicted_[groupIndex(layer, flight.head, group)] >> i & 1) == 0 || device_.has(index)) continue;
+                const auto oldest = device_.oldest();
+                if (spare == 0 || (device_.freeSlots() == 0 && !(oldest && device_.guessed(*oldest)))) return;
+                if (device_.freeSlots() == 0) device_.erase(*oldest);
+                --spare;
+                std::byte* rows = device_.insert(index, true);
+                device_.pin(index);
+                unpackInto(rows, layer, flight.head, leaf, flights_->payload(layer, flight.head, group));
+            }
+    });
+}
+
+// What has arrived for a layer goes to the host tier, and its staging is free.
+void TieredKv::land(std::uint32_t layer) {
+    flights_->eachArrived(layer, [&](const Flights::Flight& flight) {
+        for (std::uint32_t group = flight.first; group < flight.first + flight.count; ++group) {
+            const std::uint32_t index = groupIndex(layer, flight.head, group);
+            predicted_[index] = 0;
+            if (host_.has(index)) continue;
+            if (host_.freeSlots() == 0) {
+                const auto oldest = host_.oldest();
+                if (!oldest || (flight.guess && !host_.guessed(*oldest))) continue;
+                host_.erase(*oldest);
+            }
+            std::memcpy(host_.insert(index, flight.guess), flights_->payload(layer, flight.head, group),
+                        shape_.groupBytes(codec_));
+        }
+    });
+    flights_->release(layer);
+    hostPeak_ = std::max(hostPeak_, hostUsed());
+    devicePeak_ = std::max(devicePeak_, deviceUsed());
+}
+
+Result<KvPins> TieredKv::pin(std::uint32_t layer, View<const std::uint16_t, 3> chosen) {
+    assert(!pinned_ && codec_ != KvCodec::F16);
+    leaveWindows();
+    flights_->poll();
+    chosen_.unite(chosen, groups_ * kGroupLeaves);
+    const std::size_t count = sort(layer);
+    if (count > device_.slots())
+        return Error{Code::NoMemory, "device tier",
+                     std::to_string(count) + " leaves of layer " + std::to_string(layer) +
+                         " were chosen and it holds " + std::to_string(device_.slots())};
+    std::size_t spare = device_.slots() - count;
+    do {
+        if (auto arrived = arrive(layer); !arrived) return arrived.error();
+        unpack_.clear();
+        place(layer, spare);
+        if (wanted_.empty()) placeGuesses(layer, spare);
+        const Clock::time_point start = Clock::now();
+        if (!unpack_.empty()) backend_.unpack(codec_, shape_.headDim, unpack_);
+        counters_.host.stallS += since(start);
+        land(layer);
+        // Staging is full of what was fetched and is not wanted now.
+        if (unpack_.empty() && !wanted_.empty()) flights_->dropOne();
+    } while (!wanted_.empty());
+    chunker_.choose(layer, chosen_);
+    pinned_ = true;
+    return pinned(layer);
+}
+
+const std::byte* TieredKv::rows(std::uint32_t layer, std::uint32_t head, std::uint32_t leaf) const {
+    return chosen_.tokens(head, leaf) == 0 ? nullptr : device_.at(leafIndex(layer, head, leaf));
+}
+
+void TieredKv::unpin(std::uint32_t) {
+    pinned_ = false;
+    if (!options_.reuse) device_.eraseAll();
+}
+
+std::uint64_t TieredKv::hostUsed() const {
+    return plan_.fixedBytes + reader_->memoryBytes() + host_.usedBytes();
+}
+
+std::uint64_t TieredKv::deviceUsed() const {
+    const std::uint64_t leaves = shape_.rows() * capacity_ * kGroupLeaves;
+    return device_.slots() == 0 ? 0 : MemoryTier::bytes(0, device_.slots(), leaves) + device_.usedBytes();
+}
+
+TierCounters TieredKv::counters() const {
+    TierCounters counters = counters_;
+    counters.device.budgetBytes = options_.deviceBytes;
+    counters.device.usedBytes = deviceUsed();
+    counters.device.peakBytes = std::max(devicePeak_, deviceUsed());
+    counters.host.budgetBytes = options_.hostBytes;
+    counters.host.usedBytes = hostUsed();
+    counters.host.peakBytes = std::max(hostPeak_, hostUsed());
+    counters.disk.usedBytes = counters.disk.budgetBytes = stream_.diskBytes().keysValues;
+    counters.disk.bytesRead = reader_->counters().bytesRead - readerStart_.bytesRead;
+    return counters;
+}
+
+void TieredKv::resetCounters() {
+    counters_ = {};
+    readerStart_ = reader_->counters();
+}
+
+std::vector<LayerChunks> TieredKv::chunks() const {
+    return chunker_.chunks([this](std::size_t row, std::uint32_t leaf) {
+        const auto index = static_cast<std::uint32_t>(row * capacity_ * kGroupLeaves + leaf);
+        if (device_.has(index)) return Tier::Device;
+        return host_.has(index / kGroupLeaves) ? Tier::Host : Tier::Disk;
+    });
+}
+
+}  // namespace carrel
