@@ -20,9 +20,10 @@ std::uint32_t tokensIn(const Extent& extent, std::uint32_t group) {
 }  // namespace
 
 std::uint64_t Extent::mostBytes(KvShape shape) const {
-    std::uint64_t head = 0;
-    for (const std::uint32_t group : {0u, groups() - 1})  // all but the last are alike
-        head += roundUp(shape.groupBytes(codecOf(group)), kPayloadAlignment) * (group == 0 ? groups() - 1 : 1);
+    const auto bytes = [&](std::uint32_t group) {
+        return roundUp(shape.groupBytes(codecOf(group)), kPayloadAlignment);
+    };
+    const std::uint64_t head = bytes(0) * (groups() - 1) + bytes(groups() - 1);  // all but the last are alike
     return headerBytes(shape) + roundUp(head * shape.kvHeads, kPage);
 }
 
