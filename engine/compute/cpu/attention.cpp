@@ -87,20 +87,13 @@ CARREL_INLINE void merge(const AttendState& from, std::size_t rows, std::size_t 
             into.out[d * rows + r] = madd<Fused>(from.out[d * rows + r], fresh[r], into.out[d * rows + r] * old[r]);
 }
 
-template <bool Fused>
-CARREL_INLINE void attendAny(const float* q, const std::uint32_t* position, std::size_t rows, std::size_t headDim,
-                             const KvRun& run, const LoadedRun& loaded, const AttendState& state, float* scratch,
-                             float* sums, float* runMax) {
-    if (rows <= kFewRows)
-        attendRun<Fused, true>(q, position, rows, headDim, run, loaded, state, scratch, sums, runMax);
-    else
-        attendRun<Fused, false>(q, position, rows, headDim, run, loaded, state, scratch, sums, runMax);
-}
-
 void attendRunScalar(const float* q, const std::uint32_t* position, std::size_t rows, std::size_t headDim,
                      const KvRun& run, const LoadedRun& loaded, const AttendState& state, float* scratch, float* sums,
                      float* runMax) {
-    attendAny<false>(q, position, rows, headDim, run, loaded, state, scratch, sums, runMax);
+    if (rows <= kFewRows)
+        attendRun<false, true>(q, position, rows, headDim, run, loaded, state, scratch, sums, runMax);
+    else
+        attendRun<false, false>(q, position, rows, headDim, run, loaded, state, scratch, sums, runMax);
 }
 void mergeScalar(const AttendState& from, std::size_t rows, std::size_t headDim, const AttendState& into) {
     merge<false>(from, rows, headDim, into);
@@ -111,7 +104,10 @@ void mergeScalar(const AttendState& from, std::size_t rows, std::size_t headDim,
 CARREL_AVX2 void attendRunAvx2(const float* q, const std::uint32_t* position, std::size_t rows, std::size_t headDim,
                                const KvRun& run, const LoadedRun& loaded, const AttendState& state, float* scratch,
                                float* sums, float* runMax) {
-    attendAny<true>(q, position, rows, headDim, run, loaded, state, scratch, sums, runMax);
+    if (rows <= kFewRows)
+        attendFewAvx2(q, position, rows, headDim, run, loaded, state, scratch, sums, runMax);
+    else
+        attendRun<true, false>(q, position, rows, headDim, run, loaded, state, scratch, sums, runMax);
 }
 CARREL_AVX2 void mergeAvx2(const AttendState& from, std::size_t rows, std::size_t headDim, const AttendState& into) {
     merge<true>(from, rows, headDim, into);

@@ -36,7 +36,28 @@ CARREL_AVX512 CARREL_INLINE __m512 exp512(__m512 x) {
     return _mm512_maskz_scalef_ps(seen, p, n);
 }
 
+// The same in 8 lanes: the bits of expFast<true>.
+CARREL_AVX2 CARREL_INLINE __m256 exp256(__m256 x) {
+    const __m256 clamped = _mm256_max_ps(x, _mm256_set1_ps(-87.0f)), round = _mm256_set1_ps(12582912.0f);
+    const __m256 n = _mm256_sub_ps(_mm256_fmadd_ps(clamped, _mm256_set1_ps(1.44269504f), round), round);
+    __m256 r = _mm256_fmadd_ps(n, _mm256_set1_ps(-0.693359375f), clamped);
+    r = _mm256_fmadd_ps(n, _mm256_set1_ps(2.12194440e-4f), r);
+    __m256 p = _mm256_set1_ps(1.9875691500e-4f);
+    p = _mm256_fmadd_ps(p, r, _mm256_set1_ps(1.3981999507e-3f));
+    p = _mm256_fmadd_ps(p, r, _mm256_set1_ps(8.3334519073e-3f));
+    p = _mm256_fmadd_ps(p, r, _mm256_set1_ps(4.1665795894e-2f));
+    p = _mm256_fmadd_ps(p, r, _mm256_set1_ps(1.6666665459e-1f));
+    p = _mm256_fmadd_ps(p, r, _mm256_set1_ps(5.0000001201e-1f));
+    p = _mm256_add_ps(_mm256_fmadd_ps(p, _mm256_mul_ps(r, r), r), _mm256_set1_ps(1.0f));
+    const __m256i power = _mm256_add_epi32(_mm256_slli_epi32(_mm256_cvtps_epi32(n), 23), _mm256_set1_epi32(0x3f800000));
+    const __m256 seen = _mm256_cmp_ps(x, _mm256_set1_ps(-87.0f), _CMP_GE_OQ);
+    return _mm256_and_ps(seen, _mm256_mul_ps(p, _mm256_castsi256_ps(power)));
+}
+
 /// AttendRunFn of up to kFewRows rows.
+void attendFewAvx2(const float* q, const std::uint32_t* position, std::size_t rows, std::size_t headDim,
+                   const KvRun& run, const LoadedRun& loaded, const AttendState& state, float* scratch, float* sums,
+                   float* runMax);
 void attendFewAvx512(const float* q, const std::uint32_t* position, std::size_t rows, std::size_t headDim,
                      const KvRun& run, const LoadedRun& loaded, const AttendState& state, float* scratch, float* sums,
                      float* runMax);
