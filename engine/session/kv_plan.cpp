@@ -11,7 +11,8 @@ constexpr double kHostShare = 0.4, kDeviceOfHost = 0.25;
 // Defaults of selection, measured (tests/bench/RESULTS.md). Where all rows are in memory tokens are chosen one by one;
 // where leaves come from disk, tokens inside leaves that are worth a read.
 constexpr float kTokenShare = 1e-4f, kTokenShareInLeaves = 4.5e-5f, kLeafShare = 2e-3f;
-constexpr double kCapShare = 0.1;
+constexpr double kCapShare = 0.08;
+constexpr std::uint32_t kLeastCap = 512;
 
 TierUsage usageOf(const TierUse& use) {
     return {use.budgetBytes, use.peakBytes, use.usedBytes, use.bytesRead, use.hits, use.misses, use.stallS};
@@ -58,6 +59,7 @@ std::optional<ReadPolicy> policyOf(const KvSettings& settings, const ModelConfig
         out.capShare = settings.keep;
     } else {
         out.capShare = kCapShare;
+        out.leastCap = kLeastCap;
         const bool inLeaves = !document.resident() && !settings.leaves;
         rule.tokenShare = settings.threshold > 0 ? static_cast<float>(settings.threshold)
                                                  : (inLeaves ? kTokenShareInLeaves : kTokenShare);

@@ -17,7 +17,7 @@ constexpr std::uint64_t kSliceMacs = 1'200'000'000;
 // Groups of a window: a multiple of the 16 that the arithmetic forms apart, so that windows do not show in the bits.
 constexpr std::uint32_t kWindowGroups = 64, kPartGroups = 16;
 // A tail counts against the cap in steps of so many tokens, so that rows of a batch share a cap.
-constexpr std::uint32_t kTailStep = 256;
+constexpr std::uint32_t kTailStep = 64;
 
 const std::uint16_t* gridOf(const std::byte* codes, std::uint32_t headDim) {
     return reinterpret_cast<const std::uint16_t*>(codes + kGroupLeaves * planeLeafBytes(headDim));
@@ -54,13 +54,18 @@ PassAttention::PassAttention(Backend& backend, const ModelConfig& config, std::s
       lastPosition_(*std::max_element(position.begin(), position.end())),
       scale_(1.0f / std::sqrt(static_cast<float>(config.headDim))) {
     if (document_ != nullptr) documentGroups_ = document_->tokens() / kGroupTokens;
-    for (const PassInput& input : inputs_) {
+    for ([[maybe_unused]] const PassInput& input : inputs_) {
         assert(input.document == document_ && input.past->first() == documentGroups_ * kGroupTokens);
         assert(input.encoded == nullptr || inputs_.size() == 1);
     }
     // Selection needs something to choose from: the first leaf and the newest are read anyway.
     const std::uint32_t leaves = documentGroups_ * kGroupLeaves;
-    if (policy_ != nullptr) newestLeaves_ = std::min(policy_->newest / kLeafTokens, leaves - std::min(leaves, 1u));
+    if (policy_ != nullptr) {
+        // A small share goes to what is chosen before it goes to what is near.
+        const double quarter = policy_->leastCap > 0 ? leaves : policy_->capShare * leaves / 4;
+        newestLeaves_ = std::min(
+            {policy_->newest / kLeafTokens, static_cast<std::uint32_t>(quarter), leaves - std::min(leaves, 1u)});
+    }
     if (policy_ != nullptr && leaves <= newestLeaves_ + 1) policy_ = nullptr;
     memory_.state.resize(rows() * config_.heads * (config_.headDim + 2));
     if (memory_.lastExact.size() != config_.layers) memory_.lastExact.assign(config_.layers, {});
@@ -333,7 +338,7 @@ void PassAttention::judge(std::uint32_t layer, View<const float, 3> q, std::vect
     const auto capOf = [&](std::size_t row) {
         const std::uint32_t tail = (position_[row] + 1 - there + kTailStep - 1) / kTailStep * kTailStep;
         const double cap = policy_->capShare * (there + tail) - always - tail;
-        return std::min(policy_->rule.cap, static_cast<std::uint32_t>(std::max(cap, 0.0)));
+        return std::max(policy_->leastCap, static_cast<std::uint32_t>(std::max(cap, 0.0)));
     };
     JudgeArgs a;
     a.sketch = document_->sketch(layer);

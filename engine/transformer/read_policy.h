@@ -13,6 +13,7 @@ namespace carrel {
 struct ReadPolicy {
     SelectRule rule;             // its cap follows from capShare
     double capShare = 1;         // at most this share of the tokens before, per layer and KV head, everything counted
+    std::uint32_t leastCap = 0;  // but never less than so many tokens beside what is always read
     bool estimate = false;       // the unread of every judged leaf counts as one mean key and value
     bool predict = false;        // judge the next layer with this layer's input, so that its leaves are read meanwhile
     std::uint32_t newest = 256;  // tokens at the document's end
