@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "kv/loading.h"
 #include "kv/resident_kv.h"
 #include "kv/tiered_kv.h"
 
@@ -61,15 +62,17 @@ Result<std::unique_ptr<DocumentKv>> DocumentKv::open(Backend& backend, KvStream&
         return Error{Code::NoMemory, "document", "more tokens than can be numbered"};
     const auto capacity = static_cast<std::uint32_t>(std::max<std::uint64_t>(groups, 1));
 
+    const auto batch = largestBatch(stream, codec);
+    if (!batch) return batch.error();
     Sketch::Parts parts{options.means && codec != KvCodec::F16, chunk};
     if (ResidentKv::deviceBytes(shape, codec, capacity) <= options.deviceBytes) {
         for (const bool means : {parts.means, false}) {
             parts.means = means;
-            if (ResidentKv::hostBytes(shape, codec, capacity, parts) < options.hostBytes)
+            if (ResidentKv::hostBytes(shape, codec, capacity, parts, *batch) <= options.hostBytes)
                 return ResidentKv::open(backend, stream, shape, codec, capacity, options, parts);
         }
     }
-    return TieredKv::open(backend, stream, shape, codec, capacity, options);
+    return TieredKv::open(backend, stream, shape, codec, capacity, *batch, options);
 }
 
 }  // namespace carrel

@@ -23,8 +23,8 @@ const std::byte* part(std::span<std::byte> memory, std::size_t group, std::size_
     return memory.empty() ? nullptr : memory.data() + group * bytes;
 }
 
-std::size_t mebibytes(std::uint64_t bytes) {
-    return (bytes + (1u << 20) - 1) >> 20;
+std::uint32_t storedGroups(KvCodec codec, std::uint32_t tokens) {
+    return (tokens + (codec == KvCodec::F16 ? kGroupTokens - 1 : 0)) / kGroupTokens;
 }
 
 }  // namespace
@@ -39,6 +39,22 @@ const std::byte* LoadedBatch::means(std::size_t row, std::uint32_t group) const 
     return part(memory.means, row * stored + group, meansBytes);
 }
 
+std::size_t LoadParts::groupBytes(KvShape shape, KvCodec codec) const {
+    const bool encoded = codec != KvCodec::F16;
+    return (payload ? payloadBytes(codec, shape.headDim) : 0) + (encoded && codes ? codesBytes(shape.headDim) : 0) +
+           (encoded && means ? meansBytes(shape.headDim) : 0);
+}
+
+Result<std::uint32_t> largestBatch(KvStream& stream, KvCodec codec) {
+    std::uint32_t most = 0;
+    const auto seen = stream.load([&](std::uint32_t, std::uint32_t tokens) -> std::optional<KvMemory> {
+        most = std::max(most, storedGroups(codec, tokens));
+        return KvMemory{};  // nothing is wanted, nothing is read
+    });
+    if (!seen) return seen.error();
+    return most;
+}
+
 Result<std::uint32_t> loadBatches(Backend& backend, KvStream& stream, KvShape shape, KvCodec codec, LoadParts parts,
                                   std::uint64_t stagingBytes, const std::function<void(const LoadedBatch&)>& take) {
     const bool encoded = codec != KvCodec::F16;
@@ -46,7 +62,7 @@ Result<std::uint32_t> loadBatches(Backend& backend, KvStream& stream, KvShape sh
     like.payloadBytes = parts.payload ? payloadBytes(codec, shape.headDim) : 0;
     like.codesBytes = encoded && parts.codes ? codesBytes(shape.headDim) : 0;
     like.meansBytes = encoded && parts.means ? meansBytes(shape.headDim) : 0;
-    const std::size_t groupBytes = like.payloadBytes + like.codesBytes + like.meansBytes;
+    const std::size_t groupBytes = parts.groupBytes(shape, codec);
     const std::uint32_t whole = stream.tokens() / kGroupTokens;
     if (groupBytes == 0 || whole == 0) return whole;
 
@@ -63,7 +79,7 @@ Result<std::uint32_t> loadBatches(Backend& backend, KvStream& stream, KvShape sh
             LoadedBatch batch = like;
             batch.firstGroup = first / kGroupTokens;
             batch.groups = tokens / kGroupTokens;
-            batch.stored = (tokens + (encoded ? 0 : kGroupTokens - 1)) / kGroupTokens;
+            batch.stored = storedGroups(codec, tokens);
             if (seen++ < next || full) return KvMemory{};
             const std::size_t groups = shape.rows() * batch.stored;
             if (used + groups * groupBytes > staging->bytes()) {
@@ -85,9 +101,7 @@ Result<std::uint32_t> loadBatches(Backend& backend, KvStream& stream, KvShape sh
         const auto loaded = stream.load(allocate);
         if (!loaded) return loaded.error();
         if (tooLarge > 0)
-            return Error{
-                Code::NoMemory, "loading",
-                "a stored batch needs " + std::to_string(mebibytes(tooLarge)) + " MiB of host memory to be loaded"};
+            return Error{Code::NoMemory, "loading", "a stored batch has " + std::to_string(tooLarge) + " bytes"};
         good = std::min(good, *loaded / kGroupTokens);
         for (LoadedBatch& batch : batches) {
             if (batch.firstGroup >= good) break;

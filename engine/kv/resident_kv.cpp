@@ -44,8 +44,10 @@ std::uint64_t ResidentKv::deviceBytes(KvShape shape, KvCodec codec, std::uint32_
     return shape.rows() * capacityGroups * unitBytesOf(shape, codec);
 }
 
-std::uint64_t ResidentKv::hostBytes(KvShape shape, KvCodec codec, std::uint32_t capacityGroups, Sketch::Parts parts) {
-    return Sketch::bytes(shape, codec, capacityGroups, parts) + Chunker::bytes(shape, capacityGroups * kGroupLeaves);
+std::uint64_t ResidentKv::hostBytes(KvShape shape, KvCodec codec, std::uint32_t capacityGroups, Sketch::Parts parts,
+                                    std::uint32_t batchGroups) {
+    return Sketch::bytes(shape, codec, capacityGroups, parts) + Chunker::bytes(shape, capacityGroups * kGroupLeaves) +
+           shape.rows() * batchGroups * LoadParts{true, true, parts.means}.groupBytes(shape, codec);
 }
 
 ResidentKv::ResidentKv(Backend& backend, KvShape shape, KvCodec codec, std::uint32_t capacityGroups,
@@ -67,7 +69,7 @@ Result<std::unique_ptr<DocumentKv>> ResidentKv::open(Backend& backend, KvStream&
     if (!arena) return arena.error();
     kv->arena_ = std::move(*arena);
 
-    const std::uint64_t fixed = hostBytes(shape, codec, capacityGroups, parts);
+    const std::uint64_t fixed = hostBytes(shape, codec, capacityGroups, parts, 0);
     const std::uint64_t staging = std::min(kLoadBytes, options.hostBytes - fixed);
     const auto good = loadBatches(backend, stream, shape, codec, {true, true, parts.means}, staging,
                                   [&](const LoadedBatch& batch) { kv->put(batch, batch.firstGroup, batch.groups); });

@@ -7,8 +7,6 @@
 #include <cstring>
 #include <string>
 
-#include "kv/loading.h"
-
 namespace carrel {
 
 namespace {
@@ -17,7 +15,6 @@ using Clock = std::chrono::steady_clock;
 
 // Of the reader's directory, per group that is still to come.
 constexpr std::uint64_t kDirectoryBytes = 32;
-constexpr std::uint64_t kLoadBytes = std::uint64_t{64} << 20;  // staging of a load: larger is no faster
 
 double since(Clock::time_point start) {
     return std::chrono::duration<double>(Clock::now() - start).count();
@@ -37,13 +34,14 @@ TieredKv::TieredKv(Backend& backend, KvStream& stream, KvShape shape, KvCodec co
       predicted_(shape.rows() * capacityGroups) {}
 
 Result<std::unique_ptr<DocumentKv>> TieredKv::open(Backend& backend, KvStream& stream, KvShape shape, KvCodec codec,
-                                                   std::uint32_t capacityGroups, const TierOptions& options) {
+                                                   std::uint32_t capacityGroups, std::uint32_t batchGroups,
+                                                   const TierOptions& options) {
     std::unique_ptr<TieredKv> kv(new TieredKv(backend, stream, shape, codec, capacityGroups, options));
     auto reader = stream.reader(options.reader);
     if (!reader) return reader.error();
     kv->reader_ = std::move(*reader);
     const std::uint64_t toCome = capacityGroups - std::min(capacityGroups, stream.tokens() / kGroupTokens);
-    auto plan = TierPlan::make(shape, codec, capacityGroups,
+    auto plan = TierPlan::make(shape, codec, capacityGroups, batchGroups,
                                kv->reader_->memoryBytes() + toCome * shape.rows() * kDirectoryBytes, options);
     if (!plan) return plan.error();
     kv->plan_ = *plan;
@@ -74,21 +72,17 @@ Status TieredKv::load(const TierPlan& plan) {
         if (!scratch) return scratch.error();
         scratch_ = std::move(*scratch);
     }
-    // What staging and the host tier will have is not in use yet.
-    const std::uint64_t room = plan.stagingBytes + plan.hostSlots * std::uint64_t{shape_.groupBytes(codec_)};
-    const std::uint64_t bytes = std::min(kLoadBytes, room);
-    const auto good =
-        loadBatches(backend_, stream_, shape_, codec_, {bounds, codec_ != KvCodec::F16, plan.sketch.means}, bytes,
-                    [&](const LoadedBatch& batch) {
-                        for (std::size_t row = 0; row < shape_.rows(); ++row)
-                            for (std::uint32_t i = 0; i < batch.groups; ++i) {
-                                sketch_.put(row, batch.firstGroup + i, batch.codes(row, i), batch.means(row, i));
-                                if (bounds) bound(row, batch.firstGroup + i, batch.payload(row, i));
-                            }
-                    });
+    const auto good = loadBatches(
+        backend_, stream_, shape_, codec_, plan.loaded(codec_), plan.loadingBytes, [&](const LoadedBatch& batch) {
+            for (std::size_t row = 0; row < shape_.rows(); ++row)
+                for (std::uint32_t i = 0; i < batch.groups; ++i) {
+                    sketch_.put(row, batch.firstGroup + i, batch.codes(row, i), batch.means(row, i));
+                    if (bounds) bound(row, batch.firstGroup + i, batch.payload(row, i));
+                }
+        });
     if (!good) return good.error();
     groups_ = *good;
-    hostPeak_ = plan.fixedBytes - plan.stagingBytes + bytes + reader_->memoryBytes();
+    hostPeak_ = plan.loadPeakBytes + reader_->memoryBytes();
     sketch_.setGroups(groups_);
     chunker_.setLeaves(groups_ * kGroupLeaves);
     return {};

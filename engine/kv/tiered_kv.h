@@ -7,6 +7,7 @@
 #include "kv/chunker.h"
 #include "kv/document_kv.h"
 #include "kv/flights.h"
+#include "kv/loading.h"
 #include "kv/memory_tier.h"
 #include "kv/sketch.h"
 #include "kv/windows.h"
@@ -18,19 +19,23 @@ struct TierPlan {
     Sketch::Parts sketch;
     std::uint32_t deviceSlots = 0, hostSlots = 0;  // leaves, groups
     std::uint32_t windowGroups = 0;
-    std::uint64_t stagingBytes = 0;
-    std::uint64_t fixedBytes = 0;  // of host: all but the reader's memory and the slots
+    std::uint64_t stagingBytes = 0, loadingBytes = 0;  // loading: before there are slots
+    std::uint64_t loadPeakBytes = 0;
+    std::uint64_t fixedBytes = 0;                      // of host: all but the reader's memory and the slots
 
-    /// NoMemory, with the smallest workable budgets, where there is too little. readerBytes: at capacity.
-    static Result<TierPlan> make(KvShape shape, KvCodec codec, std::uint32_t capacityGroups, std::uint64_t readerBytes,
-                                 const TierOptions& options);
+    /// NoMemory, with the smallest workable budgets, where there is too little. batchGroups: of the largest batch that
+    /// is loaded. readerBytes: at capacity.
+    static Result<TierPlan> make(KvShape shape, KvCodec codec, std::uint32_t capacityGroups, std::uint32_t batchGroups,
+                                 std::uint64_t readerBytes, const TierOptions& options);
+    LoadParts loaded(KvCodec codec) const { return {sketch.boundsTokens != 0, codec != KvCodec::F16, sketch.means}; }
 };
 
 /// A document that does not fit the device tier.
 class TieredKv final : public DocumentKv {
   public:
     static Result<std::unique_ptr<DocumentKv>> open(Backend& backend, KvStream& stream, KvShape shape, KvCodec codec,
-                                                    std::uint32_t capacityGroups, const TierOptions& options);
+                                                    std::uint32_t capacityGroups, std::uint32_t batchGroups,
+                                                    const TierOptions& options);
 
     KvShape shape() const override { return shape_; }
     KvCodec codec() const override { return codec_; }

@@ -45,9 +45,14 @@ class MemoryStream final : public KvStream {
     }
     Status truncate(std::uint32_t) override { return Error{Code::Internal, "", "not here"}; }
     Result<std::uint32_t> load(const KvAllocate& allocate) override {
-        ++loads;
         std::vector<std::optional<KvMemory>> memory;
         for (const Batch& batch : batches) memory.push_back(allocate(batch.first, batch.tokens));
+        loads += std::ranges::any_of(memory,
+                                     [](const auto& of) {
+                                         return of && !(of->payload.empty() && of->codes.empty() && of->means.empty());
+                                     })
+                     ? 1
+                     : 0;
         for (std::size_t i = 0; i < batches.size(); ++i) {
             if (!memory[i]) return Error{Code::NoMemory, "", ""};
             const auto fill = [](std::span<std::byte> to, const std::vector<std::byte>& from) {
@@ -85,7 +90,7 @@ class MemoryStream final : public KvStream {
     std::uint32_t badFrom = UINT32_MAX;  // what load() finds
     std::map<Place, int> failures;       // so many reads of a group fail
     std::map<Place, int> reads;          // of each group
-    int loads = 0, readers = 0;
+    int loads = 0, readers = 0;          // loads that want something
     std::size_t mostUnderWay = 0;
     std::mt19937 random{1};
 
