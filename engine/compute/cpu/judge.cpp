@@ -35,8 +35,8 @@ Lanes lanesIn(Carver carver, std::size_t rows, std::size_t headDim, std::size_t*
     out.sums = carver.take<float>(rows * kLanes);
     out.codes = carver.take<std::uint8_t>(headDim * kLeafTokens);
     out.fold.q = carver.take<std::int8_t>(rows * kJudgeMaxHeadDim);
-    out.fold.step = carver.take<float>(rows);
-    out.fold.base = carver.take<float>(rows);
+    out.fold.step = carver.take<float>(rows + kBlockRows);  // written in whole blocks
+    out.fold.base = carver.take<float>(rows + kBlockRows);
     if (used != nullptr) *used = carver.used();
     return out;
 }
@@ -53,6 +53,12 @@ CARREL_INLINE void loadGrid(const std::byte* group, std::size_t headDim, FromF16
     }
 }
 
+// To nearest even.
+CARREL_INLINE std::int8_t roundByte(float value) {
+    constexpr float kRound = 12582912.0f;  // 1.5 * 2^23
+    return static_cast<std::int8_t>((value + kRound) - kRound);
+}
+
 CARREL_INLINE void foldRow(const JudgeRows& rows, std::size_t r, const Lanes& lanes) {
     const float* q = rows.q + r * rows.headDim;
     float base[kLanes] = {}, most[kLanes] = {};
@@ -65,8 +71,7 @@ CARREL_INLINE void foldRow(const JudgeRows& rows, std::size_t r, const Lanes& la
     const bool finite = greatest > 0 && greatest <= std::numeric_limits<float>::max();
     const float inverse = finite ? 127 / greatest : 0;
     for (std::size_t d = 0; d < rows.headDim; ++d)
-        lanes.fold.q[r * kJudgeMaxHeadDim + d] =
-            finite ? static_cast<std::int8_t>(roundScore(q[d] * lanes.step[d] * inverse)) : std::int8_t{0};
+        lanes.fold.q[r * kJudgeMaxHeadDim + d] = finite ? roundByte(q[d] * lanes.step[d] * inverse) : std::int8_t{0};
     lanes.fold.step[r] = greatest * (1.0f / 127);
     lanes.fold.base[r] = sumLanes(base) - rows.exact[r];
 }
@@ -101,7 +106,7 @@ CARREL_INLINE void scan(const JudgeRows& rows, const JudgePart& part, FromF16Fn 
                 for (std::size_t i = 0; i < kLanes; ++i) {
                     const float score =
                         limitScore(static_cast<float>(products[i]) * lanes.fold.step[r] + lanes.fold.base[r]);
-                    scores[i] = static_cast<std::int16_t>(roundScore(score));
+                    scores[i] = roundScore(score);
                     if (counts) sums[i] += exp2Score(score);
                 }
             }
@@ -151,19 +156,6 @@ CARREL_AVX2 void scanAvx2(const JudgeRows& rows, const JudgePart& part) {
     scan(rows, part, fromF16Avx2, dotAvx2);
 }
 
-CARREL_AVX512 CARREL_INLINE float sumLanes512(__m512 v) {
-    const __m256 s = _mm256_add_ps(_mm512_castps512_ps256(v), _mm512_extractf32x8_ps(v, 1));
-    const __m128 t = _mm_add_ps(_mm256_castps256_ps128(s), _mm256_extractf128_ps(s, 1));
-    const __m128 u = _mm_add_ps(t, _mm_movehl_ps(t, t));
-    return _mm_cvtss_f32(_mm_add_ss(u, _mm_movehdup_ps(u)));
-}
-CARREL_AVX512 CARREL_INLINE float mostLane512(__m512 v) {
-    const __m256 s = _mm256_max_ps(_mm512_castps512_ps256(v), _mm512_extractf32x8_ps(v, 1));
-    const __m128 t = _mm_max_ps(_mm256_castps256_ps128(s), _mm256_extractf128_ps(s, 1));
-    const __m128 u = _mm_max_ps(t, _mm_movehl_ps(t, t));
-    return _mm_cvtss_f32(_mm_max_ss(u, _mm_movehdup_ps(u)));
-}
-
 CARREL_AVX512 CARREL_INLINE __m512 halves512(const std::uint16_t* from) {
     return _mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(from)));
 }
@@ -171,36 +163,83 @@ CARREL_AVX512 void fromF16Avx512(const std::uint16_t* from, std::size_t n, float
     for (std::size_t i = 0; i < n; i += 16) _mm512_storeu_ps(to + i, halves512(from + i));
 }
 
-// Blocks: headDim / 16 where the compiler may know it, else 0.
-template <std::size_t Blocks>
-CARREL_AVX512 void foldGroup512(const JudgeRows& rows, const std::byte* group, const Lanes& lanes) {
-    const std::size_t blocks = Blocks != 0 ? Blocks : rows.headDim / 16, headDim = 16 * blocks;
-    const auto* grid = reinterpret_cast<const std::uint16_t*>(
-        group + kGroupLeaves * planeLeafBytes(static_cast<std::uint32_t>(headDim)));
-    for (std::size_t b = 0; b < blocks; ++b) {
-        const __m512 step = halves512(grid + headDim + 16 * b);
-        _mm512_store_ps(lanes.middle + 16 * b, _mm512_fmadd_ps(step, _mm512_set1_ps(31.5f), halves512(grid + 16 * b)));
-        _mm512_store_ps(lanes.step + 16 * b, _mm512_mul_ps(step, _mm512_set1_ps(64.0f)));
+struct Sum512 {
+    CARREL_AVX512 CARREL_INLINE static __m512 of(__m512 a, __m512 b) { return _mm512_add_ps(a, b); }
+};
+struct Most512 {
+    CARREL_AVX512 CARREL_INLINE static __m512 of(__m512 a, __m512 b) { return _mm512_max_ps(a, b); }
+};
+// Eight vectors to their eight sums or maxima.
+template <class Op>
+CARREL_AVX512 CARREL_INLINE __m256 acrossLanes512(const __m512 (&v)[kBlockRows]) {
+    __m512 t[4], u[2];
+#pragma GCC unroll 4
+    for (std::size_t i = 0; i < 4; ++i)
+        t[i] = Op::of(_mm512_shuffle_f32x4(v[i], v[i + 4], 0x44), _mm512_shuffle_f32x4(v[i], v[i + 4], 0xEE));
+#pragma GCC unroll 2
+    for (std::size_t i = 0; i < 2; ++i)
+        u[i] = Op::of(_mm512_unpacklo_ps(t[2 * i], t[2 * i + 1]), _mm512_unpackhi_ps(t[2 * i], t[2 * i + 1]));
+    const __m512d x = _mm512_castps_pd(u[0]), y = _mm512_castps_pd(u[1]);
+    const __m512 w = Op::of(_mm512_castpd_ps(_mm512_unpacklo_pd(x, y)), _mm512_castpd_ps(_mm512_unpackhi_pd(x, y)));
+    const __m512 all = Op::of(w, _mm512_shuffle_f32x4(w, w, 0xB1));
+    return _mm512_castps512_ps256(_mm512_shuffle_f32x4(all, all, 0x08));
+}
+
+CARREL_AVX512 CARREL_INLINE void loadGrid512(const std::byte* group, std::size_t headDim, const Lanes& to) {
+    const auto* grid = reinterpret_cast<const std::uint16_t*>(group + kGroupLeaves * 4 * headDim);
+    for (std::size_t d = 0; d < headDim; d += kLanes) {
+        const __m512 step = halves512(grid + headDim + d);
+        _mm512_store_ps(to.middle + d, _mm512_fmadd_ps(step, _mm512_set1_ps(31.5f), halves512(grid + d)));
+        _mm512_store_ps(to.step + d, _mm512_mul_ps(step, _mm512_set1_ps(64.0f)));
     }
-    for (std::size_t r = 0; r < rows.rows; ++r) {
-        const float* q = rows.q + r * headDim;
-        __m512 base = _mm512_setzero_ps(), most = _mm512_setzero_ps();
+}
+
+CARREL_AVX512 CARREL_INLINE __m512i folded512(const float* q, const float* step, __m512 factor) {
+    return _mm512_cvtps_epi32(_mm512_mul_ps(_mm512_mul_ps(_mm512_loadu_ps(q), _mm512_load_ps(step)), factor));
+}
+
+// foldRow of `Rows` rows from row `first` on. Blocks: headDim / 16 where the compiler may know it, else 0.
+template <std::size_t Rows, std::size_t Blocks>
+CARREL_AVX512 CARREL_INLINE void foldBlock512(const JudgeRows& rows, std::size_t first, const Lanes& lanes) {
+    const std::size_t blocks = Blocks != 0 ? Blocks : rows.headDim / 16, headDim = 16 * blocks;
+    const float* q = rows.q + first * headDim;
+    __m512 base[kBlockRows], most[kBlockRows];
+#pragma GCC unroll 8
+    for (std::size_t r = 0; r < kBlockRows; ++r) base[r] = most[r] = _mm512_setzero_ps();
+#pragma GCC unroll 8
+    for (std::size_t r = 0; r < Rows; ++r)
         for (std::size_t b = 0; b < blocks; ++b) {
-            const __m512 query = _mm512_loadu_ps(q + 16 * b);
-            base = _mm512_fmadd_ps(query, _mm512_load_ps(lanes.middle + 16 * b), base);
+            const __m512 query = _mm512_loadu_ps(q + r * headDim + 16 * b);
+            base[r] = _mm512_fmadd_ps(query, _mm512_load_ps(lanes.middle + 16 * b), base[r]);
             // the greater absolute value, without its sign
-            most = _mm512_range_ps(most, _mm512_mul_ps(query, _mm512_load_ps(lanes.step + 16 * b)), 0b1011);
+            most[r] = _mm512_range_ps(most[r], _mm512_mul_ps(query, _mm512_load_ps(lanes.step + 16 * b)), 0b1011);
         }
-        const float greatest = mostLane512(most);
-        const bool finite = greatest > 0 && greatest <= std::numeric_limits<float>::max();
-        const __m512 inverse = _mm512_set1_ps(finite ? 127 / greatest : 0);
-        for (std::size_t b = 0; b < blocks; ++b) {
-            const __m512 product = _mm512_mul_ps(_mm512_loadu_ps(q + 16 * b), _mm512_load_ps(lanes.step + 16 * b));
-            _mm_storeu_si128(reinterpret_cast<__m128i*>(lanes.fold.q + r * kJudgeMaxHeadDim + 16 * b),
-                             _mm512_cvtsepi32_epi8(_mm512_cvtps_epi32(_mm512_mul_ps(product, inverse))));
+    const __m256 greatest = acrossLanes512<Most512>(most);
+    const __mmask8 finite = _mm256_cmp_ps_mask(greatest, _mm256_setzero_ps(), _CMP_GT_OQ) &
+                            _mm256_cmp_ps_mask(greatest, _mm256_set1_ps(std::numeric_limits<float>::max()), _CMP_LE_OQ);
+    alignas(32) float inverse[kBlockRows];
+    _mm256_store_ps(inverse, _mm256_maskz_div_ps(finite, _mm256_set1_ps(127), greatest));
+    _mm256_storeu_ps(lanes.fold.step + first, _mm256_mul_ps(greatest, _mm256_set1_ps(1.0f / 127)));
+    const __m256 exact = _mm256_maskz_loadu_ps(static_cast<__mmask8>((1u << Rows) - 1), rows.exact + first);
+    _mm256_storeu_ps(lanes.fold.base + first, _mm256_sub_ps(acrossLanes512<Sum512>(base), exact));
+    for (std::size_t r = 0; r < Rows; ++r) {
+        const float* from = q + r * headDim;
+        const __m512 factor = _mm512_set1_ps(inverse[r]);
+        std::int8_t* to = lanes.fold.q + (first + r) * kJudgeMaxHeadDim;
+        if constexpr (Blocks % 4 == 0 && Blocks != 0) {
+            const __m512i inOrder = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
+            for (std::size_t d = 0; d < headDim; d += 64) {
+                const __m512i low = _mm512_packs_epi32(folded512(from + d, lanes.step + d, factor),
+                                                       folded512(from + d + 16, lanes.step + d + 16, factor));
+                const __m512i high = _mm512_packs_epi32(folded512(from + d + 32, lanes.step + d + 32, factor),
+                                                        folded512(from + d + 48, lanes.step + d + 48, factor));
+                _mm512_storeu_si512(to + d, _mm512_permutexvar_epi32(inOrder, _mm512_packs_epi16(low, high)));
+            }
+        } else {
+            for (std::size_t d = 0; d < headDim; d += 16)
+                _mm_storeu_si128(reinterpret_cast<__m128i*>(to + d),
+                                 _mm512_cvtsepi32_epi8(folded512(from + d, lanes.step + d, factor)));
         }
-        lanes.fold.step[r] = greatest * (1.0f / 127);
-        lanes.fold.base[r] = sumLanes512(base) - rows.exact[r];
     }
 }
 
@@ -233,6 +272,8 @@ CARREL_AVX512 CARREL_INLINE void scanLeaves512(const std::byte* planes, std::siz
             }
         }
     }
+    const __mmask16 counted[2] = {static_cast<__mmask16>((counts & 1) != 0 ? 0xFFFF : 0),
+                                  static_cast<__mmask16>((counts & 2) != 0 ? 0xFFFF : 0)};
 #pragma GCC unroll 8
     for (std::size_t r = 0; r < Rows; ++r) {
         const __m512 step = _mm512_set1_ps(lanes.fold.step[first + r]);
@@ -243,41 +284,43 @@ CARREL_AVX512 CARREL_INLINE void scanLeaves512(const std::byte* planes, std::siz
         for (std::size_t i = 0; i < 2; ++i) {
             const __m512 score = limitScore512(_mm512_fmadd_ps(_mm512_cvtepi32_ps(sums[r][i]), step, base));
             _mm256_storeu_si256(reinterpret_cast<__m256i*>(scores + r * kGroupTokens + i * kLeafTokens),
-                                _mm512_cvtsepi32_epi16(_mm512_cvtps_epi32(score)));
-            if ((counts >> i & 1) != 0) sum = _mm512_add_ps(sum, exp2Score512(score));
+                                roundScore512(score));
+            sum = _mm512_mask_add_ps(sum, counted[i], sum, exp2Score512(score));
         }
         _mm512_store_ps(sumAt, sum);
     }
 }
 
+// Rows from row `first` on over one group; scores: of its first row.
 template <std::size_t Rows, std::size_t Blocks>
-CARREL_AVX512 void scanBlock512(const std::byte* group, std::size_t headDim, const Lanes& lanes, std::size_t first,
+CARREL_AVX512 void scanBlock512(const JudgeRows& rows, const std::byte* group, const Lanes& lanes, std::size_t first,
                                 unsigned counts, std::int16_t* scores) {
-    const std::size_t dim = Blocks != 0 ? 16 * Blocks : headDim;
+    const std::size_t headDim = Blocks != 0 ? 16 * Blocks : rows.headDim;
+    foldBlock512<Rows, Blocks>(rows, first, lanes);
     for (std::size_t leaf = 0; leaf < kGroupLeaves; leaf += 2)
-        scanLeaves512<Rows>(group + leaf * 4 * dim, dim, lanes, first, counts >> leaf & 3,
+        scanLeaves512<Rows>(group + leaf * 4 * headDim, headDim, lanes, first, counts >> leaf & 3,
                             scores + first * kGroupTokens + leaf * kLeafTokens);
 }
 
 template <std::size_t Blocks>
 CARREL_AVX512 void scanGroups512(const JudgeRows& rows, const JudgePart& part) {
-    using BlockFn = void (*)(const std::byte*, std::size_t, const Lanes&, std::size_t, unsigned, std::int16_t*);
+    using BlockFn = decltype(&scanBlock512<1, Blocks>);
     static constexpr BlockFn kBlocks[kBlockRows] = {
         scanBlock512<1, Blocks>, scanBlock512<2, Blocks>, scanBlock512<3, Blocks>, scanBlock512<4, Blocks>,
         scanBlock512<5, Blocks>, scanBlock512<6, Blocks>, scanBlock512<7, Blocks>, scanBlock512<8, Blocks>};
-    const auto headDim = static_cast<std::uint32_t>(rows.headDim);
+    const std::size_t headDim = Blocks != 0 ? 16 * Blocks : rows.headDim;
     const Lanes lanes = lanesIn(Carver(part.scratch), rows.rows, headDim);
     std::fill_n(lanes.sums, rows.rows * kLanes, 0.0f);
     for (std::size_t g = 0; g < part.groups; ++g) {
-        const std::byte* group = part.codes + g * codesBytes(headDim);
+        const std::byte* group = part.codes + g * codesBytes(static_cast<std::uint32_t>(headDim));
         unsigned counts = 0;
         for (std::size_t leaf = 0; leaf < kGroupLeaves; ++leaf) {
             const std::size_t at = g * kGroupLeaves + leaf;
             counts |= (at >= part.first && at < part.end ? 1u : 0u) << leaf;
         }
-        foldGroup512<Blocks>(rows, group, lanes);
+        loadGrid512(group, headDim, lanes);
         for (std::size_t first = 0; first < rows.rows; first += kBlockRows)
-            kBlocks[std::min(kBlockRows, rows.rows - first) - 1](group, headDim, lanes, first, counts,
+            kBlocks[std::min(kBlockRows, rows.rows - first) - 1](rows, group, lanes, first, counts,
                                                                  part.scores + g * rows.rows * kGroupTokens);
     }
     for (std::size_t r = 0; r < rows.rows; ++r) part.sums[r] = sumLanes512(_mm512_load_ps(lanes.sums + r * kLanes));

@@ -5,17 +5,17 @@
 
 namespace carrel {
 
-// A score is 16 bits in units of 1/256 of log2, relative to what is read anyway (JudgeArgs::exact), so that shares can
-// be compared and added without looking at a key again.
-inline constexpr float kScoresPerLog2 = 256, kScoresPerNat = 256 * 1.44269504f;
+// Scores are in log2, relative to what is read anyway (JudgeArgs::exact). They are kept in 16 bits, in 256ths, so that
+// shares can be compared and added without looking at a key again.
+inline constexpr float kLog2PerNat = 1.44269504f, kScoresPerLog2 = 256;
 /// No score is further from 0: 2^100 of 2^27 tokens can be added up.
-inline constexpr float kScoreLimit = 100 * kScoresPerLog2;
+inline constexpr float kScoreLimit = 100;
 inline constexpr std::size_t kJudgeMaxHeadDim = 256;
 
 /// Queries that are judged together: all heads of one KV head, sequence after sequence.
-///   q            [rows, headDim]   times scale and kScoresPerNat
+///   q            [rows, headDim]   times scale and kLog2PerNat
 ///   above, below [rows, headDim]   max(q, 0) and min(q, 0); only for kUnitScores
-///   exact        [rows]            times kScoresPerNat; 0 where nothing is read anyway
+///   exact        [rows]            times kLog2PerNat; 0 where nothing is read anyway
 struct JudgeRows {
     const float *q = nullptr, *above = nullptr, *below = nullptr, *exact = nullptr;
     std::size_t rows = 0, headDim = 0;
@@ -25,7 +25,7 @@ struct JudgeRows {
 ///   codes   [groups]             of one KV head (kv_layout.h)
 ///   leaves  [first, end) of the groups' leaves that count; of the others scores are written, and mean nothing
 ///   scores  [groups, rows, 64]   out
-///   sums    [rows]               out: sum of 2^(score / 256) before rounding to 16 bits
+///   sums    [rows]               out: sum of 2^score before rounding to 16 bits
 struct JudgePart {
     const std::byte* codes = nullptr;
     std::size_t groups = 0, first = 0, end = 0;
@@ -43,21 +43,25 @@ using FromF16Fn = void (*)(const std::uint16_t* from, std::size_t n, float* to);
 
 /// Bit t: the score of token t is above `least` of some row. scores [rows, 64].
 using AboveFn = std::uint64_t (*)(const std::int16_t* scores, std::size_t rows, const std::int16_t* least);
-/// Adds to out[r * outStride + t] the share 2^((score - whole[r]) / 256) of the tokens t in `tokens`, row by row.
+/// Adds to out[r * outStride + t] the share 2^(score / 256 - whole[r]) of the tokens t in `tokens`, row by row.
 /// scores: a leaf's, rows 64 apart.
 using WeighFn = void (*)(const std::int16_t* scores, std::size_t rows, const float* whole, std::uint16_t tokens,
                          float* out, std::size_t outStride);
+
+/// The greatest share, of all rows, that a leaf's tokens have together.
+using LeafShareFn = float (*)(const std::int16_t* scores, std::size_t rows, const float* whole);
 
 extern const Variants<ScanFn> kScan;
 extern const Variants<UnitScoresFn> kUnitScores;
 extern const Variants<FromF16Fn> kFromF16;
 extern const Variants<AboveFn> kAbove;
 extern const Variants<WeighFn> kWeigh;
+extern const Variants<LeafShareFn> kLeafShare;
 
 /// The rule, for one sequence and KV head.
 ///   scores  [groups, groupRows, 64]   at this sequence's first row
 ///   leaves  [first, end) of the groups' leaves that are judged
-///   whole   [rows]                    the heads' log-sum-exp of everything, in scores
+///   whole   [rows]                    log2 of the heads' sums over everything, as scores
 ///   chosen  [groups * 4]              out; only [first, end) is written
 ///   share   [rows]                    out; or null
 struct JudgeChoice {

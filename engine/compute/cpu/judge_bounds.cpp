@@ -37,9 +37,9 @@ CARREL_AVX512 void unitScoresAvx512(const JudgeRows& rows, const float* low, con
 #endif
 
 struct Lanes {
-    float *low, *high;          // [headDim]
-    float *scores, *exp;        // [rows]
-    std::int16_t* roundScores;  // [rows]
+    float *low, *high;      // [headDim]
+    float *scores, *exp;    // [rows]
+    std::int16_t* rounded;  // [rows]
 };
 Lanes lanesIn(Carver carver, std::size_t rows, std::size_t headDim, std::size_t* used = nullptr) {
     Lanes out{};
@@ -47,7 +47,7 @@ Lanes lanesIn(Carver carver, std::size_t rows, std::size_t headDim, std::size_t*
     out.high = carver.take<float>(headDim);
     out.scores = carver.take<float>(rows);
     out.exp = carver.take<float>(rows);
-    out.roundScores = carver.take<std::int16_t>(rows);
+    out.rounded = carver.take<std::int16_t>(rows);
     if (used != nullptr) *used = carver.used();
     return out;
 }
@@ -205,7 +205,7 @@ void scanUnits(Isa isa, const JudgeArgs& args, const JudgeRows& rows, std::size_
             scoresOf(rows, lanes.low, lanes.high, lanes.scores);
             for (std::size_t r = 0; r < rows.rows; ++r) {
                 const float score = limitScore(lanes.scores[r] - rows.exact[r]);
-                lanes.roundScores[r] = static_cast<std::int16_t>(roundScore(score));
+                lanes.rounded[r] = roundScore(score);
                 lanes.exp[r] = exp2Score(score);
             }
             scored = unit;
@@ -213,7 +213,7 @@ void scanUnits(Isa isa, const JudgeArgs& args, const JudgeRows& rows, std::size_
         std::int16_t* scores =
             part.scores + at / kGroupLeaves * rows.rows * kGroupTokens + at % kGroupLeaves * kLeafTokens;
         for (std::size_t r = 0; r < rows.rows; ++r) {
-            std::fill_n(scores + r * kGroupTokens, kLeafTokens, lanes.roundScores[r]);
+            std::fill_n(scores + r * kGroupTokens, kLeafTokens, lanes.rounded[r]);
             part.sums[r] += float{kLeafTokens} * lanes.exp[r];
         }
     }

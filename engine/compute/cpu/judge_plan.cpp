@@ -37,7 +37,7 @@ Judgement::Memory Judgement::layout(Carver& carver) const {
 }
 
 void Judgement::prepare(const JudgeArgs& args) const {
-    const float scale = args.scale * kScoresPerNat;
+    const float scale = args.scale * kLog2PerNat;
     if (units_) {
         std::fill_n(at_.layerAbove, tokens_ * kvHeads_ * headDim_, 0.0f);
         std::fill_n(at_.layerBelow, tokens_ * kvHeads_ * headDim_, 0.0f);
@@ -48,7 +48,7 @@ void Judgement::prepare(const JudgeArgs& args) const {
             const float* from = args.q.row(token) + query * headDim_;
             for (std::size_t d = 0; d < headDim_; ++d) at_.q[row * headDim_ + d] = from[d] * scale;
             const float exact = args.exact.row(token)[query];
-            at_.exact[row] = anythingRead(exact) ? exact * kScoresPerNat : 0;
+            at_.exact[row] = anythingRead(exact) ? exact * kLog2PerNat : 0;
             if (!units_) continue;
             for (std::size_t d = 0; d < headDim_; ++d) {
                 const float q = at_.q[row * headDim_ + d];
@@ -87,7 +87,7 @@ void Judgement::choose(const JudgeArgs& args, std::size_t slot, std::size_t toke
         float sum = anythingRead(args.exact.row(token)[kvHead * group_ + h]) ? 1 : 0;
         for (std::size_t part = 0; part < parts_; ++part)
             sum += at_.sums[(kvHead * parts_ + part) * rows_ + token * group_ + h];
-        whole[h] = kScoresPerLog2 * std::log2(sum);
+        whole[h] = std::log2(sum);
     }
     JudgeChoice c;
     c.scores = at_.scores + (kvHead * groups_ * rows_ + token * group_) * kGroupTokens;

@@ -115,8 +115,8 @@ TEST_CASE("A score differs from its definition by no more than the query's round
             const JudgeCase c(2, 1, heads, headDim, 3);
             const std::size_t rows = 2 * heads;
             std::vector<float> q(rows * headDim), exact(rows);
-            for (std::size_t i = 0; i < q.size(); ++i) q[i] = c.q[i] * c.scale * kScoresPerNat;
-            for (std::size_t i = 0; i < rows; ++i) exact[i] = c.exact[i] * kScoresPerNat;
+            for (std::size_t i = 0; i < q.size(); ++i) q[i] = c.q[i] * c.scale * kLog2PerNat;
+            for (std::size_t i = 0; i < rows; ++i) exact[i] = c.exact[i] * kLog2PerNat;
             std::vector<std::int16_t> scores(c.groups * rows * kGroupTokens);
             std::vector<float> sums(rows);
             // sums [16] and the like are read in whole vectors
@@ -134,7 +134,7 @@ TEST_CASE("A score differs from its definition by no more than the query's round
                     const double want = c.planeScore(row / heads, row % heads, key) - static_cast<double>(c.exact[row]),
                                  bound = c.planeError(row / heads, row % heads, key),
                                  got = scores[(key / 64 * rows + row) * 64 + key % 64] /
-                                       static_cast<double>(kScoresPerNat);
+                                       static_cast<double>(kScoresPerLog2 * kLog2PerNat);
                     INFO("head size ", headDim, " row ", row, " key ", key);
                     REQUIRE(std::fabs(got - want) <= bound + 0.0014);  // half a unit of the score
                     squares += (got - want) * (got - want);
