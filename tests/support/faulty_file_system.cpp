@@ -29,7 +29,7 @@ class FaultyFileSystem::FaultyFile final : public File {
         if (fault == ReadFault::Fails) return broken(path_, "injected: the read fails");
         if (auto s = below_->pread(into, offset); !s) return s;
         if (fault == ReadFault::Flips) {
-            into[into.size() / 2] ^= std::byte{0x10};
+            for (std::size_t at = 0; at < into.size(); at += 512) into[at] ^= std::byte{0x10};
             return {};
         }
         std::fill(into.begin() + static_cast<std::ptrdiff_t>(into.size() / 2), into.end(), std::byte{0});

@@ -32,7 +32,7 @@ class FaultyFileSystem final : public FileSystem {
     enum class ReadFault {
         Fails,  // Io
         Short,  // half of the bytes, then Truncated
-        Flips,  // one bit is another, and nobody says so
+        Flips,  // a bit of every 512 bytes is another, and nobody says so
     };
     /// The read `read` from now, 0 being the next, goes wrong. Files have no descriptor: reads cannot go around this.
     void failRead(ReadFault fault, std::size_t read);

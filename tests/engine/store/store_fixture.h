@@ -16,11 +16,11 @@
 
 namespace carrel {
 
-/// A folder of its own, gone with the test. In memory where it can be: thousands of syncs, and none of these power cuts
-/// is real.
+/// A folder of its own, gone with the test. In memory where it can be, unless a disk is asked for: thousands of syncs,
+/// and none of these power cuts is real.
 struct TempFolder {
-    TempFolder() {
-        const bool shm = ::access("/dev/shm", W_OK) == 0;
+    explicit TempFolder(bool onDisk = false) {
+        const bool shm = !onDisk && ::access("/dev/shm", W_OK) == 0;
         std::string name =
             ((shm ? std::filesystem::path("/dev/shm") : std::filesystem::temp_directory_path()) / "carrel-store-XXXXXX")
                 .string();
