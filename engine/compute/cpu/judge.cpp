@@ -14,6 +14,7 @@ namespace carrel {
 namespace {
 
 constexpr std::size_t kLanes = 16;
+constexpr std::size_t kAhead = 2;      // groups whose codes are fetched while one is scored
 constexpr std::size_t kBlockRows = 8;  // whose sums over two leaves stay in registers
 
 // Products of a row with the codes of one group: score = base + step * sum of q * code.
@@ -318,6 +319,11 @@ CARREL_AVX512 void scanGroups512(const JudgeRows& rows, const JudgePart& part) {
             const std::size_t at = g * kGroupLeaves + leaf;
             counts |= (at >= part.first && at < part.end ? 1u : 0u) << leaf;
         }
+        // Codes come from memory, once; there is time to fetch them while others are multiplied.
+        const std::size_t groupBytes = codesBytes(static_cast<std::uint32_t>(headDim));
+        if (g + kAhead < part.groups)
+            for (std::size_t at = 0; at < groupBytes; at += 64)
+                _mm_prefetch(reinterpret_cast<const char*>(group + kAhead * groupBytes + at), _MM_HINT_T0);
         loadGrid512(group, headDim, lanes);
         for (std::size_t first = 0; first < rows.rows; first += kBlockRows)
             kBlocks[std::min(kBlockRows, rows.rows - first) - 1](rows, group, lanes, first, counts,
