@@ -48,10 +48,10 @@ void step(benchmark::State& state, std::size_t tokens, std::size_t batch, Select
     // Groups differ, as attention does: most of what is chosen lies in some of them.
     for (std::size_t g = 0; g < kLayers * kKvHeads * groups; ++g)
         for (std::size_t d = 0; d < 2 * kHeadDim; ++d) {
-            const std::uint16_t half = f32ToF16(d < kHeadDim ? -3 + normal(random) : 6.0f / 255);
+            const std::uint16_t half = f32ToF16(d < kHeadDim ? -3 + 2 * normal(random) : 6.0f / 255);
             std::memcpy(codes.data() + g * codesBytes(kHeadDim) + 4 * planeLeafBytes(kHeadDim) + 2 * d, &half, 2);
         }
-    std::vector<float> q(batch * heads * kHeadDim), exact(batch * heads, 14);
+    std::vector<float> q(batch * heads * kHeadDim), exact(batch * heads, 17);
     for (float& value : q) value = 1.5f * normal(random);
     std::vector<std::uint16_t> chosen(batch * kKvHeads * leaves);
     std::vector<SketchView> sketch(kLayers * kKvHeads);

@@ -14,8 +14,7 @@ namespace carrel {
 namespace {
 
 constexpr std::size_t kLanes = 16;
-constexpr std::size_t kAhead = 2;      // groups whose codes are fetched while one is scored
-constexpr std::size_t kBlockRows = 8;  // whose sums over two leaves stay in registers
+constexpr std::size_t kAhead = 2;  // groups whose codes are fetched while one is scored
 
 // Products of a row with the codes of one group: score = base + step * sum of q * code.
 struct Fold {
@@ -36,8 +35,8 @@ Lanes lanesIn(Carver carver, std::size_t rows, std::size_t headDim, std::size_t*
     out.sums = carver.take<float>(rows * kLanes);
     out.codes = carver.take<std::uint8_t>(headDim * kLeafTokens);
     out.fold.q = carver.take<std::int8_t>(rows * kJudgeMaxHeadDim);
-    out.fold.step = carver.take<float>(rows + kBlockRows);  // written in whole blocks
-    out.fold.base = carver.take<float>(rows + kBlockRows);
+    out.fold.step = carver.take<float>(rows + kJudgeRows);  // written in whole blocks
+    out.fold.base = carver.take<float>(rows + kJudgeRows);
     if (used != nullptr) *used = carver.used();
     return out;
 }
@@ -172,7 +171,7 @@ struct Most512 {
 };
 // Eight vectors to their eight sums or maxima.
 template <class Op>
-CARREL_AVX512 CARREL_INLINE __m256 acrossLanes512(const __m512 (&v)[kBlockRows]) {
+CARREL_AVX512 CARREL_INLINE __m256 acrossLanes512(const __m512 (&v)[kJudgeRows]) {
     __m512 t[4], u[2];
 #pragma GCC unroll 4
     for (std::size_t i = 0; i < 4; ++i)
@@ -204,9 +203,9 @@ template <std::size_t Rows, std::size_t Blocks>
 CARREL_AVX512 CARREL_INLINE void foldBlock512(const JudgeRows& rows, std::size_t first, const Lanes& lanes) {
     const std::size_t blocks = Blocks != 0 ? Blocks : rows.headDim / 16, headDim = 16 * blocks;
     const float* q = rows.q + first * headDim;
-    __m512 base[kBlockRows], most[kBlockRows];
+    __m512 base[kJudgeRows], most[kJudgeRows];
 #pragma GCC unroll 8
-    for (std::size_t r = 0; r < kBlockRows; ++r) base[r] = most[r] = _mm512_setzero_ps();
+    for (std::size_t r = 0; r < kJudgeRows; ++r) base[r] = most[r] = _mm512_setzero_ps();
 #pragma GCC unroll 8
     for (std::size_t r = 0; r < Rows; ++r)
         for (std::size_t b = 0; b < blocks; ++b) {
@@ -218,7 +217,7 @@ CARREL_AVX512 CARREL_INLINE void foldBlock512(const JudgeRows& rows, std::size_t
     const __m256 greatest = acrossLanes512<Most512>(most);
     const __mmask8 finite = _mm256_cmp_ps_mask(greatest, _mm256_setzero_ps(), _CMP_GT_OQ) &
                             _mm256_cmp_ps_mask(greatest, _mm256_set1_ps(std::numeric_limits<float>::max()), _CMP_LE_OQ);
-    alignas(32) float inverse[kBlockRows];
+    alignas(32) float inverse[kJudgeRows];
     _mm256_store_ps(inverse, _mm256_maskz_div_ps(finite, _mm256_set1_ps(127), greatest));
     _mm256_storeu_ps(lanes.fold.step + first, _mm256_mul_ps(greatest, _mm256_set1_ps(1.0f / 127)));
     const __m256 exact = _mm256_maskz_loadu_ps(static_cast<__mmask8>((1u << Rows) - 1), rows.exact + first);
@@ -306,7 +305,7 @@ CARREL_AVX512 void scanBlock512(const JudgeRows& rows, const std::byte* group, c
 template <std::size_t Blocks>
 CARREL_AVX512 void scanGroups512(const JudgeRows& rows, const JudgePart& part) {
     using BlockFn = decltype(&scanBlock512<1, Blocks>);
-    static constexpr BlockFn kBlocks[kBlockRows] = {
+    static constexpr BlockFn kBlocks[kJudgeRows] = {
         scanBlock512<1, Blocks>, scanBlock512<2, Blocks>, scanBlock512<3, Blocks>, scanBlock512<4, Blocks>,
         scanBlock512<5, Blocks>, scanBlock512<6, Blocks>, scanBlock512<7, Blocks>, scanBlock512<8, Blocks>};
     const std::size_t headDim = Blocks != 0 ? 16 * Blocks : rows.headDim;
@@ -325,8 +324,8 @@ CARREL_AVX512 void scanGroups512(const JudgeRows& rows, const JudgePart& part) {
             for (std::size_t at = 0; at < groupBytes; at += 64)
                 _mm_prefetch(reinterpret_cast<const char*>(group + kAhead * groupBytes + at), _MM_HINT_T0);
         loadGrid512(group, headDim, lanes);
-        for (std::size_t first = 0; first < rows.rows; first += kBlockRows)
-            kBlocks[std::min(kBlockRows, rows.rows - first) - 1](rows, group, lanes, first, counts,
+        for (std::size_t first = 0; first < rows.rows; first += kJudgeRows)
+            kBlocks[std::min(kJudgeRows, rows.rows - first) - 1](rows, group, lanes, first, counts,
                                                                  part.scores + g * rows.rows * kGroupTokens);
     }
     for (std::size_t r = 0; r < rows.rows; ++r) part.sums[r] = sumLanes512(_mm512_load_ps(lanes.sums + r * kLanes));

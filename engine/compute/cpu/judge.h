@@ -11,6 +11,8 @@ inline constexpr float kLog2PerNat = 1.44269504f, kScoresPerLog2 = 256;
 /// No score is further from 0: 2^100 of 2^27 tokens can be added up.
 inline constexpr float kScoreLimit = 100;
 inline constexpr std::size_t kJudgeMaxHeadDim = 256;
+/// As many rows as share a key's unpacking in the kernels.
+inline constexpr std::size_t kJudgeRows = 8;
 
 /// Queries that are judged together: all heads of one KV head, sequence after sequence.
 ///   q            [rows, headDim]   times scale and kLog2PerNat

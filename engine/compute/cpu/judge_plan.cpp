@@ -29,9 +29,10 @@ Judgement::Memory Judgement::layout(Carver& carver) const {
     m.exact = carver.take<float>(kvHeads_ * rows_);
     m.layerAbove = carver.take<float>(layer);
     m.layerBelow = carver.take<float>(layer);
-    m.scores = carver.take<std::int16_t>(kvHeads_ * groups_ * rows_ * kGroupTokens);
-    m.sums = carver.take<float>(kvHeads_ * parts_ * rows_);
-    m.whole = carver.take<float>(kvHeads_ * rows_);
+    const std::size_t bundles = sharesParts_ ? kvHeads_ * bundles_ : pool_.size();
+    m.scores = carver.take<std::int16_t>(bundles * groups_ * bundleTokens_ * group_ * kGroupTokens);
+    m.sums = carver.take<float>(bundles * parts_ * bundleTokens_ * group_);
+    m.whole = carver.take<float>(pool_.size() * group_);
     m.lanes = carver.take<std::byte>(pool_.size() * lanesBytes_);
     return m;
 }
@@ -61,47 +62,58 @@ void Judgement::prepare(const JudgeArgs& args) const {
         }
 }
 
-JudgeRows Judgement::rowsOf(std::size_t kvHead) const {
-    const std::size_t at = kvHead * rows_ * headDim_;
-    return {at_.q + at, at_.above + at, at_.below + at, at_.exact + kvHead * rows_, rows_, headDim_};
+// Sequences of a bundle are judged together, so that as many rows as a kernel holds share what it does for all.
+Judgement::Bundle Judgement::bundleAt(std::size_t i, std::size_t memory) const {
+    Bundle b{};
+    b.kvHead = i / bundles_;
+    b.firstToken = i % bundles_ * bundleTokens_;
+    b.tokens = std::min(bundleTokens_, tokens_ - b.firstToken);
+    const std::size_t row = b.kvHead * rows_ + b.firstToken * group_, at = row * headDim_;
+    b.rows = {at_.q + at, at_.above + at, at_.below + at, at_.exact + row, b.tokens * group_, headDim_};
+    b.scores = at_.scores + memory * groups_ * bundleTokens_ * group_ * kGroupTokens;
+    b.sums = at_.sums + memory * parts_ * bundleTokens_ * group_;
+    return b;
 }
 
-void Judgement::scan(const JudgeArgs& args, std::size_t slot, std::size_t kvHead, std::size_t part) const {
+void Judgement::scan(const JudgeArgs& args, std::size_t slot, const Bundle& bundle, std::size_t part) const {
     const std::size_t first = part * kPartGroups, leaf = (firstGroup_ + first) * kGroupLeaves;
     JudgePart p;
     p.groups = std::min(kPartGroups, groups_ - first);
     p.first = args.first > leaf ? args.first - leaf : 0;
     p.end = std::min(p.groups * kGroupLeaves, args.end - leaf);
-    p.scores = at_.scores + (kvHead * groups_ + first) * rows_ * kGroupTokens;
-    p.sums = at_.sums + (kvHead * parts_ + part) * rows_;
+    p.scores = bundle.scores + first * bundle.rows.rows * kGroupTokens;
+    p.sums = bundle.sums + part * bundle.rows.rows;
     p.scratch = at_.lanes + slot * lanesBytes_;
-    if (units_) return scanUnits(isa_, args, rowsOf(kvHead), kvHead, firstGroup_ + first, p);
-    p.codes = args.sketch[kvHead].codes + (firstGroup_ + first) * codesBytes(static_cast<std::uint32_t>(headDim_));
-    kScan.at(isa_)(rowsOf(kvHead), p);
+    if (units_) return scanUnits(isa_, args, bundle.rows, bundle.kvHead, firstGroup_ + first, p);
+    p.codes =
+        args.sketch[bundle.kvHead].codes + (firstGroup_ + first) * codesBytes(static_cast<std::uint32_t>(headDim_));
+    kScan.at(isa_)(bundle.rows, p);
 }
 
-void Judgement::choose(const JudgeArgs& args, std::size_t slot, std::size_t token, std::size_t kvHead) const {
-    const std::size_t row = kvHead * rows_ + token * group_;
-    float* whole = at_.whole + row;
-    for (std::size_t h = 0; h < group_; ++h) {
-        float sum = anythingRead(args.exact.row(token)[kvHead * group_ + h]) ? 1 : 0;
-        for (std::size_t part = 0; part < parts_; ++part)
-            sum += at_.sums[(kvHead * parts_ + part) * rows_ + token * group_ + h];
-        whole[h] = std::log2(sum);
+void Judgement::choose(const JudgeArgs& args, std::size_t slot, const Bundle& bundle) const {
+    for (std::size_t i = 0; i < bundle.tokens; ++i) {
+        const std::size_t token = bundle.firstToken + i, head = bundle.kvHead * group_;
+        float* whole = at_.whole + slot * group_;
+        for (std::size_t h = 0; h < group_; ++h) {
+            float sum = anythingRead(args.exact.row(token)[head + h]) ? 1 : 0;
+            for (std::size_t part = 0; part < parts_; ++part)
+                sum += bundle.sums[part * bundle.rows.rows + i * group_ + h];
+            whole[h] = std::log2(sum);
+        }
+        JudgeChoice c;
+        c.scores = bundle.scores + i * group_ * kGroupTokens;
+        c.groups = groups_;
+        c.groupRows = bundle.rows.rows;
+        c.rows = group_;
+        c.first = args.first - firstGroup_ * kGroupLeaves;
+        c.end = args.end - firstGroup_ * kGroupLeaves;
+        c.whole = whole;
+        c.chosen = args.chosen.row(token) + bundle.kvHead * args.chosen.size(2) + firstGroup_ * kGroupLeaves;
+        c.share = args.share.data() != nullptr ? args.share.row(token) + head : nullptr;
+        c.scratch = at_.lanes + slot * lanesBytes_;
+        if (!args.rule.layerChoice) chooseTokens(isa_, args.rule, c);
+        if (c.share != nullptr) chosenShare(isa_, c);
     }
-    JudgeChoice c;
-    c.scores = at_.scores + (kvHead * groups_ * rows_ + token * group_) * kGroupTokens;
-    c.groups = groups_;
-    c.groupRows = rows_;
-    c.rows = group_;
-    c.first = args.first - firstGroup_ * kGroupLeaves;
-    c.end = args.end - firstGroup_ * kGroupLeaves;
-    c.whole = whole;
-    c.chosen = args.chosen.row(token) + kvHead * args.chosen.size(2) + firstGroup_ * kGroupLeaves;
-    c.share = args.share.data() != nullptr ? args.share.row(token) + kvHead * group_ : nullptr;
-    c.scratch = at_.lanes + slot * lanesBytes_;
-    if (!args.rule.layerChoice) chooseTokens(isa_, args.rule, c);
-    if (c.share != nullptr) chosenShare(isa_, c);
 }
 
 void Judgement::chooseOnePerLayer(const JudgeArgs& args, std::size_t token) const {
@@ -134,8 +146,14 @@ void Judgement::run(const JudgeArgs& args) {
     groups_ = (args.end + kGroupLeaves - 1) / kGroupLeaves - firstGroup_;
     parts_ = (groups_ + kPartGroups - 1) / kPartGroups;
     units_ = rule.scorer != Scorer::Plane;
-    lanesBytes_ = std::max(
-        {scanScratchBytes(rows_, headDim_), unitScratchBytes(rows_, headDim_), chooseScratchBytes(groups_, group_)});
+    bundleTokens_ = std::min(tokens_, std::max<std::size_t>(1, kJudgeRows / group_));
+    bundles_ = (tokens_ + bundleTokens_ - 1) / bundleTokens_;
+    // A thread goes through a bundle alone, its scores still in its cache when it chooses, unless others would idle.
+    const std::size_t jobs = kvHeads_ * bundles_, threads = pool_.size();
+    sharesParts_ = jobs < 4 * threads && jobs % threads != 0;
+    const std::size_t bundleRows = bundleTokens_ * group_;
+    lanesBytes_ = std::max({scanScratchBytes(bundleRows, headDim_), unitScratchBytes(bundleRows, headDim_),
+                            chooseScratchBytes(groups_, group_)});
     Carver measure;
     layout(measure);
     Carver carver(memory_.need(measure.used()));
@@ -144,10 +162,17 @@ void Judgement::run(const JudgeArgs& args) {
     if (rule.layerChoice)
         forEachWithSlot(pool_, tokens_, [&](std::size_t, std::size_t token) { chooseOnePerLayer(args, token); });
     if (rule.layerChoice && !shares) return;
-    forEachWithSlot(pool_, kvHeads_ * parts_,
-                    [&](std::size_t slot, std::size_t i) { scan(args, slot, i / parts_, i % parts_); });
-    forEachWithSlot(pool_, tokens_ * kvHeads_,
-                    [&](std::size_t slot, std::size_t i) { choose(args, slot, i / kvHeads_, i % kvHeads_); });
+    if (!sharesParts_)
+        return forEachWithSlot(pool_, kvHeads_ * bundles_, [&](std::size_t slot, std::size_t i) {
+            const Bundle bundle = bundleAt(i, slot);
+            for (std::size_t part = 0; part < parts_; ++part) scan(args, slot, bundle, part);
+            choose(args, slot, bundle);
+        });
+    forEachWithSlot(pool_, kvHeads_ * bundles_ * parts_, [&](std::size_t slot, std::size_t i) {
+        scan(args, slot, bundleAt(i / parts_, i / parts_), i % parts_);
+    });
+    forEachWithSlot(pool_, kvHeads_ * bundles_,
+                    [&](std::size_t slot, std::size_t i) { choose(args, slot, bundleAt(i, i)); });
 }
 
 }  // namespace carrel

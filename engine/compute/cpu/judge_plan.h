@@ -19,16 +19,22 @@ class Judgement {
         float *q, *above, *below;        // [nKvHeads, rows, headDim]
         float* exact;                    // [nKvHeads, rows]
         float *layerAbove, *layerBelow;  // [nTokens, nKvHeads, headDim]
-        std::int16_t* scores;            // [nKvHeads, groups, rows, 64]
-        float* sums;                     // [nKvHeads, parts, rows]
-        float* whole;                    // [nKvHeads, rows]
+        std::int16_t* scores;            // of every thread's or of every bundle: [groups, rows, 64]
+        float* sums;                     // of the same: [parts, rows]
+        float* whole;                    // [threads, heads of a KV head]
         std::byte* lanes;                // [threads, lanesBytes_]
+    };
+    struct Bundle {  // some sequences and one KV head
+        std::size_t kvHead, firstToken, tokens;
+        JudgeRows rows;
+        std::int16_t* scores;
+        float* sums;
     };
     Memory layout(Carver& carver) const;
     void prepare(const JudgeArgs& args) const;
-    JudgeRows rowsOf(std::size_t kvHead) const;
-    void scan(const JudgeArgs& args, std::size_t slot, std::size_t kvHead, std::size_t part) const;
-    void choose(const JudgeArgs& args, std::size_t slot, std::size_t token, std::size_t kvHead) const;
+    Bundle bundleAt(std::size_t i, std::size_t memory) const;
+    void scan(const JudgeArgs& args, std::size_t slot, const Bundle& bundle, std::size_t part) const;
+    void choose(const JudgeArgs& args, std::size_t slot, const Bundle& bundle) const;
     void chooseOnePerLayer(const JudgeArgs& args, std::size_t token) const;
 
     Isa isa_;
@@ -37,7 +43,8 @@ class Judgement {
     Memory at_{};
     std::size_t tokens_ = 0, kvHeads_ = 0, group_ = 0, rows_ = 0, headDim_ = 0;
     std::size_t firstGroup_ = 0, groups_ = 0, parts_ = 0, lanesBytes_ = 0;
-    bool units_ = false, scans_ = false;
+    std::size_t bundleTokens_ = 1, bundles_ = 0;
+    bool units_ = false, sharesParts_ = false;
 };
 
 }  // namespace carrel
