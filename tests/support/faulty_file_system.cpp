@@ -106,6 +106,10 @@ void FaultyFileSystem::failReads(bool fail) {
     const std::lock_guard guard(mutex_);
     failReads_ = fail;
 }
+void FaultyFileSystem::refuseDirect(bool refuse) {
+    const std::lock_guard guard(mutex_);
+    refuseDirect_ = refuse;
+}
 void FaultyFileSystem::failRead(ReadFault fault, std::size_t read) {
     const std::lock_guard guard(mutex_);
     readFault_ = fault;
@@ -123,7 +127,7 @@ void FaultyFileSystem::heal() {
     const std::lock_guard guard(mutex_);
     failAt_ = SIZE_MAX;
     space_ = claimed_ = UINT64_MAX;
-    crashed_ = failReads_ = false;
+    crashed_ = failReads_ = refuseDirect_ = false;
     readsLeft_ = SIZE_MAX;
 }
 
@@ -156,6 +160,8 @@ void FaultyFileSystem::powerCut(Keep keep) {
 Result<std::unique_ptr<File>> FaultyFileSystem::open(const std::filesystem::path& path, OpenMode mode) {
     const std::lock_guard guard(mutex_);
     if (crashed_) return broken(path, "injected: after the crash");
+    if (mode == OpenMode::Direct && refuseDirect_)
+        return Error{Code::Unsupported, path.string(), "injected: no direct reads"};
     std::error_code failed;
     const bool creates = mode == OpenMode::Create && !std::filesystem::exists(path, failed);
     if (creates) {

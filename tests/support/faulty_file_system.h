@@ -28,7 +28,8 @@ class FaultyFileSystem final : public FileSystem {
 
     /// The step `step` from now, 0 being the next, fails.
     void failAt(Fault fault, std::size_t step);
-    void failReads(bool fail);  // every pread is Io
+    void failReads(bool fail);       // every pread is Io
+    void refuseDirect(bool refuse);  // as a file system without direct reads
     enum class ReadFault {
         Fails,  // Io
         Short,  // half of the bytes, then Truncated
@@ -73,7 +74,7 @@ class FaultyFileSystem final : public FileSystem {
     std::uint64_t space_ = UINT64_MAX, claimed_ = UINT64_MAX;
     ReadFault readFault_ = ReadFault::Fails;
     std::size_t readsLeft_ = SIZE_MAX;  // before the fault; SIZE_MAX: none to come
-    bool crashed_ = false, struck_ = false, failReads_ = false;
+    bool crashed_ = false, struck_ = false, failReads_ = false, refuseDirect_ = false;
     std::map<std::filesystem::path, std::vector<Undo>> unsynced_;
     std::set<std::filesystem::path> newFiles_;  // whose directory was not synced
 };

@@ -38,6 +38,22 @@ std::string bytesOf(const std::filesystem::path& file) {
     return {std::istreambuf_iterator<char>(in), {}};
 }
 
+template <class T>
+T get(const std::string& bytes, std::size_t at) {
+    T value;
+    std::memcpy(&value, bytes.data() + at, sizeof value);
+    return value;
+}
+template <class T>
+void put(std::string& bytes, std::size_t at, T value) {
+    std::memcpy(bytes.data() + at, &value, sizeof value);
+}
+/// Makes the checksum of a header of `used` bytes right.
+void reseal(std::string& bytes, std::size_t at, std::size_t used) {
+    if (at + used > bytes.size()) return;
+    put(bytes, at + 8, xxh3(std::as_bytes(std::span(bytes).subspan(at + 16, used - 16))));
+}
+
 }  // namespace
 
 TEST_CASE("any byte of a segment flipped: the damaged span is named, and nothing wrong is ever loaded or read") {
@@ -158,6 +174,78 @@ TEST_CASE("a whole extent or sketch of another commit in its place is seen") {
     CHECK(loadAndCompare(*stream, kShape, codec) == 0);
     put("sketch.bin", sketches[1]);
     checkHolds(*stream, firstOf(kIds, 256), kShape, codec);
+}
+
+TEST_CASE("headers that lie under right checksums do no harm") {
+    TempFolder data;
+    const KvCodec codec = KvCodec::K8V8;
+    {
+        const auto store = openStore(data.path);
+        const auto stream = must(store->openReading(keyOf(codec), kShape));
+        commit(*stream, kIds, 0, 128, kShape, codec);
+        commit(*stream, kIds, 128, 300, kShape, codec);
+    }
+    const auto folder = onlyReading(data.path);
+    const auto segment = bytesOf(folder / "kv-000.seg"), sketch = bytesOf(folder / "sketch.bin");
+    const std::size_t batch = 4096, refs = batch + 72 + 4 * 128, header = refs + 16 * kShape.layers - batch;
+    const std::size_t extent = 2 * 4096, extentHeader = 64 + 52 * 4;
+    const auto write = [](const std::filesystem::path& file, const std::string& bytes) {
+        std::ofstream(file, std::ios::binary | std::ios::trunc) << bytes;
+    };
+    const auto survive = [&](const std::string& seg, const std::string& sk) {
+        write(folder / "kv-000.seg", seg);
+        write(folder / "sketch.bin", sk);
+        std::filesystem::remove(data.path / "readings" / "index.sqlite");  // no row knows better
+        const auto store = openStore(data.path);
+        const auto stream = must(store->openReading(keyOf(codec), kShape));
+        std::deque<Loaded> parts;
+        const auto good = must(stream->load([&](std::uint32_t first, std::uint32_t tokens) {
+            parts.push_back(memoryFor(kShape, codec, first, tokens));
+            return std::optional(parts.back().memory());
+        }));
+        CHECK(good <= stream->tokens());
+        must(stream->verify());
+        const auto reader = stream->reader({});
+        if (!reader || stream->tokens() < 128) return;
+        std::vector<std::byte> into(2 * kShape.groupBytes(codec));
+        (*reader)->submit(1, 0, 0, 0, 2, into);
+        CHECK((*reader)->reap(1).size() == 1);
+    };
+    for (const std::uint32_t lie : {0u, 1u, 63u, 0x00010000u, 0x7fffffffu, 0x80000000u, 0xffffffffu}) {
+        CAPTURE(lie);
+        for (std::size_t at = 16; at < 72; at += 4) {  // of the batch header
+            CAPTURE(at);
+            auto bytes = segment;
+            put(bytes, batch + at, lie);
+            const auto tokens = std::min(get<std::uint32_t>(bytes, batch + 28), 1u << 20);
+            reseal(bytes, batch, 72 + std::size_t{4} * tokens + 16 * kShape.layers);
+            survive(bytes, sketch);
+        }
+        for (std::size_t at = refs; at < refs + 32; at += 4) {  // of its extents
+            auto bytes = segment;
+            put(bytes, at, lie);
+            reseal(bytes, batch, header);
+            survive(bytes, sketch);
+        }
+        for (std::size_t at = 16; at < extentHeader; at += 4) {  // of an extent and its groups
+            auto bytes = segment;
+            put(bytes, extent + at, lie);
+            reseal(bytes, extent, extentHeader);
+            put(bytes, refs + 8, get<std::uint64_t>(bytes, extent + 8));
+            reseal(bytes, batch, header);
+            survive(bytes, sketch);
+        }
+        for (std::size_t at = 16; at < 96; at += 4) {  // of the sketch
+            auto bytes = segment, lying = sketch;
+            put(lying, at, lie);
+            reseal(lying, 0, 96);
+            put(bytes, batch + 64, get<std::uint64_t>(lying, 8));
+            reseal(bytes, batch, header);
+            survive(bytes, lying);
+        }
+    }
+    survive(segment, sketch);
+    checkHolds(*must(openStore(data.path)->openReading(keyOf(codec), kShape)), kIds, kShape, codec);
 }
 
 TEST_CASE("any byte of the index flipped: it opens, and what it shows is right or gone") {

@@ -234,6 +234,18 @@ TEST_CASE("a reader that goes while reads are under way waits for them") {
     }
 }
 
+TEST_CASE("a file system without direct reads is read through the page cache") {
+    const auto ids = someIds(64 * 12);
+    FaultyFileSystem files(realFileSystem());
+    files.refuseDirect(true);
+    Opened opened(ids, 64 * 6, kCodec, {.reserveBytes = 0}, files);
+    CHECK(!readAndCompare(*opened.stream, ids, kShape, kCodec));
+    const auto reader = must(opened.stream->reader({}));
+    std::vector<std::byte> into(kShape.groupBytes(kCodec));
+    CHECK(readOne(*reader, 0, 0, 0, 1, into));
+    CHECK(reader->counters().bytesRead == into.size());  // no sectors around it
+}
+
 TEST_CASE("where the kernel refuses a ring, threads read instead") {
     const auto ids = someIds(64 * 30);
     const Opened opened(ids, 640);
