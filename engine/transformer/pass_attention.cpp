@@ -14,8 +14,8 @@ using Clock = std::chrono::steady_clock;
 
 // Multiply-adds of one slice: some 15 ms at the 80 GMAC/s that attention reaches on two cores.
 constexpr std::uint64_t kSliceMacs = 1'200'000'000;
-// Groups of a window: a multiple of the 16 that the arithmetic forms apart, so that windows do not show in the bits.
-constexpr std::uint32_t kWindowGroups = 64, kPartGroups = 16;
+// Groups that the arithmetic forms apart: whole windows are a multiple, so that windows do not show in the bits.
+constexpr std::uint32_t kPartGroups = 16;
 // A tail counts against the cap in steps of so many tokens, so that rows of a batch share a cap.
 constexpr std::uint32_t kTailStep = 64;
 
@@ -152,7 +152,8 @@ std::size_t PassAttention::sliceRows(std::uint64_t keys) const {
 }
 
 Result<bool> PassAttention::windowSlice() {
-    const std::uint32_t count = std::min(kWindowGroups, documentGroups_ / kPartGroups * kPartGroups - window_);
+    const std::uint32_t count =
+        std::min(document_->windowGroups(), documentGroups_ / kPartGroups * kPartGroups - window_);
     if (done_ == 0) {
         const auto runs = document_->window(layer_, window_, count);
         if (!runs) return runs.error();
