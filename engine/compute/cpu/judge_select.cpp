@@ -90,11 +90,13 @@ CARREL_AVX512 CARREL_INLINE __m512 shares512(const std::int16_t* scores, float w
 }
 CARREL_AVX512 void weighAvx512(const std::int16_t* scores, std::size_t rows, const float* whole, std::uint16_t tokens,
                                float* out, std::size_t outStride) {
+    __m512 sum = _mm512_loadu_ps(out);
     for (std::size_t r = 0; r < rows; ++r) {
-        const __m512 sum = _mm512_loadu_ps(out + r * outStride);
-        _mm512_storeu_ps(out + r * outStride,
-                         _mm512_mask_add_ps(sum, tokens, sum, shares512(scores + r * kGroupTokens, whole[r])));
+        if (outStride != 0) sum = _mm512_loadu_ps(out + r * outStride);
+        sum = _mm512_mask_add_ps(sum, tokens, sum, shares512(scores + r * kGroupTokens, whole[r]));
+        if (outStride != 0) _mm512_storeu_ps(out + r * outStride, sum);
     }
+    if (outStride == 0) _mm512_storeu_ps(out, sum);
 }
 CARREL_AVX512 float leafShareAvx512(const std::int16_t* scores, std::size_t rows, const float* whole) {
     float most = 0;
