@@ -21,8 +21,30 @@ CARREL_INLINE float sumOf(const float* p, std::size_t stride, std::size_t keys) 
     return segmentSum(of, [](float x, float y) { return x + y; });
 }
 
-// Inner loops run over rows, so that a compiler can put rows into lanes.
-template <bool Fused, bool Few>
+// The two loops that take the time. Inner loops run over rows, so that a compiler can put rows into lanes.
+struct Plain {
+    // scores [64, rows]
+    static void dots(const float* q, std::size_t rows, std::size_t headDim, const LoadedRun& loaded, float* scores) {
+        for (std::size_t key = 0; key < kGroupTokens; ++key, scores += rows) {
+            std::fill_n(scores, rows, loaded.bias[key]);
+            for (std::size_t d = 0; d < headDim; ++d)
+                for (std::size_t r = 0; r < rows; ++r)
+                    scores[r] = madd<false>(q[d * rows + r], loaded.keys[key * headDim + d], scores[r]);
+        }
+    }
+    static void addValues(const float* p, const float* shrink, std::size_t rows, std::size_t headDim,
+                          const float* values, std::size_t tokens, float* out) {
+        const std::size_t rowStep = rows <= kFewRows ? headDim : 1, channelStep = rows <= kFewRows ? 1 : rows;
+        for (std::size_t d = 0; d < headDim; ++d, out += channelStep) {
+            for (std::size_t r = 0; r < rows; ++r) out[r * rowStep] *= shrink[r];
+            for (std::size_t key = 0; key < tokens; ++key)
+                for (std::size_t r = 0; r < rows; ++r)
+                    out[r * rowStep] = madd<false>(p[key * rows + r], values[key * headDim + d], out[r * rowStep]);
+        }
+    }
+};
+
+template <bool Fused, class Loops>
 CARREL_INLINE void attendRun(const float* q, const std::uint32_t* position, std::size_t rows, std::size_t headDim,
                              const KvRun& run, const LoadedRun& loaded, const AttendState& state, float* scratch,
                              float* sums, float* runMax) {
@@ -30,12 +52,9 @@ CARREL_INLINE void attendRun(const float* q, const std::uint32_t* position, std:
     const Reach reach(run);
     float m[kAttendRows], shrink[kAttendRows];
     std::copy_n(state.m, rows, m);
+    Loops::dots(q, rows, headDim, loaded, p);
     for (std::size_t key = 0; key < kGroupTokens; ++key) {
         float* scores = p + key * rows;
-        std::fill_n(scores, rows, loaded.bias[key]);
-        for (std::size_t d = 0; d < headDim; ++d)
-            for (std::size_t r = 0; r < rows; ++r)
-                scores[r] = madd<Fused>(q[d * rows + r], loaded.keys[key * headDim + d], scores[r]);
         const auto from = reach.first + static_cast<std::uint32_t>(key) * reach.step;
         for (std::size_t r = 0; r < rows; ++r) {
             if (from > position[r]) scores[r] = kMasked;
@@ -57,14 +76,7 @@ CARREL_INLINE void attendRun(const float* q, const std::uint32_t* position, std:
         });
         std::copy_n(m, rows, runMax);
     }
-    const std::size_t rowStep = Few ? headDim : 1, channelStep = Few ? 1 : rows;
-    for (std::size_t d = 0; d < headDim; ++d) {
-        float* out = state.out + d * channelStep;
-        for (std::size_t r = 0; r < rows; ++r) out[r * rowStep] *= shrink[r];
-        for (std::size_t key = 0; key < run.tokens; ++key)
-            for (std::size_t r = 0; r < rows; ++r)
-                out[r * rowStep] = madd<Fused>(p[key * rows + r], loaded.values[key * headDim + d], out[r * rowStep]);
-    }
+    Loops::addValues(p, shrink, rows, headDim, loaded.values, run.tokens, state.out);
 }
 
 template <bool Fused>
@@ -90,10 +102,7 @@ CARREL_INLINE void merge(const AttendState& from, std::size_t rows, std::size_t 
 void attendRunScalar(const float* q, const std::uint32_t* position, std::size_t rows, std::size_t headDim,
                      const KvRun& run, const LoadedRun& loaded, const AttendState& state, float* scratch, float* sums,
                      float* runMax) {
-    if (rows <= kFewRows)
-        attendRun<false, true>(q, position, rows, headDim, run, loaded, state, scratch, sums, runMax);
-    else
-        attendRun<false, false>(q, position, rows, headDim, run, loaded, state, scratch, sums, runMax);
+    attendRun<false, Plain>(q, position, rows, headDim, run, loaded, state, scratch, sums, runMax);
 }
 void mergeScalar(const AttendState& from, std::size_t rows, std::size_t headDim, const AttendState& into) {
     merge<false>(from, rows, headDim, into);
@@ -101,13 +110,69 @@ void mergeScalar(const AttendState& from, std::size_t rows, std::size_t headDim,
 
 #if defined(__x86_64__)
 
+// Rows a multiple of 16, headDim of 4: 8 sums in registers at a time.
+struct Lanes256 {
+    CARREL_AVX2 static void dots(const float* q, std::size_t rows, std::size_t headDim, const LoadedRun& loaded,
+                                 float* scores) {
+        for (std::size_t r = 0; r < rows; r += 16)
+            for (std::size_t first = 0; first < kGroupTokens; first += 4) {
+                __m256 dot[4][2];
+#pragma GCC unroll 4
+                for (std::size_t k = 0; k < 4; ++k) dot[k][0] = dot[k][1] = _mm256_set1_ps(loaded.bias[first + k]);
+                for (std::size_t d = 0; d < headDim; ++d) {
+                    const __m256 low = _mm256_load_ps(q + d * rows + r), high = _mm256_load_ps(q + d * rows + r + 8);
+#pragma GCC unroll 4
+                    for (std::size_t k = 0; k < 4; ++k) {
+                        const __m256 key = _mm256_broadcast_ss(loaded.keys + (first + k) * headDim + d);
+                        dot[k][0] = _mm256_fmadd_ps(low, key, dot[k][0]);
+                        dot[k][1] = _mm256_fmadd_ps(high, key, dot[k][1]);
+                    }
+                }
+#pragma GCC unroll 4
+                for (std::size_t k = 0; k < 4; ++k) {
+                    _mm256_store_ps(scores + (first + k) * rows + r, dot[k][0]);
+                    _mm256_store_ps(scores + (first + k) * rows + r + 8, dot[k][1]);
+                }
+            }
+    }
+    CARREL_AVX2 static void addValues(const float* p, const float* shrink, std::size_t rows, std::size_t headDim,
+                                      const float* values, std::size_t tokens, float* out) {
+        for (std::size_t r = 0; r < rows; r += 16)
+            for (std::size_t d = 0; d < headDim; d += 4) {
+                float* to = out + d * rows + r;
+                const __m256 low = _mm256_loadu_ps(shrink + r), high = _mm256_loadu_ps(shrink + r + 8);
+                __m256 sum[4][2];
+#pragma GCC unroll 4
+                for (std::size_t c = 0; c < 4; ++c) {
+                    sum[c][0] = _mm256_mul_ps(_mm256_load_ps(to + c * rows), low);
+                    sum[c][1] = _mm256_mul_ps(_mm256_load_ps(to + c * rows + 8), high);
+                }
+                for (std::size_t key = 0; key < tokens; ++key) {
+                    const __m256 share = _mm256_load_ps(p + key * rows + r),
+                                 share2 = _mm256_load_ps(p + key * rows + r + 8);
+#pragma GCC unroll 4
+                    for (std::size_t c = 0; c < 4; ++c) {
+                        const __m256 value = _mm256_broadcast_ss(values + key * headDim + d + c);
+                        sum[c][0] = _mm256_fmadd_ps(share, value, sum[c][0]);
+                        sum[c][1] = _mm256_fmadd_ps(share2, value, sum[c][1]);
+                    }
+                }
+#pragma GCC unroll 4
+                for (std::size_t c = 0; c < 4; ++c) {
+                    _mm256_store_ps(to + c * rows, sum[c][0]);
+                    _mm256_store_ps(to + c * rows + 8, sum[c][1]);
+                }
+            }
+    }
+};
+
 CARREL_AVX2 void attendRunAvx2(const float* q, const std::uint32_t* position, std::size_t rows, std::size_t headDim,
                                const KvRun& run, const LoadedRun& loaded, const AttendState& state, float* scratch,
                                float* sums, float* runMax) {
     if (rows <= kFewRows)
         attendFewAvx2(q, position, rows, headDim, run, loaded, state, scratch, sums, runMax);
     else
-        attendRun<true, false>(q, position, rows, headDim, run, loaded, state, scratch, sums, runMax);
+        attendRun<true, Lanes256>(q, position, rows, headDim, run, loaded, state, scratch, sums, runMax);
 }
 CARREL_AVX2 void mergeAvx2(const AttendState& from, std::size_t rows, std::size_t headDim, const AttendState& into) {
     merge<true>(from, rows, headDim, into);
