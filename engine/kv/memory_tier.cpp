@@ -6,7 +6,7 @@ namespace carrel {
 
 namespace {
 
-// slotOf_ per index; owner_, free_, pin_, guess_ and links_ per slot.
+// slotOf_ per index; owner_, free_, pin_, standing_ and links_ per slot.
 constexpr std::uint64_t kIndexBytes = 4, kSlotBytes = 4 + 4 + 4 + 1 + 8;
 
 }  // namespace
@@ -33,7 +33,7 @@ Result<MemoryTier> MemoryTier::make(Backend& backend, std::size_t slotBytes, std
     tier.slotOf_.assign(indices, kNone);
     tier.owner_.assign(slots, kNone);
     tier.pin_.assign(slots, 0);
-    tier.guess_.assign(slots, 0);
+    tier.standing_.assign(slots, Standing::Used);
     tier.links_.resize(slots + 2);
     tier.free_.reserve(slots);
     tier.eraseAll();
@@ -63,20 +63,20 @@ void MemoryTier::link(std::uint32_t slot, std::uint32_t end) {
 
 void MemoryTier::touch(std::uint32_t index) {
     const std::uint32_t slot = slotOf_[index];
-    guess_[slot] = 0;
+    standing_[slot] = Standing::Used;
     unlink(slot);
     link(slot, slots_);
 }
 
-std::byte* MemoryTier::insert(std::uint32_t index, bool guess) {
+std::byte* MemoryTier::insert(std::uint32_t index, Standing standing) {
     assert(!has(index) && !free_.empty());
     const std::uint32_t slot = free_.back();
     free_.pop_back();
     slotOf_[index] = slot;
     owner_[slot] = index;
-    guess_[slot] = guess ? 1 : 0;
+    standing_[slot] = standing;
     pin_[slot] = 0;
-    link(slot, slots_ + (guess ? 1 : 0));
+    link(slot, slots_ + (standing == Standing::Used ? 0 : 1));
     return at(index);
 }
 

@@ -11,8 +11,11 @@
 
 namespace carrel {
 
-/// Device or host: slots of one size in one arena, found by index, in order of use. A slot that holds a guess (read
-/// ahead, not used yet) goes before all that were used. What is pinned goes never.
+/// Why something is in a tier: it was used; used once, and likely not again soon; or read ahead, and not used yet.
+enum class Standing : std::uint8_t { Used, Passing, Guess };
+
+/// Device or host: slots of one size in one arena, found by index, in order of use. What is passing or a guess goes
+/// before all that was used. What is pinned goes never.
 class MemoryTier {
   public:
     MemoryTier() = default;  // no slots
@@ -24,18 +27,18 @@ class MemoryTier {
 
     bool has(std::uint32_t index) const { return index < slotOf_.size() && slotOf_[index] != kNone; }
     std::byte* at(std::uint32_t index) const { return arena_.as<std::byte>(slotOf_[index] * slotBytes_); }
-    bool guessed(std::uint32_t index) const { return guess_[slotOf_[index]] != 0; }
+    Standing standing(std::uint32_t index) const { return standing_[slotOf_[index]]; }
     bool isPinned(std::uint32_t index) const { return pin_[slotOf_[index]] == epoch_; }
     std::uint32_t slots() const { return slots_; }
     std::uint32_t freeSlots() const { return static_cast<std::uint32_t>(free_.size()); }
     std::uint64_t usedBytes() const { return (slots_ - free_.size()) * std::uint64_t{slotBytes_}; }
 
-    /// Makes it the newest, and no guess any more.
+    /// Makes it the newest of what is used.
     void touch(std::uint32_t index);
     void pin(std::uint32_t index) { pin_[slotOf_[index]] = epoch_; }
     void unpinAll() { ++epoch_; }
     /// As the newest, in a free slot: there is one. What is at the result is the caller's to fill.
-    std::byte* insert(std::uint32_t index, bool guess = false);
+    std::byte* insert(std::uint32_t index, Standing standing = Standing::Used);
     void erase(std::uint32_t index);
     void eraseAll();
     /// What goes first; nothing where all is pinned.
@@ -53,8 +56,8 @@ class MemoryTier {
     std::size_t slotBytes_ = 0;
     std::uint32_t slots_ = 0, epoch_ = 1;
     std::vector<std::uint32_t> slotOf_, owner_, free_, pin_;
-    std::vector<std::uint8_t> guess_;
-    std::vector<Link> links_;  // of slots, then the ends of two rings: used, guesses
+    std::vector<Standing> standing_;
+    std::vector<Link> links_;  // of slots, then the ends of two rings: used, others
 };
 
 }  // namespace carrel

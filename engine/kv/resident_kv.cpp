@@ -56,7 +56,7 @@ ResidentKv::ResidentKv(Backend& backend, KvShape shape, KvCodec codec, std::uint
       shape_(shape),
       codec_(codec),
       capacity_(capacityGroups),
-      chunker_(shape, capacityGroups * kGroupLeaves, fixedTokens(options)) {}
+      chunker_(shape, capacityGroups * kGroupLeaves, fixedTokens(options), ChunkCosts(shape.groupBytes(codec))) {}
 
 Result<std::unique_ptr<DocumentKv>> ResidentKv::open(Backend& backend, KvStream& stream, KvShape shape, KvCodec codec,
                                                      std::uint32_t capacityGroups, const TierOptions& options,

@@ -30,7 +30,8 @@ TieredKv::TieredKv(Backend& backend, KvStream& stream, KvShape shape, KvCodec co
       codec_(codec),
       capacity_(capacityGroups),
       options_(options),
-      chunker_(shape, capacityGroups * kGroupLeaves, options.adaptiveChunks ? 0 : options.fixedChunkTokens),
+      chunker_(shape, capacityGroups * kGroupLeaves, options.adaptiveChunks ? 0 : options.fixedChunkTokens,
+               ChunkCosts(shape.groupBytes(codec))),
       predicted_(shape.rows() * capacityGroups) {}
 
 Result<std::unique_ptr<DocumentKv>> TieredKv::open(Backend& backend, KvStream& stream, KvShape shape, KvCodec codec,
@@ -165,7 +166,7 @@ void TieredKv::want(std::uint32_t layer, const Chosen& chosen) {
     std::uint32_t lastHead = UINT32_MAX, done = 0;
     chosen.each([&](std::uint32_t head, std::uint32_t leaf, std::uint16_t) {
         if (head == lastHead && leaf < done) return;
-        const Chunker::Span chunk = chunker_.chunkOf(std::size_t{layer} * shape_.kvHeads + head, leaf);
+        const Chunker::Span chunk = chunker_.together(std::size_t{layer} * shape_.kvHeads + head, leaf);
         lastHead = head;
         done = chunk.first + chunk.leaves;
         const std::size_t before = wanted_.size();
@@ -239,7 +240,7 @@ std::size_t TieredKv::sort(std::uint32_t layer) {
         const std::uint32_t index = leafIndex(layer, head, leaf);
         if (device_.has(index)) {
             ++counters_.device.hits;
-            counters_.prefetchedUsed += device_.guessed(index) ? 1 : 0;
+            counters_.prefetchedUsed += device_.standing(index) == Standing::Guess ? 1 : 0;
             device_.pin(index);
         } else {
             ++counters_.device.misses;
@@ -250,7 +251,7 @@ std::size_t TieredKv::sort(std::uint32_t layer) {
     std::uint32_t lastHead = UINT32_MAX, done = 0;
     chosen_.each([&](std::uint32_t head, std::uint32_t leaf, std::uint16_t) {
         if (head == lastHead && leaf < done) return;
-        const Chunker::Span chunk = chunker_.chunkOf(std::size_t{layer} * shape_.kvHeads + head, leaf);
+        const Chunker::Span chunk = chunker_.together(std::size_t{layer} * shape_.kvHeads + head, leaf);
         lastHead = head;
         done = chunk.first + chunk.leaves;
         for (std::uint32_t i = chunk.first; i < done; ++i)
@@ -289,8 +290,9 @@ bool TieredKv::makeRoom() {
     const auto oldest = device_.oldest();
     if (!oldest) return false;
     const std::uint32_t perRow = capacity_ * kGroupLeaves;
-    const Chunker::Span chunk = device_.guessed(*oldest) ? Chunker::Span{*oldest % perRow, 1}
-                                                         : chunker_.chunkOf(*oldest / perRow, *oldest % perRow);
+    const Chunker::Span chunk = device_.standing(*oldest) != Standing::Used
+                                    ? Chunker::Span{*oldest % perRow, 1}
+                                    : chunker_.together(*oldest / perRow, *oldest % perRow);
     for (std::uint32_t i = 0; i < chunk.leaves; ++i) {
         const std::uint32_t index = *oldest / perRow * perRow + chunk.first + i;
         if (device_.has(index) && !device_.isPinned(index)) device_.erase(index);
@@ -324,11 +326,12 @@ void TieredKv::place(std::uint32_t layer, std::size_t& spare) {
             host_.touch(group);
             counters_.host.bytesRead += shape_.groupBytes(codec_) / kGroupLeaves;
         }
+        const std::size_t row = std::size_t{layer} * shape_.kvHeads + each.head;
         const std::uint32_t index = leafIndex(layer, each.head, each.leaf);
         const auto bit = static_cast<std::uint8_t>(1u << each.leaf % kGroupLeaves);
         if (each.chosen && (predicted_[group] & bit) != 0) ++counters_.prefetchedUsed;
         predicted_[group] &= static_cast<std::uint8_t>(~bit);
-        std::byte* rows = device_.insert(index);
+        std::byte* rows = device_.insert(index, chunker_.passing(row, each.leaf) ? Standing::Passing : Standing::Used);
         device_.pin(index);
         unpackInto(rows, layer, each.head, each.leaf,
                    inHost ? host_.at(group) : flights_->payload(layer, each.head, each.group()));
@@ -336,7 +339,7 @@ void TieredKv::place(std::uint32_t layer, std::size_t& spare) {
     wanted_.resize(left);
 }
 
-// What was read ahead and not chosen: into slots that are free or hold older guesses.
+// What was read ahead and not chosen: into slots that are free or hold what goes first anyway.
 void TieredKv::placeGuesses(std::uint32_t layer, std::size_t& spare) {
     flights_->eachArrived(layer, [&](const Flights::Flight& flight) {
         for (std::uint32_t group = flight.first; group < flight.first + flight.count; ++group)
@@ -344,10 +347,12 @@ void TieredKv::placeGuesses(std::uint32_t layer, std::size_t& spare) {
                 const std::uint32_t leaf = group * kGroupLeaves + i, index = leafIndex(layer, flight.head, leaf);
                 if ((predicted_[groupIndex(layer, flight.head, group)] >> i & 1) == 0 || device_.has(index)) continue;
                 const auto oldest = device_.oldest();
-                if (spare == 0 || (device_.freeSlots() == 0 && !(oldest && device_.guessed(*oldest)))) return;
+                if (spare == 0 ||
+                    (device_.freeSlots() == 0 && !(oldest && device_.standing(*oldest) != Standing::Used)))
+                    return;
                 if (device_.freeSlots() == 0) device_.erase(*oldest);
                 --spare;
-                std::byte* rows = device_.insert(index, true);
+                std::byte* rows = device_.insert(index, Standing::Guess);
                 device_.pin(index);
                 unpackInto(rows, layer, flight.head, leaf, flights_->payload(layer, flight.head, group));
             }
@@ -363,11 +368,11 @@ void TieredKv::land(std::uint32_t layer) {
             if (host_.has(index)) continue;
             if (host_.freeSlots() == 0) {
                 const auto oldest = host_.oldest();
-                if (!oldest || (flight.guess && !host_.guessed(*oldest))) continue;
+                if (!oldest || (flight.guess && host_.standing(*oldest) != Standing::Guess)) continue;
                 host_.erase(*oldest);
             }
-            std::memcpy(host_.insert(index, flight.guess), flights_->payload(layer, flight.head, group),
-                        shape_.groupBytes(codec_));
+            std::memcpy(host_.insert(index, flight.guess ? Standing::Guess : Standing::Used),
+                        flights_->payload(layer, flight.head, group), shape_.groupBytes(codec_));
         }
     });
     flights_->release(layer);

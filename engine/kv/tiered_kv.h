@@ -21,7 +21,7 @@ struct TierPlan {
     std::uint32_t windowGroups = 0;
     std::uint64_t stagingBytes = 0, loadingBytes = 0;  // loading: before there are slots
     std::uint64_t loadPeakBytes = 0;
-    std::uint64_t fixedBytes = 0;                      // of host: all but the reader's memory and the slots
+    std::uint64_t fixedBytes = 0;  // of host: all but the reader's memory and the slots
 
     /// NoMemory, with the smallest workable budgets, where there is too little. batchGroups: of the largest batch that
     /// is loaded. readerBytes: at capacity.

@@ -91,7 +91,7 @@ class MemoryStream final : public KvStream {
     std::map<Place, int> failures;       // so many reads of a group fail
     std::map<Place, int> reads;          // of each group
     int loads = 0, readers = 0;          // loads that want something
-    std::size_t mostUnderWay = 0;
+    std::size_t mostUnderWay = 0, submits = 0;
     std::mt19937 random{1};
 
   private:
@@ -104,6 +104,7 @@ class MemoryStream final : public KvStream {
             if (into.size() != count * bytes) std::abort();
             waiting_.push_back({tag, layer, head, group, count, into});
             ++counters_.reads;
+            ++of_.submits;
             counters_.bytesRead += into.size();
             of_.mostUnderWay = std::max(of_.mostUnderWay, waiting_.size());
         }
