@@ -24,20 +24,82 @@ CARREL_INLINE void unitScores(const JudgeRows& rows, const float* low, const flo
         out[r] = sumLanes(sums);
     }
 }
+/// From raw scores: limited, relative to `exact`, in 16 bits; and 2^ of them.
+CARREL_INLINE void finish(const float* raw, const float* exact, std::size_t rows, std::int16_t* rounded, float* exp) {
+    for (std::size_t r = 0; r < rows; ++r) {
+        const float score = limitScore(raw[r] - exact[r]);
+        rounded[r] = roundScore(score);
+        exp[r] = exp2Score(score);
+    }
+}
+CARREL_INLINE void meanKey(const std::uint8_t* codes, const float* least, const float* step, std::size_t n, float* to) {
+    for (std::size_t d = 0; d < n; ++d) to[d] = least[d] + step[d] * static_cast<float>(codes[d]);
+}
+using FinishFn = decltype(&finish);
+using MeanKeyFn = decltype(&meanKey);
+
 void unitScoresScalar(const JudgeRows& rows, const float* low, const float* high, float* out) {
     unitScores<false>(rows, low, high, out);
+}
+void finishScalar(const float* raw, const float* exact, std::size_t rows, std::int16_t* rounded, float* exp) {
+    finish(raw, exact, rows, rounded, exp);
+}
+void meanKeyScalar(const std::uint8_t* codes, const float* least, const float* step, std::size_t n, float* to) {
+    meanKey(codes, least, step, n, to);
 }
 #if defined(__x86_64__)
 CARREL_AVX2 void unitScoresAvx2(const JudgeRows& rows, const float* low, const float* high, float* out) {
     unitScores<true>(rows, low, high, out);
 }
+CARREL_AVX2 void finishAvx2(const float* raw, const float* exact, std::size_t rows, std::int16_t* rounded, float* exp) {
+    finish(raw, exact, rows, rounded, exp);
+}
+CARREL_AVX2 void meanKeyAvx2(const std::uint8_t* codes, const float* least, const float* step, std::size_t n,
+                             float* to) {
+    meanKey(codes, least, step, n, to);
+}
 CARREL_AVX512 void unitScoresAvx512(const JudgeRows& rows, const float* low, const float* high, float* out) {
-    unitScores<true>(rows, low, high, out);
+    for (std::size_t r = 0; r < rows.rows; ++r) {
+        const float *above = rows.above + r * rows.headDim, *below = rows.below + r * rows.headDim;
+        __m512 sum = _mm512_setzero_ps();
+        for (std::size_t d = 0; d < rows.headDim; d += kLanes) {
+            sum = _mm512_fmadd_ps(_mm512_loadu_ps(below + d), _mm512_loadu_ps(low + d), sum);
+            sum = _mm512_fmadd_ps(_mm512_loadu_ps(above + d), _mm512_loadu_ps(high + d), sum);
+        }
+        out[r] = sumLanes512(sum);
+    }
+}
+CARREL_AVX512 void finishAvx512(const float* raw, const float* exact, std::size_t rows, std::int16_t* rounded,
+                                float* exp) {
+    for (std::size_t r = 0; r < rows; r += kLanes) {
+        const auto some = static_cast<__mmask16>(rows - r < kLanes ? (1u << (rows - r)) - 1 : 0xFFFF);
+        const __m512 score =
+            limitScore512(_mm512_sub_ps(_mm512_maskz_loadu_ps(some, raw + r), _mm512_maskz_loadu_ps(some, exact + r)));
+        _mm256_mask_storeu_epi16(rounded + r, some, roundScore512(score));
+        _mm512_mask_storeu_ps(exp + r, some, exp2Score512(score));
+    }
 }
 #endif
+const Variants<FinishFn> kFinish {
+#if defined(__x86_64__)
+    {Isa::Avx512, finishAvx512}, {Isa::Avx2, finishAvx2},
+#endif
+    {
+        Isa::Scalar, finishScalar
+    }
+};
+const Variants<MeanKeyFn> kMeanKey {
+#if defined(__x86_64__)
+    {Isa::Avx2, meanKeyAvx2},
+#endif
+    {
+        Isa::Scalar, meanKeyScalar
+    }
+};
 
 struct Lanes {
     float *low, *high;      // [headDim]
+    float *least, *step;    // [headDim], of one group
     float *scores, *exp;    // [rows]
     std::int16_t* rounded;  // [rows]
 };
@@ -45,25 +107,13 @@ Lanes lanesIn(Carver carver, std::size_t rows, std::size_t headDim, std::size_t*
     Lanes out{};
     out.low = carver.take<float>(headDim);
     out.high = carver.take<float>(headDim);
+    out.least = carver.take<float>(headDim);
+    out.step = carver.take<float>(headDim);
     out.scores = carver.take<float>(rows);
     out.exp = carver.take<float>(rows);
     out.rounded = carver.take<std::int16_t>(rows);
     if (used != nullptr) *used = carver.used();
     return out;
-}
-
-/// The mean key of a leaf.
-void loadMean(const SketchView& sketch, std::size_t leaf, std::size_t headDim, FromF16Fn fromF16, float* key,
-              float* step) {
-    const auto dim = static_cast<std::uint32_t>(headDim);
-    const std::size_t group = leaf / kGroupLeaves;
-    const auto* grid = reinterpret_cast<const std::uint16_t*>(sketch.codes + group * codesBytes(dim) +
-                                                              kGroupLeaves * planeLeafBytes(dim));
-    const auto* codes =
-        reinterpret_cast<const std::uint8_t*>(sketch.means + group * meansBytes(dim)) + leaf % kGroupLeaves * headDim;
-    fromF16(grid, headDim, key);
-    fromF16(grid + headDim, headDim, step);
-    for (std::size_t d = 0; d < headDim; ++d) key[d] += step[d] * static_cast<float>(codes[d]);
 }
 
 /// Part of the document that is taken or left as one: leaves [first, end), aligned.
@@ -187,27 +237,36 @@ void scanUnits(Isa isa, const JudgeArgs& args, const JudgeRows& rows, std::size_
                const JudgePart& part) {
     const auto scoresOf = kUnitScores.at(isa);
     const auto fromF16 = kFromF16.at(isa);
-    const Lanes lanes = lanesIn(Carver(part.scratch), rows.rows, rows.headDim);
+    const auto finishRows = kFinish.at(isa);
+    const auto meanOf = kMeanKey.at(isa);
+    const std::size_t headDim = rows.headDim;
+    const auto dim = static_cast<std::uint32_t>(headDim);
+    const Lanes lanes = lanesIn(Carver(part.scratch), rows.rows, headDim);
     const bool means = args.rule.scorer == Scorer::Means;
     const std::size_t unitLeaves = means ? 1 : args.rule.chunkTokens / kLeafTokens;
     std::size_t scored = SIZE_MAX;
     std::fill_n(part.sums, rows.rows, 0.0f);
     for (std::size_t at = part.first; at < part.end; ++at) {
-        const std::size_t leaf = firstGroup * kGroupLeaves + at, unit = leaf / unitLeaves;
+        const std::size_t leaf = firstGroup * kGroupLeaves + at, group = leaf / kGroupLeaves, unit = leaf / unitLeaves;
+        if (means && (leaf % kGroupLeaves == 0 || at == part.first)) {
+            const auto* grid = reinterpret_cast<const std::uint16_t*>(
+                args.sketch[kvHead].codes + group * codesBytes(dim) + kGroupLeaves * planeLeafBytes(dim));
+            fromF16(grid, headDim, lanes.least);
+            fromF16(grid + headDim, headDim, lanes.step);
+        }
         if (unit != scored) {
+            const float* high = lanes.low;
             if (means) {
-                loadMean(args.sketch[kvHead], leaf, rows.headDim, fromF16, lanes.low, lanes.high);
-                std::copy_n(lanes.low, rows.headDim, lanes.high);
+                const auto* codes =
+                    reinterpret_cast<const std::uint8_t*>(args.sketch[kvHead].means + group * meansBytes(dim));
+                meanOf(codes + leaf % kGroupLeaves * headDim, lanes.least, lanes.step, headDim, lanes.low);
             } else {
-                fromF16(args.bounds[kvHead] + unit * 2 * rows.headDim, rows.headDim, lanes.low);
-                fromF16(args.bounds[kvHead] + (unit * 2 + 1) * rows.headDim, rows.headDim, lanes.high);
+                fromF16(args.bounds[kvHead] + unit * 2 * headDim, headDim, lanes.low);
+                fromF16(args.bounds[kvHead] + (unit * 2 + 1) * headDim, headDim, lanes.high);
+                high = lanes.high;
             }
-            scoresOf(rows, lanes.low, lanes.high, lanes.scores);
-            for (std::size_t r = 0; r < rows.rows; ++r) {
-                const float score = limitScore(lanes.scores[r] - rows.exact[r]);
-                lanes.rounded[r] = roundScore(score);
-                lanes.exp[r] = exp2Score(score);
-            }
+            scoresOf(rows, lanes.low, high, lanes.scores);
+            finishRows(lanes.scores, rows.exact, rows.rows, lanes.rounded, lanes.exp);
             scored = unit;
         }
         std::int16_t* scores =
