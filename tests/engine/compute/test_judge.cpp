@@ -190,7 +190,6 @@ TEST_CASE("Only the leaves asked for are judged, wherever they begin and end") {
 }
 
 TEST_CASE("A sequence is given the same whatever else is in the batch and for any number of threads") {
-    const JudgeCase c(8, 2, 7, 64, 70, 32);
     std::vector<SelectRule> rules(7, tokensAbove(-8));
     rules[1].leafShare = 0.004f;
     rules[2].cap = 100;
@@ -198,18 +197,22 @@ TEST_CASE("A sequence is given the same whatever else is in the batch and for an
     rules[4].scorer = Scorer::Means;
     rules[5].scorer = Scorer::MinMax, rules[5].chunkTokens = 32, rules[5].cap = 512;
     rules[6] = rules[5], rules[6].layerChoice = true;
-    for (const SelectRule& rule : rules) {
-        const Judged together = judge(*backendUnderTest(2), c, rule, 1, 270, 0, 8);
-        CHECK(
-            std::any_of(together.chosen.begin(), together.chosen.end(), [](std::uint16_t bits) { return bits != 0; }));
-        for (const unsigned threads : {1u, 3u})
-            CHECK(same(together, judge(*backendUnderTest(threads), c, rule, 1, 270, 0, 8)));
-        for (std::size_t token = 0; token < 8; ++token) {
-            const Judged alone = judge(*backendUnderTest(2), c, rule, 1, 270, token, 1);
-            const std::size_t width = c.nKvHeads * c.leaves();
-            CHECK(std::equal(alone.chosen.begin(), alone.chosen.end(),
-                             together.chosen.begin() + static_cast<std::ptrdiff_t>(token * width)));
-            CHECK(sameBits(alone.share.data(), together.share.data() + token * c.nHeads(), c.nHeads()));
+    // Heads of one sequence fill a kernel's rows, or those of two do and the last is alone.
+    for (const JudgeCase& c : {JudgeCase(8, 2, 7, 64, 70, 32), JudgeCase(5, 3, 3, 64, 70, 32)}) {
+        const std::uint32_t end = allLeaves(c) - 10;
+        for (const SelectRule& rule : rules) {
+            const Judged together = judge(*backendUnderTest(2), c, rule, 1, end, 0, c.nTokens);
+            CHECK(std::any_of(together.chosen.begin(), together.chosen.end(),
+                              [](std::uint16_t bits) { return bits != 0; }));
+            for (const unsigned threads : {1u, 3u})
+                CHECK(same(together, judge(*backendUnderTest(threads), c, rule, 1, end, 0, c.nTokens)));
+            for (std::size_t token = 0; token < c.nTokens; ++token) {
+                const Judged alone = judge(*backendUnderTest(2), c, rule, 1, end, token, 1);
+                const std::size_t width = c.nKvHeads * c.leaves();
+                CHECK(std::equal(alone.chosen.begin(), alone.chosen.end(),
+                                 together.chosen.begin() + static_cast<std::ptrdiff_t>(token * width)));
+                CHECK(sameBits(alone.share.data(), together.share.data() + token * c.nHeads(), c.nHeads()));
+            }
         }
     }
 }
