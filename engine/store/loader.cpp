@@ -27,6 +27,11 @@ void onThreads(std::size_t count, const Work& work) {
     for (auto& helper : helpers) helper.join();
 }
 
+void lower(std::atomic<std::uint32_t>& least, std::uint32_t value) {
+    for (std::uint32_t seen = least; value < seen && !least.compare_exchange_weak(seen, value);) {
+    }
+}
+
 }  // namespace
 
 Loader::Sizes Loader::sizes(std::uint32_t tokens) const {
@@ -52,9 +57,7 @@ std::uint32_t Loader::load(std::span<const FoundBatch> batches, std::span<const 
         const auto task = static_cast<std::uint32_t>(i % perBatch);
         const std::uint32_t good = task == 0 ? loadSketch(batch, into) : loadLayer(batch, into, task - 1);
         if (good >= groupsOf(batch.row->tokens)) return;
-        const std::uint32_t from = batch.row->first + good * kGroupTokens;
-        for (std::uint32_t seen = bad; from < seen && !bad.compare_exchange_weak(seen, from);) {
-        }
+        lower(bad, batch.row->first + good * kGroupTokens);
     });
     return bad;
 }
@@ -97,42 +100,50 @@ std::uint32_t Loader::loadLayer(const FoundBatch& batch, const KvMemory& memory,
     return good;
 }
 
-std::uint64_t Loader::badGroups(const FoundBatch& batch, std::uint32_t layer) const {
+Loader::Bad Loader::badGroups(const FoundBatch& batch, std::uint32_t layer) const {
     const std::uint32_t visible = groupsOf(batch.row->tokens), stored = groupsOf(batch.row->storedTokens);
     const auto places = readPlaces(*batch.segment, batch.row->offset, *batch.stored, shape_, codec_, layer);
-    if (!places) return std::uint64_t{visible} * shape_.kvHeads;
+    if (!places) return {std::uint64_t{visible} * shape_.kvHeads, 0};
     const Extent extent{streamHash_, codec_, layer, batch.row->first, batch.row->storedTokens};
     Decompressor zstd;
     std::vector<std::byte> plain;
-    std::uint64_t bad = 0;
+    Bad bad;
     readGroups(
         *batch.segment, batch.row->offset, *places, [&](std::size_t i) { return i % stored < visible; },
         [&](std::size_t i, std::span<const std::byte> bytes) {
-            plain.resize(shape_.groupBytes(extent.codecOf(static_cast<std::uint32_t>(i % stored))));
-            bad += bytes.empty() || !decodeGroup((*places)[i], bytes, plain, zstd);
+            const auto group = static_cast<std::uint32_t>(i % stored);
+            plain.resize(shape_.groupBytes(extent.codecOf(group)));
+            if (!bytes.empty() && decodeGroup((*places)[i], bytes, plain, zstd)) return;
+            ++bad.groups;
+            bad.first = std::min(bad.first, group);
         });
     return bad;
 }
 
-KvStream::Check Loader::check(std::span<const FoundBatch> batches) const {
-    KvStream::Check result;
+KvStream::Check Loader::check(std::span<const FoundBatch> batches, std::uint32_t end) const {
     std::vector<const FoundBatch*> readable;
+    std::uint64_t groups = 0;
+    std::atomic<std::uint64_t> bad{0};
+    std::atomic<std::uint32_t> good{end};
     for (const auto& batch : batches) {
-        const std::uint64_t groups = shape_.rows() * groupsOf(batch.row->tokens);
-        result.groups += groups;
+        const std::uint64_t own = shape_.rows() * groupsOf(batch.row->tokens);
+        groups += own;
         const bool whole = batch.stored && (mostSketchBytes(shape_, codec_, batch.row->storedTokens) == 0 ||
                                             (batch.sketch && checkSketch(*batch.sketch, sketchOf(batch), shape_)));
-        if (whole)
+        if (whole) {
             readable.push_back(&batch);
-        else
-            result.bad += groups;
+        } else {
+            bad += own;
+            lower(good, batch.row->first);
+        }
     }
-    std::atomic<std::uint64_t> bad{0};
     onThreads(readable.size() * shape_.layers, [&](std::size_t i) {
-        bad += badGroups(*readable[i / shape_.layers], static_cast<std::uint32_t>(i % shape_.layers));
+        const auto& batch = *readable[i / shape_.layers];
+        const auto found = badGroups(batch, static_cast<std::uint32_t>(i % shape_.layers));
+        bad += found.groups;
+        if (found.groups > 0) lower(good, batch.row->first + found.first * kGroupTokens);
     });
-    result.bad += bad;
-    return result;
+    return {groups, bad, good};
 }
 
 }  // namespace carrel

@@ -27,12 +27,16 @@ class Loader {
     Sizes sizes(std::uint32_t tokens) const;
     /// memory: as batches; parts that are not wanted are empty. The first token (multiple of 64) that is bad, or `end`.
     std::uint32_t load(std::span<const FoundBatch> batches, std::span<const KvMemory> memory, std::uint32_t end) const;
-    KvStream::Check check(std::span<const FoundBatch> batches) const;
+    KvStream::Check check(std::span<const FoundBatch> batches, std::uint32_t end) const;
 
   private:
     std::uint32_t loadSketch(const FoundBatch& batch, const KvMemory& memory) const;
     std::uint32_t loadLayer(const FoundBatch& batch, const KvMemory& memory, std::uint32_t layer) const;
-    std::uint64_t badGroups(const FoundBatch& batch, std::uint32_t layer) const;
+    struct Bad {
+        std::uint64_t groups = 0;
+        std::uint32_t first = UINT32_MAX;  // of them, in the batch
+    };
+    Bad badGroups(const FoundBatch& batch, std::uint32_t layer) const;
     SketchPlace sketchOf(const FoundBatch& batch) const;
 
     KvShape shape_;

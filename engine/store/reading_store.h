@@ -52,9 +52,9 @@ struct KvMemory {
 using KvAllocate = std::function<std::optional<KvMemory>(std::uint32_t first, std::uint32_t tokens)>;
 
 struct ReaderOptions {
-    unsigned queueDepth = 32;
-    bool direct = true;  // O_DIRECT where the file system has it
-    bool ring = true;    // io_uring where the kernel allows it, else pread on a few threads
+    unsigned queueDepth = 32;  // with 256 KiB of buffers each, 1 MiB at least
+    bool direct = true;        // O_DIRECT where the file system has it
+    bool ring = true;          // io_uring where the kernel allows it, else pread on a few threads
 };
 
 /// Payloads of single groups, read while the caller goes on. One thread calls. Files stay open; commits to the stream
@@ -77,7 +77,7 @@ class GroupReader {
     /// What has completed since the last call; waits until there are `atLeast` where so many are under way.
     virtual std::vector<Done> reap(std::size_t atLeast) = 0;
     virtual Counters counters() const = 0;
-    /// Memory for buffers and the directory of groups.
+    /// Memory for buffers, at their most, and the directory of groups; only commits make it more.
     virtual std::uint64_t memoryBytes() const = 0;
 };
 
@@ -115,8 +115,8 @@ class KvStream {
     virtual Result<std::unique_ptr<GroupReader>> reader(ReaderOptions options) = 0;
     /// Checks every byte that matters: headers, groups, sketch. As load(), into nothing.
     struct Check {
-        std::uint64_t groups = 0, bad = 0;
-        std::uint32_t good = 0;  // the token (multiple of 64) from which on something is bad, or tokens()
+        std::uint64_t groups = 0, bad = 0;  // of every layer and KV head; all of a batch where its sketch is bad
+        std::uint32_t good = 0;             // the token (multiple of 64) from which on something is bad, or tokens()
     };
     virtual Result<Check> verify() = 0;
 };
@@ -132,7 +132,7 @@ struct StoreLimits {
     std::uint64_t segmentBytes = std::uint64_t{1} << 30;  // a commit past this size starts a new segment file
     std::uint64_t reserveBytes = std::uint64_t{64}
                                  << 20;  // never used by a commit: room for the index, the library and everybody else
-    bool compress = true;                // payloads with zstd, where it saves at least 15 %
+    bool compress = true;                // payloads and sketches with zstd, where it saves at least 15 %
 };
 
 /// All readings under a data root: `readings/index.sqlite` and `readings/<id>/`. One connection; not thread-safe, its

@@ -42,7 +42,7 @@ std::optional<FoundStream> scan(FileSystem& files, const std::filesystem::path& 
         if (batches.size() == before) continue;
         // Only a segment's last batch can be one whose commit never came to its end.
         const std::vector<FoundBatch> last{{&batches.back().first, file, sketch, batches.back().second}};
-        if (Loader(identity.shape, identity.codec(), hash).check(last).bad > 0) batches.pop_back();
+        if (Loader(identity.shape, identity.codec(), hash).check(last, UINT32_MAX).bad > 0) batches.pop_back();
     }
     if (!found) return found;
     BatchStack stack(found->identity.firstToken, found->identity.prefixChain);

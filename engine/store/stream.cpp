@@ -308,7 +308,7 @@ Result<std::uint32_t> DiskStream::load(const KvAllocate& allocate) {
 }
 
 Result<KvStream::Check> DiskStream::verify() {
-    return loader_.check(findBatches());
+    return loader_.check(findBatches(), tokens());
 }
 
 Result<std::unique_ptr<GroupReader>> DiskStream::reader(ReaderOptions options) {

@@ -168,6 +168,7 @@ inline void checkHolds(KvStream& stream, const std::vector<std::int32_t>& ids, K
     CHECK(loadAndCompare(stream, shape, codec) == stream.tokens());
     const auto check = must(stream.verify());
     CHECK(check.bad == 0);
+    CHECK(check.good == stream.tokens());
     CHECK((check.groups == 0) == ids.empty());
 }
 

@@ -78,7 +78,9 @@ TEST_CASE("any byte of a segment flipped: the damaged span is named, and nothing
                 CHECK(good % 64 == (good == 300 ? 300 % 64 : 0));
                 CHECK(firstOf(kIds, stream->ids().size()) == stream->ids());
                 // Load and verify agree on whether anything is wrong, and the reader on each group.
-                CHECK((must(stream->verify()).bad > 0) == (good < stream->tokens()));
+                const auto check = must(stream->verify());
+                CHECK((check.bad > 0) == (good < stream->tokens()));
+                CHECK(check.good == good);
                 CHECK(readAndCompare(*stream, kIds, kShape, codec) ==
                       (good < stream->tokens() && (good < 256 || codec == KvCodec::F16)));
                 found += good < 300;
@@ -124,7 +126,9 @@ TEST_CASE("any byte of a sketch flipped: the batch is bad from its first token, 
             CHECK(stream->tokens() == 300);
             const auto good = loadAndCompare(*stream, kShape, codec);
             CHECK((good == 0 || good == 64 || good == 300));  // where batches with a record start
-            CHECK((must(stream->verify()).bad > 0) == (good < 300));
+            const auto check = must(stream->verify());
+            CHECK((check.bad > 0) == (good < 300));
+            CHECK(check.good == good);
             found += good < 300;
         }
         flip(file, at);
