@@ -3,6 +3,7 @@
 #include "error_text.h"
 
 #include <algorithm>
+#include <memory>
 
 namespace carrel::app {
 
@@ -38,14 +39,20 @@ QVariantList ChatController::chats() const {
 }
 
 bool ChatController::answering() const {
-    return starting_ || ticketOf(current_) != 0;
+    return !ticketsOf(current_).empty();
 }
 
-quint64 ChatController::ticketOf(const QString& chat) const {
-    const std::string key = chat.toStdString();
+std::vector<quint64> ChatController::ticketsOf(const QString& chat) const {
+    std::vector<quint64> tickets;
+    if (chat.isEmpty()) return tickets;
     for (const auto& [ticket, turn] : active_)
-        if (turn.row.chat == key) return ticket;
-    return 0;
+        if (turn.row.chat == chat.toStdString()) tickets.push_back(ticket);
+    return tickets;
+}
+
+ChatController::List ChatController::list(const QString& chat) const {
+    const auto found = lists_.find(chat);
+    return found == lists_.end() ? List{} : found->second;
 }
 
 void ChatController::open(const QString& document) {
@@ -100,6 +107,7 @@ void ChatController::show(const QString& chat) {
     emit currentChanged();
     emit draftReplaced();
     emit answeringChanged();
+    emit listChanged();
     if (chat.isEmpty()) return;
     port_.turns(chat.toStdString(), [this, chat](const Result<std::vector<TurnRow>>& rows) {
         if (chat != current_) return;
@@ -108,7 +116,7 @@ void ChatController::show(const QString& chat) {
             return;
         }
         std::vector<TurnRow> turns = *rows;
-        if (const quint64 ticket = ticketOf(chat); ticket != 0)  // memory is ahead of the disk
+        for (const quint64 ticket : ticketsOf(chat))  // memory is ahead of the disk
             for (TurnRow& turn : turns)
                 if (turn.id == active_[ticket].row.id) turn = active_[ticket].row;
         conversation_.setTurns(turns);
@@ -137,11 +145,15 @@ void ChatController::drop(const std::function<bool(const Active&)>& which) {
             continue;
         }
         it->second.stop.request_stop();
-        const qint64 id = it->second.row.id;
+        const TurnRow& row = it->second.row;
+        if (it->second.listed && it->second.asked) leaving_[it->first] = listTail(row.chat, row.id);
+        lists_.erase(QString::fromStdString(row.chat));
+        const qint64 id = row.id;
         it = active_.erase(it);
-        emit ended(id);
+        if (id != 0) emit ended(id);
     }
     emit answeringChanged();
+    emit listChanged();
 }
 
 void ChatController::forget(const QString& document) {
@@ -167,21 +179,83 @@ void ChatController::flushDraft() {
     port_.saveDraft(current_.toStdString(), draft_.toStdString(), [this](const Status& done) { report(done); });
 }
 
+quint64 ChatController::make(const QString& document, const QString& question) {
+    const quint64 ticket = port_.nextTicket();
+    Active& turn = active_[ticket];
+    turn.row.question = question.toStdString();
+    turn.document = document;
+    return ticket;
+}
+
+// The row is written first: a question that is not on disk is not asked.
+void ChatController::write(quint64 ticket, const QString& chat, std::function<void(bool)> written) {
+    Active& turn = active_.at(ticket);
+    turn.row.chat = chat.toStdString();
+    port_.startTurn(turn.row.chat, turn.row.question,
+                    [this, ticket, written = std::move(written)](const Result<std::int64_t>& id) {
+                        if (!active_.contains(ticket)) return;  // its chat is gone
+                        if (id) {
+                            begin(ticket, *id);
+                        } else {
+                            active_.erase(ticket);
+                            emit problem(errorText(id.error()));
+                        }
+                        if (written) written(static_cast<bool>(id));
+                        emit answeringChanged();
+                    });
+}
+
 void ChatController::ask(const QString& question) {
     const QString trimmed = question.trimmed();
     if (trimmed.isEmpty() || current_.isEmpty() || answering()) return;
-    starting_ = true;
+    const quint64 ticket = make(document_, trimmed);
+    active_.at(ticket).history = history();
+    write(ticket, current_);
     emit answeringChanged();
-    // The row is written first: a question that is not on disk is not asked, and stays in the composer.
-    port_.startTurn(current_.toStdString(), trimmed.toStdString(),
-                    [this, document = document_, chat = current_, trimmed](const Result<std::int64_t>& id) {
-                        starting_ = false;
-                        if (id)
-                            begin(document, chat, trimmed, *id);
-                        else
-                            emit problem(errorText(id.error()));
-                        emit answeringChanged();
-                    });
+}
+
+void ChatController::askAll(const QStringList& questions) {
+    if (current_.isEmpty()) return;
+    std::vector<quint64> tickets;
+    for (const QString& question : questions) {
+        if (question.trimmed().isEmpty()) continue;
+        tickets.push_back(make(document_, question.trimmed()));
+        active_.at(tickets.back()).listed = true;
+    }
+    if (tickets.empty()) return;
+    if (conversation_.rowCount() == 0 && draft_.isEmpty() && !answering()) return startList(current_, tickets);
+    port_.newChat(document_.toStdString(), [this, document = document_, tickets](const Result<ChatRow>& chat) {
+        if (!active_.contains(tickets.front())) return;  // the document is gone
+        if (!chat) {
+            for (const quint64 ticket : tickets) active_.erase(ticket);
+            emit problem(errorText(chat.error()));
+            return;
+        }
+        const QString id = QString::fromStdString(chat->id);
+        if (document == document_) {
+            chats_.insert(chats_.begin(), *chat);
+            emit chatsChanged();
+            show(id);
+        }
+        startList(id, tickets);
+    });
+}
+
+void ChatController::startList(const QString& chat, const std::vector<quint64>& tickets) {
+    lists_[chat] = {static_cast<int>(tickets.size()), 0};
+    const auto saved = std::make_shared<std::size_t>(0);
+    for (const quint64 ticket : tickets)
+        write(ticket, chat, [this, chat, saved, all = tickets.size()](bool written) {
+            if (written && ++*saved == all) emit listSaved();
+            if (written) return;
+            if (ticketsOf(chat).empty())
+                lists_.erase(chat);
+            else
+                --lists_[chat].total;
+            emit listChanged();
+        });
+    emit answeringChanged();
+    emit listChanged();
 }
 
 std::vector<PastTurn> ChatController::history() const {
@@ -196,15 +270,10 @@ std::vector<PastTurn> ChatController::history() const {
     return past;
 }
 
-void ChatController::begin(const QString& document, const QString& chat, const QString& question, std::int64_t id) {
-    const quint64 ticket = port_.nextTicket();
-    Active& turn = active_[ticket];
+void ChatController::begin(quint64 ticket, std::int64_t id) {
+    Active& turn = active_.at(ticket);
     turn.row.id = id;
-    turn.row.chat = chat.toStdString();
-    turn.row.question = question.toStdString();
-    turn.document = document;
-    if (chat == current_) {
-        turn.history = history();
+    if (turn.row.chat == current_.toStdString()) {
         conversation_.addTurn(turn.row);
         draftTimer_.stop();
         draftDirty_ = false;
@@ -215,17 +284,20 @@ void ChatController::begin(const QString& document, const QString& chat, const Q
         if (row.id != turn.row.chat) continue;
         row.draft.clear();
         if (!row.title.empty()) continue;
-        row.title = question.toStdString();
+        row.title = turn.row.question;
         emit chatsChanged();
     }
     saveTimer_.start();
-    if (canAnswer_(turn.document)) send(ticket);
+    if (turn.stop.stop_requested())
+        endUnsent(ticket);
+    else if (canAnswer_(turn.document))
+        send(ticket);
 }
 
 void ChatController::answerable(const QString& document) {
     std::vector<quint64> waiting;
     for (const auto& [ticket, turn] : active_)
-        if (!turn.asked && turn.document == document) waiting.push_back(ticket);
+        if (!turn.asked && turn.row.id != 0 && turn.document == document) waiting.push_back(ticket);
     for (const quint64 ticket : waiting) send(ticket);
 }
 
@@ -237,7 +309,7 @@ void ChatController::send(quint64 ticket) {
     request.ticket = ticket;
     request.document = document;
     request.password = passwords_.of(document);
-    request.chat = turn.row.chat;
+    request.chat = turn.listed ? listTail(turn.row.chat, turn.row.id) : turn.row.chat;
     request.history = turn.history;
     request.question = turn.row.question;
     request.stop = turn.stop.get_token();
@@ -245,14 +317,17 @@ void ChatController::send(quint64 ticket) {
 }
 
 void ChatController::stop() {
-    const quint64 ticket = ticketOf(current_);
-    if (ticket == 0) return;
-    active_[ticket].stop.request_stop();
-    if (!active_[ticket].asked) {  // nobody else will end it
-        Answer nothing;
-        nothing.stopped = true;
-        answered(ticket, nothing);
+    for (const quint64 ticket : ticketsOf(current_)) {
+        Active& turn = active_.at(ticket);
+        turn.stop.request_stop();
+        if (!turn.asked && turn.row.id != 0) endUnsent(ticket);  // nobody else will
     }
+}
+
+void ChatController::endUnsent(quint64 ticket) {
+    Answer nothing;
+    nothing.stopped = true;
+    answered(ticket, nothing);
 }
 
 void ChatController::stopAll() {
@@ -280,7 +355,7 @@ void ChatController::arrived(quint64 ticket, const QString& text) {
 
 void ChatController::answered(quint64 ticket, const Answer& answer) {
     const auto found = active_.find(ticket);
-    if (found == active_.end()) return;
+    if (found == active_.end()) return forgetTail(ticket);
     TurnRow& row = found->second.row;
     row.state = answer.stopped ? TurnState::Stopped : TurnState::Done;
     row.answer = answer.text;
@@ -291,7 +366,7 @@ void ChatController::answered(quint64 ticket, const Answer& answer) {
 
 void ChatController::failed(quint64 ticket, const Error& error) {
     const auto found = active_.find(ticket);
-    if (found == active_.end()) return;
+    if (found == active_.end()) return forgetTail(ticket);
     TurnRow& row = found->second.row;
     // Stopped before anything could be said: no failure, the person's own wish.
     row.state = error.code == Code::Cancelled ? TurnState::Stopped : TurnState::Failed;
@@ -304,11 +379,26 @@ void ChatController::finish(quint64 ticket) {
     active_.erase(ticket);
     if (active_.empty()) saveTimer_.stop();
     save(turn.row);
+    if (turn.listed && turn.asked) leaving_[ticket] = listTail(turn.row.chat, turn.row.id);
+    forgetTail(ticket);
     conversation_.updateTurn(turn.row);
-    const bool shown = turn.row.chat == current_.toStdString();
+    const QString chat = QString::fromStdString(turn.row.chat);
+    const bool firstOfAll = !turn.listed || ++lists_[chat].ended == 1;
+    if (turn.listed && ticketsOf(chat).empty()) lists_.erase(chat);
+    const bool shown = chat == current_;
     if (shown) emit answeringChanged();
-    if (shown && !turn.row.sources.empty()) emit firstSource(turn.row.sources.front());
+    if (shown) emit listChanged();
+    // Of a list only the first answer turns the page: a person reads while the others end.
+    if (shown && firstOfAll && !turn.row.sources.empty()) emit firstSource(turn.row.sources.front());
     emit ended(turn.row.id);
+}
+
+// Nothing follows up on it: the chat goes on with its own tail.
+void ChatController::forgetTail(quint64 ticket) {
+    const auto found = leaving_.find(ticket);
+    if (found == leaving_.end()) return;
+    port_.forgetTail(found->second);
+    leaving_.erase(found);
 }
 
 void ChatController::save(const TurnRow& row) {
