@@ -70,8 +70,12 @@ CARREL_INLINE void foldRow(const JudgeRows& rows, std::size_t r, const Lanes& la
     const float greatest = *std::max_element(most, most + kLanes);
     const bool finite = greatest > 0 && greatest <= std::numeric_limits<float>::max();
     const float inverse = finite ? 127 / greatest : 0;
-    for (std::size_t d = 0; d < rows.headDim; ++d)
-        lanes.fold.q[r * kJudgeMaxHeadDim + d] = finite ? roundByte(q[d] * lanes.step[d] * inverse) : std::int8_t{0};
+    for (std::size_t d = 0; d < rows.headDim; d += kLanes) {
+        std::int8_t rounded[kLanes];
+        for (std::size_t i = 0; i < kLanes; ++i)
+            rounded[i] = finite ? roundByte(q[d + i] * lanes.step[d + i] * inverse) : std::int8_t{0};
+        std::memcpy(lanes.fold.q + r * kJudgeMaxHeadDim + d, rounded, kLanes);
+    }
     lanes.fold.step[r] = greatest * (1.0f / 127);
     lanes.fold.base[r] = sumLanes(base) - rows.exact[r];
 }
@@ -103,12 +107,15 @@ CARREL_INLINE void scan(const JudgeRows& rows, const JudgePart& part, FromF16Fn 
                 dot(lanes.codes, lanes.fold.q + r * kJudgeMaxHeadDim, headDim, products);
                 std::int16_t* scores = part.scores + (g * rows.rows + r) * kGroupTokens + leaf * kLeafTokens;
                 float* sums = lanes.sums + r * kLanes;
-                for (std::size_t i = 0; i < kLanes; ++i) {
-                    const float score =
-                        limitScore(static_cast<float>(products[i]) * lanes.fold.step[r] + lanes.fold.base[r]);
-                    scores[i] = roundScore(score);
-                    if (counts) sums[i] += exp2Score(score);
-                }
+                // Through arrays of its own, so that a compiler sees lanes and no aliases.
+                const float step = lanes.fold.step[r], base = lanes.fold.base[r];
+                float limited[kLanes], exp[kLanes];
+                for (std::size_t i = 0; i < kLanes; ++i)
+                    limited[i] = limitScore(static_cast<float>(products[i]) * step + base);
+                for (std::size_t i = 0; i < kLanes; ++i) scores[i] = roundScore(limited[i]);
+                if (!counts) continue;
+                for (std::size_t i = 0; i < kLanes; ++i) exp[i] = exp2Score(limited[i]);
+                for (std::size_t i = 0; i < kLanes; ++i) sums[i] += exp[i];
             }
         }
     }
