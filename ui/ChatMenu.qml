@@ -18,6 +18,7 @@ TextButton {
 
     Popup {
         id: menu
+        objectName: "chatMenu"
         y: root.height + 4
         x: root.width - width
         width: 320

@@ -121,7 +121,8 @@ ApplicationWindow {
             PagePane {
                 id: pages
                 SplitView.preferredWidth: 460
-                SplitView.minimumWidth: 220
+                // The memory panel lies over it, and over nothing else.
+                SplitView.minimumWidth: memory.visible ? Math.max(220, Math.min(480, root.width - 520)) : 220
                 visible: root.app.library.current !== ""
                 pages: root.app.pages
             }
@@ -153,7 +154,7 @@ ApplicationWindow {
         id: memory
         objectName: "memoryPanel"
         tiers: root.app.tiers
-        width: Math.min(root.width, Math.max(500, pages.width))
+        width: pages.width
     }
     QuestionsDialog {
         id: questions

@@ -119,6 +119,7 @@ Popup {
 
             MemoryMap {
                 id: picture
+                objectName: "map"
                 width: frame.width
                 room: frame.parent.height - table.height - 220
                 tiers: root.tiers

@@ -25,7 +25,7 @@ Popup {
     parent: Overlay.overlay
     anchors.centerIn: parent
     width: Math.min(600, parent ? parent.width - 48 : 600)
-    height: Math.min(560, parent ? parent.height - 48 : 560)
+    height: Math.min(500, parent ? parent.height - 48 : 500)
     padding: 24
     modal: true
     focus: true

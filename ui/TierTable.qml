@@ -9,8 +9,8 @@ ColumnLayout {
 
     required property var tiers   // as TierController has them
     readonly property var keys: ["name", "used", "found", "read", "rate", "stalls"]
-    readonly property var heads: [qsTr("Tier"), qsTr("Used"), qsTr("Found there"), qsTr("Read so far"), qsTr("Now"), qsTr("Waited")]
-    readonly property var widths: [62, 0, 76, 84, 72, 54]   // px at the smallest font; 0: what is left
+    readonly property var heads: [qsTr("Tier"), qsTr("Used"), qsTr("Found"), qsTr("Read"), qsTr("Now"), qsTr("Waited")]
+    readonly property var widths: [48, 0, 48, 68, 66, 48]   // px at the smallest font; 0: what is left
 
     spacing: 2
 

@@ -87,6 +87,18 @@ class TestEngineThread : public QObject {
         QCOMPARE(ended.count(), 1);
     }
 
+    void aDocumentThatIsNotOpenHasNoTiers() {
+        QTemporaryDir data;
+        ComputeOptions options;
+        options.dataDir = data.path().toStdString();
+        EngineThread engine(options);
+        std::optional<Result<std::optional<TierView>>> heard;
+        engine.tiers(std::string(64, 'a'), [&](const Result<std::optional<TierView>>& view) { heard = view; });
+        QTRY_VERIFY_WITH_TIMEOUT(heard, 10000);
+        QVERIFY(*heard);
+        QVERIFY(!**heard);
+    }
+
     void nothingArrivesAfterShutdown() {
         QTemporaryDir data;
         ComputeOptions options;
