@@ -88,9 +88,10 @@ CARREL_INLINE void unpackLeaf(const std::byte* plane, std::size_t headDim, std::
                     static_cast<std::uint8_t>(std::to_integer<unsigned>(plane[64 * block + i]) >> (2 * s) & 3);
 }
 
-// dot: the products of one row with 16 keys, s32 [16].
-template <class Dot>
-CARREL_INLINE void scan(const JudgeRows& rows, const JudgePart& part, FromF16Fn fromF16, const Dot& dot) {
+// dot: the products of one row with 16 keys, s32 [16]. finish: from these to scores, and to sums if there are.
+template <class Dot, class Finish>
+CARREL_INLINE void scan(const JudgeRows& rows, const JudgePart& part, FromF16Fn fromF16, const Dot& dot,
+                        const Finish& finish) {
     const auto headDim = static_cast<std::uint32_t>(rows.headDim);
     const Lanes lanes = lanesIn(Carver(part.scratch), rows.rows, headDim);
     std::fill_n(lanes.sums, rows.rows * kLanes, 0.0f);
@@ -107,15 +108,7 @@ CARREL_INLINE void scan(const JudgeRows& rows, const JudgePart& part, FromF16Fn 
                 dot(lanes.codes, lanes.fold.q + r * kJudgeMaxHeadDim, headDim, products);
                 std::int16_t* scores = part.scores + (g * rows.rows + r) * kGroupTokens + leaf * kLeafTokens;
                 float* sums = lanes.sums + r * kLanes;
-                // Through arrays of its own, so that a compiler sees lanes and no aliases.
-                const float step = lanes.fold.step[r], base = lanes.fold.base[r];
-                float limited[kLanes], exp[kLanes];
-                for (std::size_t i = 0; i < kLanes; ++i)
-                    limited[i] = limitScore(static_cast<float>(products[i]) * step + base);
-                for (std::size_t i = 0; i < kLanes; ++i) scores[i] = roundScore(limited[i]);
-                if (!counts) continue;
-                for (std::size_t i = 0; i < kLanes; ++i) exp[i] = exp2Score(limited[i]);
-                for (std::size_t i = 0; i < kLanes; ++i) sums[i] += exp[i];
+                finish(products, lanes.fold.step[r], lanes.fold.base[r], scores, counts ? sums : nullptr);
             }
         }
     }
@@ -126,12 +119,20 @@ void fromF16Scalar(const std::uint16_t* from, std::size_t n, float* to) {
     for (std::size_t i = 0; i < n; ++i) to[i] = f16ToF32(from[i]);
 }
 void scanScalar(const JudgeRows& rows, const JudgePart& part) {
-    scan(rows, part, fromF16Scalar,
-         [](const std::uint8_t* codes, const std::int8_t* q, std::size_t headDim, std::int32_t* out) {
-             std::fill_n(out, kLanes, 0);
-             for (std::size_t d = 0; d < headDim; ++d)
-                 for (std::size_t t = 0; t < kLanes; ++t) out[t] += codes[d / 4 * 64 + 4 * t + d % 4] * q[d];
-         });
+    scan(
+        rows, part, fromF16Scalar,
+        [](const std::uint8_t* codes, const std::int8_t* q, std::size_t headDim, std::int32_t* out) {
+            std::fill_n(out, kLanes, 0);
+            for (std::size_t d = 0; d < headDim; ++d)
+                for (std::size_t t = 0; t < kLanes; ++t) out[t] += codes[d / 4 * 64 + 4 * t + d % 4] * q[d];
+        },
+        [](const std::int32_t* products, float step, float base, std::int16_t* scores, float* sums) {
+            for (std::size_t i = 0; i < kLanes; ++i) {
+                const float score = limitScore(static_cast<float>(products[i]) * step + base);
+                scores[i] = roundScore(score);
+                if (sums != nullptr) sums[i] += exp2Score(score);
+            }
+        });
 }
 
 #if defined(__x86_64__)
@@ -159,8 +160,29 @@ CARREL_AVX2 void dotAvx2(const std::uint8_t* codes, const std::int8_t* q, std::s
     }
     for (std::size_t h = 0; h < 2; ++h) _mm256_storeu_si256(reinterpret_cast<__m256i*>(out) + h, sums[h]);
 }
+CARREL_AVX2 void finishAvx2(const std::int32_t* products, float step, float base, std::int16_t* scores, float* sums) {
+    __m256i rounded[2];
+    for (std::size_t h = 0; h < 2; ++h) {
+        const __m256 product =
+            _mm256_cvtepi32_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(products + 8 * h)));
+        __m256 score = _mm256_add_ps(_mm256_mul_ps(product, _mm256_set1_ps(step)), _mm256_set1_ps(base));
+        score = _mm256_min_ps(_mm256_max_ps(score, _mm256_set1_ps(-kScoreLimit)), _mm256_set1_ps(kScoreLimit));
+        const __m256i bits = _mm256_castps_si256(_mm256_add_ps(score, _mm256_set1_ps(kRoundScore)));
+        rounded[h] = _mm256_srai_epi32(_mm256_slli_epi32(bits, 16), 16);
+        if (sums == nullptr) continue;
+        const __m256 n = _mm256_floor_ps(score), f = _mm256_sub_ps(score, n);
+        __m256 p = _mm256_fmadd_ps(_mm256_set1_ps(kExp2Cubic[3]), f, _mm256_set1_ps(kExp2Cubic[2]));
+        p = _mm256_fmadd_ps(p, f, _mm256_set1_ps(kExp2Cubic[1]));
+        p = _mm256_fmadd_ps(p, f, _mm256_set1_ps(kExp2Cubic[0]));
+        const __m256i power = _mm256_slli_epi32(_mm256_add_epi32(_mm256_cvtps_epi32(n), _mm256_set1_epi32(127)), 23);
+        const __m256 exp = _mm256_mul_ps(p, _mm256_castsi256_ps(power));
+        _mm256_storeu_ps(sums + 8 * h, _mm256_add_ps(_mm256_loadu_ps(sums + 8 * h), exp));
+    }
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(scores),
+                        _mm256_permute4x64_epi64(_mm256_packs_epi32(rounded[0], rounded[1]), 0b11011000));
+}
 CARREL_AVX2 void scanAvx2(const JudgeRows& rows, const JudgePart& part) {
-    scan(rows, part, fromF16Avx2, dotAvx2);
+    scan(rows, part, fromF16Avx2, dotAvx2, finishAvx2);
 }
 
 CARREL_AVX512 CARREL_INLINE __m512 halves512(const std::uint16_t* from) {
