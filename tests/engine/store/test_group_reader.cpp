@@ -2,6 +2,9 @@
 #include <sys/mman.h>
 #include <sys/resource.h>
 
+#include <atomic>
+#include <thread>
+
 #include "engine/store/store_fixture.h"
 #include "store/read_buffers.h"
 #include "support/faulty_file_system.h"
@@ -152,6 +155,34 @@ TEST_CASE("reads go on while commits add groups, replace what was not full, and 
         CHECK(opened.stream->tokens() == 64 * 2);
         CHECK(!readAndCompare(*opened.stream, other, kShape, kCodec, way));
     }
+}
+
+TEST_CASE("one thread reads what another has committed, while it commits more") {
+    const auto ids = someIds(64 * 60);
+    const Opened opened(firstOf(ids, 64 * 2), 64 * 2, kCodec, {.segmentBytes = 50000, .reserveBytes = 0});
+    const auto reader = must(opened.stream->reader({}));
+    const std::size_t bytes = kShape.groupBytes(kCodec);
+    const auto expected = kvOf(kShape, ids, 0, 64 * 60, 0, kCodec).payload;
+    std::atomic<std::uint32_t> groups{2};
+    std::atomic<bool> failed{false};
+    std::thread writer([&] {  // no checks in here: doctest's are the main thread's
+        for (std::uint32_t at = 2; at < 60; at += 2) {
+            failed = failed || !opened.stream->commit(kvOf(kShape, ids, at * 64, at * 64 + 128, 0, kCodec).batch());
+            groups = at + 2;
+        }
+    });
+    std::size_t wrong = 0;
+    for (std::uint32_t seen = 0; seen < 60;) {
+        seen = groups;
+        std::vector<std::byte> into(seen * bytes);
+        reader->submit(seen, 0, 1, 0, seen, into);
+        const auto done = reader->reap(1);
+        wrong += done.size() != 1 || !done[0].good || std::memcmp(into.data(), &expected[60 * bytes], into.size()) != 0;
+        if (failed) break;
+    }
+    writer.join();
+    CHECK(!failed);
+    CHECK(wrong == 0);
 }
 
 TEST_CASE("a read that fails, is short or has a flipped bit makes its request bad and no other, and works again") {
