@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <chrono>
 #include <deque>
+#include <functional>
 
 #include "compute/registry.h"
 #include "document/document.h"
@@ -124,20 +125,30 @@ class Engine final : public Compute {
         if (!reading) return reading.error();
         const auto checked = (*reading)->stream().verify();
         if (!checked) return checked.error();
-        return StoredCheck{checked->groups, checked->bad, checked->bad == 0};
+        const auto holds = (*reading)->probeHolds(turnWork_);
+        if (!holds && holds.error().code != Code::NotFound && holds.error().code != Code::Corrupt) return holds.error();
+        return StoredCheck{checked->groups, checked->bad, holds && *holds};
     }
 
     Status forgetReadings(const std::string& document) override {
         if (batch_ && batch_->reading().document().sha256 == document) failTurns(kStopped);
         if (activeRead_ && activeRead_->request.document == document) endRead(kStopped);
+        std::erase_if(reads_,
+                      [&](const ReadRequest& read) { return read.ticket == kMending && read.document == document; });
         closeReading(document);
         return store_->forgetDocument(document);
     }
 
     Status forgetChat(const std::string& chat) override {
-        if (batch_ && std::any_of(batch_->members().begin(), batch_->members().end(),
-                                  [&](const auto& member) { return member.request.chat == chat; }))
-            failTurns(kStopped);
+        const auto ofChat = [&](const auto& turn) { return turn.request.chat == chat; };
+        if (batch_ && std::any_of(batch_->members().begin(), batch_->members().end(), ofChat))
+            while (batch_ && !batch_->betweenPasses()) stepTurns();  // it is other turns' pass too
+        if (batch_) failTurns(kStopped, ofChat);
+        std::vector<std::uint64_t> waiting;
+        for (const WaitingTurn& turn : turns_)
+            if (ofChat(turn)) waiting.push_back(turn.request.ticket);
+        std::erase_if(turns_, ofChat);
+        for (const std::uint64_t ticket : waiting) events_.turnFailed(ticket, kStopped);
         std::erase_if(tails_, [&](const auto& tail) { return tail->chat == chat; });
         return store_->forgetTail(chat);
     }
@@ -175,7 +186,8 @@ class Engine final : public Compute {
         auto document = documents_.load(sha256, {options_.pdfHelper, password, {}, std::move(stop)});
         if (!document) return document.error();
         for (std::size_t i = 0; readings_.size() >= kOpenReadings && i < readings_.size();) {
-            if (activeRead_ && readings_[i].get() == activeRead_->reading)
+            const Reading* one = readings_[i].get();
+            if ((activeRead_ && one == activeRead_->reading) || (batch_ && one == &batch_->reading()))
                 ++i;
             else
                 closeReading(readings_[i]->document().sha256);
@@ -348,11 +360,17 @@ class Engine final : public Compute {
         events_.answered(ticket, answer);
     }
 
-    void failTurns(const Error& error) {
+    /// Between passes where `which` are not all.
+    void failTurns(const Error& error, const std::function<bool(const TurnBatch::Member&)>& which) {
         std::vector<std::uint64_t> tickets;
-        for (const auto& member : batch_->members()) tickets.push_back(member.request.ticket);
-        batch_.reset();
+        for (const auto& member : batch_->members())
+            if (which(member)) tickets.push_back(member.request.ticket);
+        std::erase_if(batch_->members(), which);
+        if (batch_->members().empty()) batch_.reset();
         for (const std::uint64_t ticket : tickets) events_.turnFailed(ticket, error);
+    }
+    void failTurns(const Error& error) {
+        failTurns(error, [](const auto&) { return true; });
     }
 
     /// KV that turned out to be damaged is read again, and the questions are asked again: their answers begin as they

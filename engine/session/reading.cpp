@@ -82,7 +82,10 @@ Result<bool> Reading::step(Workspace& work) {
     const std::uint32_t from = tokens();
     if (auto ended = read_->endBatch(); !ended) return ended.error();
     progress_.add(from, tokens(), batchSeconds_);
-    return !complete();
+    if (!complete()) return true;
+    // Without it nothing is lost but a check.
+    static_cast<void>(static_cast<bool>(read_->keepProbe(work)));
+    return false;
 }
 
 }  // namespace carrel

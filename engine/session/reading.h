@@ -46,6 +46,7 @@ class Reading {
     Result<bool> step(Workspace& work);
     /// Forgets the batch at hand; the next step() begins it anew.
     void dropBatch() { read_->dropBatch(); }
+    Result<bool> probeHolds(Workspace& work) { return read_->probeHolds(work); }
 
   private:
     explicit Reading(Document document) : document_(std::move(document)) {}

@@ -1,10 +1,15 @@
 #include "session/token_reading.h"
 
 #include <algorithm>
+#include <cmath>
+#include <cstring>
 
 namespace carrel {
 
 namespace {
+
+constexpr std::size_t kProbeIds = 8;
+constexpr float kProbeTolerance = 0.05f;  // logits of another instruction set differ a little
 
 std::size_t commonPrefix(std::span<const std::int32_t> a, std::span<const std::int32_t> b) {
     return static_cast<std::size_t>(std::mismatch(a.begin(), a.end(), b.begin(), b.end()).first - a.begin());
@@ -34,10 +39,19 @@ Result<TokenReading> TokenReading::open(const LoadedModel& model, ReadingStore& 
     if (keep < out.stream_->tokens())
         if (auto dropped = out.stream_->truncate(static_cast<std::uint32_t>(keep)); !dropped) return dropped.error();
 
-    auto kv = DocumentKv::open(model.backend(), *out.stream_, config.kvShape(), *codec,
-                               static_cast<std::uint32_t>(out.ids_.size()), tiersOf(settings));
-    if (!kv) return kv.error();
-    out.kv_ = std::move(*kv);
+    const TierOptions tiers = tiersOf(settings);
+    for (;;) {
+        auto kv = DocumentKv::open(model.backend(), *out.stream_, config.kvShape(), *codec,
+                                   static_cast<std::uint32_t>(out.ids_.size()), tiers);
+        if (!kv) return kv.error();
+        const std::uint32_t sound = (*kv)->tokens();
+        if (sound == out.stream_->tokens() / kGroupTokens * kGroupTokens) {
+            out.kv_ = std::move(*kv);
+            break;
+        }
+        kv->reset();  // it found damage; nobody may read while what is behind it is dropped
+        if (auto dropped = out.stream_->truncate(sound); !dropped) return dropped.error();
+    }
     out.policy_ = policyOf(settings, config, *out.kv_);
     out.rest_ = KvSequence(config.kvShape(), out.kv_->tokens());
     if (auto rest = out.loadRest(); !rest) return rest.error();
@@ -57,7 +71,7 @@ Status TokenReading::loadRest() {
         return memory;
     });
     if (!good) return good.error();
-    if (*good < stored) return stream_->truncate(kv_->tokens());
+    if (*good < stored) return {};  // the next batch takes its place
     rest_.push(std::move(*block));
     return {};
 }
@@ -119,6 +133,48 @@ void TokenReading::dropBatch() {
     pass_.reset();
     open_.reset();
     encoded_.reset();
+}
+
+Result<std::vector<TokenReading::Likely>> TokenReading::probe(Workspace& work) const {
+    const std::int32_t id = ids_.front();
+    auto open = rest_.extend(model_->backend(), 1);
+    if (!open) return open.error();
+    Pass pass(model_->model(), model_->backend(), work, {{&rest_, open->get(), std::span(&id, 1), kv_.get(), nullptr}},
+              true);
+    if (auto done = pass.run(); !done) return done.error();
+    std::vector<float> logits(model_->model().config.vocabulary);
+    pass.logits(0, 1, {logits.data(), {1, logits.size()}});
+    std::vector<Likely> all;
+    for (std::size_t i = 0; i < logits.size(); ++i) all.push_back({static_cast<std::int32_t>(i), logits[i]});
+    const std::size_t count = std::min(kProbeIds, all.size());
+    std::partial_sort(all.begin(), all.begin() + static_cast<std::ptrdiff_t>(count), all.end(),
+                      [](const Likely& a, const Likely& b) { return a.logit > b.logit; });
+    all.resize(count);
+    return all;
+}
+
+Status TokenReading::keepProbe(Workspace& work) {
+    const auto likely = probe(work);
+    if (!likely) return likely.error();
+    return stream_->keepNote(std::as_bytes(std::span(*likely)));
+}
+
+Result<bool> TokenReading::probeHolds(Workspace& work) {
+    const auto kept = stream_->note();
+    if (!kept) return kept.error();
+    const auto now = probe(work);
+    if (!now) return now.error();
+    if (kept->size() != now->size() * sizeof(Likely)) return false;
+    std::vector<Likely> then(now->size());
+    std::memcpy(then.data(), kept->data(), kept->size());
+    // Ids that are nearly as likely may change places: what was likeliest must be as likely as it was.
+    for (const Likely& old : then) {
+        const auto same = std::find_if(now->begin(), now->end(), [&](const Likely& x) { return x.id == old.id; });
+        const bool close = same != now->end() ? std::abs(same->logit - old.logit) < kProbeTolerance
+                                              : old.logit < now->back().logit + kProbeTolerance;
+        if (!close) return false;
+    }
+    return true;
 }
 
 }  // namespace carrel

@@ -40,10 +40,21 @@ class TokenReading {
     Status endBatch();
     void dropBatch();
 
+    /// What a token behind everything comes to, under full attention: kept with the reading when it is complete, so that
+    /// it can be seen later whether the same comes out. One step.
+    Status keepProbe(Workspace& work);
+    /// NotFound where none is kept (or the reading has grown).
+    Result<bool> probeHolds(Workspace& work);
+
   private:
     TokenReading(const LoadedModel& model, std::vector<std::int32_t> ids)
         : model_(&model), ids_(std::move(ids)), rest_(model.model().config.kvShape()) {}
     Status loadRest();
+    struct Likely {
+        std::int32_t id;
+        float logit;
+    };
+    Result<std::vector<Likely>> probe(Workspace& work) const;  // the kProbeIds likeliest, best first
 
     const LoadedModel* model_;
     std::vector<std::int32_t> ids_;

@@ -20,17 +20,22 @@ void append(std::vector<std::int32_t>& to, const std::vector<std::int32_t>& more
     to.insert(to.end(), more.begin(), more.end());
 }
 
-/// Separator, history from `dropped` on, and the question.
-std::vector<std::int32_t> tailIds(const LoadedModel& model, const TurnRequest& request, std::size_t dropped) {
+/// Separator, history from `dropped` on, and the question. answers: which of the ids are an earlier answer's.
+std::vector<std::int32_t> tailIds(const LoadedModel& model, const TurnRequest& request, std::size_t dropped,
+                                  std::vector<bool>& answers) {
     const Prompt& prompt = model.prompt();
     std::vector<std::int32_t> ids = prompt.separator();
+    answers.clear();
     for (std::size_t i = dropped; i < request.history.size(); ++i) {
         append(ids, prompt.question(request.history[i].question));
+        answers.resize(ids.size(), false);
         if (const auto answer = model.tokenizer().encode(request.history[i].answer))
             for (const TextToken& token : *answer) ids.push_back(token.id);
+        answers.resize(ids.size(), true);
         append(ids, prompt.next());
     }
     append(ids, prompt.question(request.question));
+    answers.resize(ids.size(), false);
     return ids;
 }
 
@@ -43,9 +48,9 @@ Status Turn::prepare(ReadingStore& store, std::unique_ptr<Tail> open) {
 
     // Older turns go where they no longer fit; an answer that has no room at all is refused.
     const std::size_t room = config.window - std::min(config.window, read);
-    std::vector<std::int32_t> wanted = tailIds(model_, request_, 0);
+    std::vector<std::int32_t> wanted = tailIds(model_, request_, 0, answers_);
     while (wanted.size() + request_.maxTokens > room && answer_.droppedTurns < request_.history.size())
-        wanted = tailIds(model_, request_, ++answer_.droppedTurns);
+        wanted = tailIds(model_, request_, ++answer_.droppedTurns, answers_);
     if (wanted.size() + 16 > room)
         return Error{Code::InvalidArgument, "",
                      "the question has " + std::to_string(wanted.size()) + " tokens, " + std::to_string(room) +
@@ -98,13 +103,24 @@ Status Turn::beginPass() {
     const KvSequence& sequence = bare_ ? *bare_ : tail_->sequence;
     if (bare_) separator_ = model_.prompt().separator();
     passTokens_ = bare_ ? separator_.size() : std::min({pending_.size(), kPassTokens, work_.rows()});
+    // A tail that is made anew is what it was: questions read everything, answers by the policy.
+    const auto& policy = reading_.policy();
+    bool choosing = false;
+    if (policy && !bare_) {
+        const auto from = answers_.end() - static_cast<std::ptrdiff_t>(pending_.size());
+        choosing = *from;
+        const auto same = static_cast<std::size_t>(std::find(from, answers_.end(), !choosing) - from);
+        passTokens_ = std::min(passTokens_, same);
+        if (choosing && !reading_.kv().resident()) passTokens_ = 1;  // what several choose together may not fit
+    }
     auto open = sequence.extend(model_.backend(), static_cast<std::uint32_t>(passTokens_));
     if (!open) return open.error();
     open_ = std::move(*open);
     const bool last = !bare_ && passTokens_ == pending_.size();
     const auto ids = std::span<const std::int32_t>(bare_ ? separator_ : pending_).first(passTokens_);
     pass_.emplace(model_.model(), model_.backend(), work_,
-                  std::vector<PassInput>{{&sequence, open_.get(), ids, &reading_.kv(), nullptr}}, last || bare_);
+                  std::vector<PassInput>{{&sequence, open_.get(), ids, &reading_.kv(), nullptr}}, last || bare_,
+                  Reads{choosing ? &*policy : nullptr, nullptr});
     pass_->reportMass([this](std::uint32_t layer, View<const float, 3> mass) { keepMass(layer, mass); });
     return {};
 }

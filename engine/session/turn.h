@@ -59,6 +59,7 @@ class Turn {
     TurnRequest request_;
     std::unique_ptr<Tail> tail_;
     std::vector<std::int32_t> pending_;  // to be run: the rest of the question, or the last sampled token
+    std::vector<bool> answers_;          // of the tail's wanted tokens: an earlier answer's, read as it was then
     std::uint32_t firstNew_ = 0;         // position from which on the tail differs from what is stored
     std::shared_ptr<KvBlock> open_;
     std::optional<Pass> pass_;

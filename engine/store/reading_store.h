@@ -119,6 +119,10 @@ class KvStream {
         std::uint32_t good = 0;             // the token (multiple of 64) from which on something is bad, or tokens()
     };
     virtual Result<Check> verify() = 0;
+    /// A few bytes (at most 4 KiB) kept beside the stream, for the tokens it has now; more or fewer tokens, and there is
+    /// no note. NotFound, Corrupt.
+    virtual Status keepNote(std::span<const std::byte> bytes) = 0;
+    virtual Result<std::vector<std::byte>> note() = 0;
 };
 
 struct StreamInfo {

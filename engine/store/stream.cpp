@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/hash.h"
 #include "store/group_reader.h"
 #include "store/paths.h"
 
@@ -341,6 +342,18 @@ Status DiskStream::fillDirectory(GroupDirectory& directory) const {
         directory.put(*batch.row, path, false, std::move(places));
     }
     return {};
+}
+
+NotePlace DiskStream::notePlace() const {
+    return {streamHash_, xxh3(std::as_bytes(std::span(ids()))), tokens()};
+}
+
+Status DiskStream::keepNote(std::span<const std::byte> bytes) {
+    return writeNote(place_.files, place_.folder / "note.bin", notePlace(), bytes);
+}
+
+Result<std::vector<std::byte>> DiskStream::note() {
+    return readNote(place_.files, place_.folder / "note.bin", notePlace());
 }
 
 }  // namespace carrel

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "store/batch_stack.h"
+#include "store/note.h"
 #include "store/directory.h"
 #include "store/loader.h"
 #include "store/reading_lock.h"
@@ -35,6 +36,8 @@ class DiskStream final : public KvStream {
     Result<std::uint32_t> load(const KvAllocate& allocate) override;
     Result<std::unique_ptr<GroupReader>> reader(ReaderOptions options) override;
     Result<Check> verify() override;
+    Status keepNote(std::span<const std::byte> bytes) override;
+    Result<std::vector<std::byte>> note() override;
 
     const StreamPlace& place() const { return place_; }
     const BatchStack& stack() const { return stack_; }
@@ -59,6 +62,7 @@ class DiskStream final : public KvStream {
     void trim();
     std::vector<FoundBatch> findBatches() const;
     Status fillDirectory(GroupDirectory& directory) const;
+    NotePlace notePlace() const;
     std::filesystem::path sketchPath() const { return place_.folder / "sketch.bin"; }
 
     StreamPlace place_;
