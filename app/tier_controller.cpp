@@ -15,7 +15,7 @@ namespace {
 
 QString percentText(double share) {
     const double percent = 100 * std::clamp(share, 0.0, 1.0);
-    return QStringLiteral("%1 %").arg(QLocale().toString(percent, 'f', percent < 10 && percent > 0 ? 1 : 0));
+    return QStringLiteral("%1\u00a0%").arg(QLocale().toString(percent, 'f', percent < 10 && percent > 0 ? 1 : 0));
 }
 
 std::array<const TierUsage*, 3> usages(const TierReport& report) {

@@ -82,8 +82,8 @@ Popup {
             spacing: 14
             Repeater {
                 model: [
-                    { colour: Theme.device, text: qsTr("Device: ready for attention") },
-                    { colour: Theme.host, text: qsTr("Host: in memory, as on disk") },
+                    { colour: Theme.device, text: qsTr("Device: ready to be used") },
+                    { colour: Theme.host, text: qsTr("Host: in memory") },
                     { colour: Theme.disk, text: qsTr("Disk only") }
                 ]
                 Row {

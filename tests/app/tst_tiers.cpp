@@ -89,14 +89,14 @@ class TestTiers : public QObject {
         d.tiers.setWatching(true);
         QTRY_VERIFY(d.tiers.isOpen());
         QCOMPARE(d.cell(0, "used"), QStringLiteral("32.0 MiB of 64.0 MiB"));
-        QCOMPARE(d.cell(0, "found"), QStringLiteral("90 %"));
+        QCOMPARE(d.cell(0, "found"), QStringLiteral("90\u00a0%"));
         QCOMPARE(d.cell(1, "stalls"), QStringLiteral("0.3 s"));
         QCOMPARE(d.cell(2, "used"), QStringLiteral("–"));   // the engine counts none
         QCOMPARE(d.cell(2, "found"), QStringLiteral("–"));  // nothing was looked for
         QCOMPARE(d.cell(2, "rate"), QStringLiteral("–"));   // one poll is no rate
         QVERIFY(d.tiers.summary().contains(QStringLiteral("k8v8")));
-        QCOMPARE(d.tiers.places(), QStringLiteral("25 % in device, 25 % in host, 50 % on disk only"));
-        QVERIFY(d.tiers.at(0, 600).contains(QStringLiteral("in host, read for 25 %")));
+        QCOMPARE(d.tiers.places(), QStringLiteral("25\u00a0% in device, 25\u00a0% in host, 50\u00a0% on disk only"));
+        QVERIFY(d.tiers.at(0, 600).contains(QStringLiteral("in host, read for 25\u00a0%")));
         QVERIFY(d.tiers.at(1, 0).contains(QStringLiteral("not read lately")));
         QVERIFY(d.tiers.at(0, 1024).isEmpty());
         QVERIFY(d.tiers.at(7, 0).isEmpty());
@@ -128,11 +128,11 @@ class TestTiers : public QObject {
         d.engine.tierView->report.steps = 7;
         d.engine.tierView->report.tokensReadShare = 0.041;
         d.next();
-        QVERIFY(d.tiers.summary().contains(QStringLiteral("4.1 %")));
+        QVERIFY(d.tiers.summary().contains(QStringLiteral("4.1\u00a0%")));
         d.engine.tierView->report.steps = 0;
         d.engine.tierView->report.tokensReadShare = 1;
         d.next();
-        QVERIFY(d.tiers.summary().contains(QStringLiteral("4.1 %")));
+        QVERIFY(d.tiers.summary().contains(QStringLiteral("4.1\u00a0%")));
     }
 
     void thePictureHasTheTiersColoursWhereTheTokensAre() {
