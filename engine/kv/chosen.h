@@ -1,7 +1,8 @@
 #pragma once
 
-#include <bit>
+#include <algorithm>
 #include <cstdint>
+#include <cstring>
 #include <vector>
 
 #include "compute/backend.h"
@@ -24,6 +25,13 @@ class Chosen {
                 std::uint16_t* to = mask_.data() + std::size_t{head} * nLeaves;
                 for (std::size_t leaf = 0; leaf < common; ++leaf) to[leaf] |= from[leaf];
             }
+        found_.clear();
+        for (std::uint32_t i = 0; i < mask_.size(); i += kGroupLeaves) {  // most groups have nothing: 64 bits at once
+            std::uint64_t group = 0;
+            std::memcpy(&group, mask_.data() + i, sizeof group);
+            for (std::uint32_t leaf = i; group != 0 && leaf < i + kGroupLeaves; ++leaf)
+                if (mask_[leaf] != 0) found_.push_back(leaf);
+        }
     }
     std::uint16_t tokens(std::uint32_t head, std::uint32_t leaf) const {
         return head < heads_ && leaf < stride_ ? mask_[std::size_t{head} * stride_ + leaf] : 0;
@@ -31,15 +39,17 @@ class Chosen {
     /// call(head, leaf, tokens) for every leaf with chosen tokens, ascending.
     template <class Call>
     void each(Call&& call) const {
-        for (std::uint32_t head = 0; head < heads_; ++head)
-            for (std::uint32_t leaf = 0; leaf < stride_; ++leaf)
-                if (const std::uint16_t tokens = mask_[std::size_t{head} * stride_ + leaf]; tokens != 0)
-                    call(head, leaf, tokens);
+        std::uint32_t head = 0, first = 0;
+        for (const std::uint32_t i : found_) {
+            for (; i - first >= stride_; first += stride_) ++head;
+            call(head, i - first, mask_[i]);
+        }
     }
 
   private:
     std::uint32_t heads_ = 0, stride_ = 0;
-    std::vector<std::uint16_t> mask_;
+    std::vector<std::uint16_t> mask_;   // [heads, leaves]
+    std::vector<std::uint32_t> found_;  // where it is not 0
 };
 
 /// Bytes that attention reads for so many tokens of a leaf's rows.

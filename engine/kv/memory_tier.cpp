@@ -1,13 +1,14 @@
 #include "kv/memory_tier.h"
 
+#include <algorithm>
 #include <cassert>
 
 namespace carrel {
 
 namespace {
 
-// slotOf_ per index; owner_, free_, pin_, standing_ and links_ per slot.
-constexpr std::uint64_t kIndexBytes = 4, kSlotBytes = 4 + 4 + 4 + 1 + 8;
+// slotOf_ per index; owner_, free_, pin_, used_, standing_ and links_ per slot.
+constexpr std::uint64_t kIndexBytes = 4, kSlotBytes = 4 + 4 + 4 + 4 + 1 + 8;
 
 }  // namespace
 
@@ -21,8 +22,8 @@ std::uint32_t MemoryTier::slotsIn(std::uint64_t budgetBytes, std::size_t slotByt
     return static_cast<std::uint32_t>(std::min(slots, indices));
 }
 
-Result<MemoryTier> MemoryTier::make(Backend& backend, std::size_t slotBytes, std::uint32_t slots,
-                                    std::uint32_t indices) {
+Result<MemoryTier> MemoryTier::make(Backend& backend, std::size_t slotBytes, std::uint32_t slots, std::uint32_t layers,
+                                    std::uint32_t indicesPerLayer) {
     MemoryTier tier;
     tier.slotBytes_ = slotBytes;
     tier.slots_ = slots;
@@ -30,14 +31,24 @@ Result<MemoryTier> MemoryTier::make(Backend& backend, std::size_t slotBytes, std
     auto arena = backend.allocate(slots * slotBytes);
     if (!arena) return arena.error();
     tier.arena_ = std::move(*arena);
-    tier.slotOf_.assign(indices, kNone);
+    tier.layers_ = layers;
+    tier.perLayer_ = indicesPerLayer;
+    tier.slotOf_.assign(std::size_t{layers} * indicesPerLayer, kNone);
     tier.owner_.assign(slots, kNone);
     tier.pin_.assign(slots, 0);
+    tier.used_.assign(slots, 0);
     tier.standing_.assign(slots, Standing::Used);
-    tier.links_.resize(slots + 2);
+    tier.steps_.assign(layers, 0);
+    tier.links_.resize(slots + layers + 1);
     tier.free_.reserve(slots);
     tier.eraseAll();
     return tier;
+}
+
+void MemoryTier::begin(std::uint32_t layer) {
+    ++epoch_;
+    layer_ = layer;
+    if (slots_ > 0) ++steps_[layer];
 }
 
 void MemoryTier::eraseAll() {
@@ -47,7 +58,7 @@ void MemoryTier::eraseAll() {
     owner_.assign(slots_, kNone);
     free_.clear();
     for (std::uint32_t slot = slots_; slot-- > 0;) free_.push_back(slot);
-    for (const std::uint32_t end : {slots_, slots_ + 1}) links_[end] = {end, end};
+    for (std::uint32_t ring = slots_; ring <= slots_ + layers_; ++ring) links_[ring] = {ring, ring};
 }
 
 void MemoryTier::unlink(std::uint32_t slot) {
@@ -64,8 +75,9 @@ void MemoryTier::link(std::uint32_t slot, std::uint32_t end) {
 void MemoryTier::touch(std::uint32_t index) {
     const std::uint32_t slot = slotOf_[index];
     standing_[slot] = Standing::Used;
+    used_[slot] = steps_[layerOf(slot)];
     unlink(slot);
-    link(slot, slots_);
+    link(slot, slots_ + layerOf(slot));
 }
 
 std::byte* MemoryTier::insert(std::uint32_t index, Standing standing) {
@@ -75,8 +87,9 @@ std::byte* MemoryTier::insert(std::uint32_t index, Standing standing) {
     slotOf_[index] = slot;
     owner_[slot] = index;
     standing_[slot] = standing;
+    used_[slot] = steps_[layerOf(slot)];
     pin_[slot] = 0;
-    link(slot, slots_ + (standing == Standing::Used ? 0 : 1));
+    link(slot, slots_ + (standing == Standing::Used ? layerOf(slot) : layers_));
     return at(index);
 }
 
@@ -88,12 +101,27 @@ void MemoryTier::erase(std::uint32_t index) {
     free_.push_back(slot);
 }
 
+std::uint32_t MemoryTier::oldestIn(std::uint32_t ring) const {
+    const std::uint32_t end = slots_ + ring;
+    for (std::uint32_t slot = links_[end].newer; slot != end; slot = links_[slot].newer)
+        if (pin_[slot] != epoch_) return slot;
+    return kNone;
+}
+
 std::optional<std::uint32_t> MemoryTier::oldest() const {
     if (slots_ == 0) return {};
-    for (const std::uint32_t end : {slots_ + 1, slots_})
-        for (std::uint32_t slot = links_[end].newer; slot != end; slot = links_[slot].newer)
-            if (pin_[slot] != epoch_) return owner_[slot];
-    return {};
+    if (const std::uint32_t slot = oldestIn(layers_); slot != kNone) return owner_[slot];
+    std::uint32_t best = kNone, most = 0;
+    for (std::uint32_t back = 0; back < layers_; ++back) {  // from this layer, which comes last, backwards
+        const std::uint32_t layer = (layer_ + layers_ - back) % layers_, slot = oldestIn(layer);
+        if (slot == kNone) continue;
+        const std::uint32_t age = steps_[layer] - used_[slot];
+        if (best != kNone && age <= most) continue;
+        best = slot;
+        most = age;
+    }
+    if (best == kNone) return {};
+    return owner_[best];
 }
 
 }  // namespace carrel

@@ -14,13 +14,16 @@ namespace carrel {
 /// Why something is in a tier: it was used; used once, and likely not again soon; or read ahead, and not used yet.
 enum class Standing : std::uint8_t { Used, Passing, Guess };
 
-/// Device or host: slots of one size in one arena, found by index, in order of use. What is passing or a guess goes
-/// before all that was used. What is pinned goes never.
+/// Device or host: slots of one size in one arena, found by index (all of layer 0, then of layer 1, ...). First goes
+/// what is passing or a guess; then what its layer has not used for the most steps, and among equals what belongs to
+/// the layer that comes last from here: layers are visited in turn, and plain LRU would drop just what the next layer
+/// needs. What is pinned goes never.
 class MemoryTier {
   public:
     MemoryTier() = default;  // no slots
-    /// indices: what is kept is numbered below it. NoMemory.
-    static Result<MemoryTier> make(Backend& backend, std::size_t slotBytes, std::uint32_t slots, std::uint32_t indices);
+    /// NoMemory.
+    static Result<MemoryTier> make(Backend& backend, std::size_t slotBytes, std::uint32_t slots, std::uint32_t layers,
+                                   std::uint32_t indicesPerLayer);
     /// Of the arena and the tables.
     static std::uint64_t bytes(std::size_t slotBytes, std::uint64_t slots, std::uint64_t indices);
     static std::uint32_t slotsIn(std::uint64_t budgetBytes, std::size_t slotBytes, std::uint64_t indices);
@@ -36,7 +39,8 @@ class MemoryTier {
     /// Makes it the newest of what is used.
     void touch(std::uint32_t index);
     void pin(std::uint32_t index) { pin_[slotOf_[index]] = epoch_; }
-    void unpinAll() { ++epoch_; }
+    /// A step of a layer begins; nothing is pinned any more.
+    void begin(std::uint32_t layer);
     /// As the newest, in a free slot: there is one. What is at the result is the caller's to fill.
     std::byte* insert(std::uint32_t index, Standing standing = Standing::Used);
     void erase(std::uint32_t index);
@@ -49,15 +53,18 @@ class MemoryTier {
     struct Link {
         std::uint32_t older, newer;
     };
+    std::uint32_t layerOf(std::uint32_t slot) const { return owner_[slot] / perLayer_; }
+    std::uint32_t oldestIn(std::uint32_t ring) const;
     void unlink(std::uint32_t slot);
     void link(std::uint32_t slot, std::uint32_t end);
 
     Buffer arena_;
     std::size_t slotBytes_ = 0;
-    std::uint32_t slots_ = 0, epoch_ = 1;
-    std::vector<std::uint32_t> slotOf_, owner_, free_, pin_;
+    std::uint32_t slots_ = 0, epoch_ = 1, layers_ = 0, perLayer_ = 1, layer_ = 0;
+    std::vector<std::uint32_t> slotOf_, owner_, free_, pin_, used_;  // used: step of its layer
+    std::vector<std::uint32_t> steps_;                               // of each layer
     std::vector<Standing> standing_;
-    std::vector<Link> links_;  // of slots, then the ends of two rings: used, others
+    std::vector<Link> links_;  // of slots, then the ends of rings: used, by layer; all others
 };
 
 }  // namespace carrel

@@ -51,11 +51,12 @@ Result<std::unique_ptr<DocumentKv>> TieredKv::open(Backend& backend, KvStream& s
     auto staging = backend.allocate(plan->stagingBytes);
     if (!staging) return staging.error();
     kv->staging_ = std::move(*staging);
-    const std::uint32_t groups = static_cast<std::uint32_t>(shape.rows()) * capacityGroups;
-    auto device = MemoryTier::make(backend, rowsBytes(shape.headDim), plan->deviceSlots, groups * kGroupLeaves);
+    const std::uint32_t perLayer = shape.kvHeads * capacityGroups;
+    auto device =
+        MemoryTier::make(backend, rowsBytes(shape.headDim), plan->deviceSlots, shape.layers, perLayer * kGroupLeaves);
     if (!device) return device.error();
     kv->device_ = std::move(*device);
-    auto host = MemoryTier::make(backend, shape.groupBytes(codec), plan->hostSlots, groups);
+    auto host = MemoryTier::make(backend, shape.groupBytes(codec), plan->hostSlots, shape.layers, perLayer);
     if (!host) return host.error();
     kv->host_ = std::move(*host);
     kv->leaveWindows();
@@ -232,7 +233,8 @@ void TieredKv::prefetch(std::uint32_t layer, View<const std::uint16_t, 3> chosen
 // Of the leaves chosen, those that are there stay; the rest and their chunks are wanted. How many are chosen.
 std::size_t TieredKv::sort(std::uint32_t layer) {
     std::size_t count = 0;
-    device_.unpinAll();
+    device_.begin(layer);
+    host_.begin(layer);
     want(layer, chosen_);
     chosen_.each([&](std::uint32_t head, std::uint32_t leaf, std::uint16_t tokens) {
         ++count;
