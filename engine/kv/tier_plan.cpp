@@ -55,7 +55,7 @@ Result<TierPlan> TierPlan::make(KvShape shape, KvCodec codec, std::uint32_t capa
     const HostSizes host{shape, codec, capacityGroups, batchGroups};
 
     TierPlan plan;
-    plan.sketch.boundsTokens = options.boundsTokens;
+    if (encoded) plan.sketch.boundsTokens = options.boundsTokens;
     if (encoded) plan.deviceSlots = MemoryTier::slotsIn(options.deviceBytes, rowsBytes(shape.headDim), leaves);
     const std::uint64_t leastHost = host.least(plan) + readerBytes;
     if (plan.deviceSlots < leastLeaves || options.hostBytes < leastHost) {
