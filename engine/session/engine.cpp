@@ -125,7 +125,9 @@ class Engine final : public Compute {
         if (!reading) return reading.error();
         const auto checked = (*reading)->stream().verify();
         if (!checked) return checked.error();
-        const auto holds = (*reading)->probeHolds(turnWork_);
+        auto work = Workspace::make(*backend_, loaded_->model().config, 1);  // passes may lie in the others
+        if (!work) return work.error();
+        const auto holds = (*reading)->probeHolds(*work);
         if (!holds && holds.error().code != Code::NotFound && holds.error().code != Code::Corrupt) return holds.error();
         return StoredCheck{checked->groups, checked->bad, holds && *holds};
     }
@@ -174,7 +176,7 @@ class Engine final : public Compute {
         return at == readings_.end() ? nullptr : at->get();
     }
 
-    void closeReading(const std::string& document) {
+    void closeReading(std::string document) {  // not the reading's own: that goes
         std::erase_if(tails_, [&](const auto& tail) { return tail->document == document; });
         std::erase_if(readings_, [&](const auto& reading) { return reading->document().sha256 == document; });
     }
