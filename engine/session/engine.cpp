@@ -64,7 +64,7 @@ class Engine final : public Compute {
     void read(ReadRequest request) override { reads_.push_back(std::move(request)); }
     void ask(TurnRequest request) override {
         events_.turnStage(request.ticket, TurnStage::Queued);
-        turns_.push_back({std::move(request), 0, false});
+        turns_.push_back({std::move(request)});
     }
 
     bool step() override {
@@ -166,6 +166,7 @@ class Engine final : public Compute {
         TurnRequest request;
         std::size_t told = 0;  // bytes of the answer that were handed out before its reading had to be mended
         bool mended = false;
+        TurnStage stage = TurnStage::Opening;  // reported then
     };
 
     static Error noModel() { return {Code::InvalidArgument, "", "no model is loaded"}; }
@@ -227,7 +228,8 @@ class Engine final : public Compute {
         if (!reading) return endRead(reading.error());
         activeRead_->reading = *reading;
         progress();
-        if ((*reading)->complete()) endRead(summary(**reading, secondsSince(activeRead_->started)));
+        if ((*reading)->complete() || (activeRead_->request.ticket == kMending && !(*reading)->damaged()))
+            endRead(summary(**reading, secondsSince(activeRead_->started)));
     }
 
     void progress() {
@@ -251,7 +253,8 @@ class Engine final : public Compute {
         }
         if (!more) return endRead(more.error());
         if (reading.tokens() != before) progress();
-        if (!*more) endRead(summary(reading, secondsSince(activeRead_->started)));
+        const bool mended = activeRead_->request.ticket == kMending && !reading.damaged();
+        if (!*more || mended) endRead(summary(reading, secondsSince(activeRead_->started)));
     }
 
     void endRead(const Result<ReadingSummary>& result) {
@@ -261,14 +264,14 @@ class Engine final : public Compute {
     }
 
     /// A question to a document of which nothing is read yet waits for its first batch; one whose reading is mended,
-    /// for the end.
+    /// for what there was.
     bool waitsForReading(const WaitingTurn& turn) const {
         const auto same = [&](const ReadRequest& read) { return read.document == turn.request.document; };
         const bool toBeRead =
             (activeRead_ && same(activeRead_->request)) || std::any_of(reads_.begin(), reads_.end(), same);
         if (!toBeRead || turn.request.stop.stop_requested()) return false;
         const Reading* reading = find(turn.request.document);
-        if (turn.mended) return reading == nullptr || !reading->complete();
+        if (turn.mended) return reading == nullptr || reading->damaged();
         return reading == nullptr || (!reading->complete() && reading->readTokens().empty());
     }
 
@@ -293,6 +296,11 @@ class Engine final : public Compute {
         const auto start = Clock::now();
         const auto reading = openReading(request.document, request.password, request.stop, false);
         if (!reading) return fail(reading.error());
+        if ((*reading)->damaged() && !waiting.mended) {
+            readAgain(request);
+            waiting.mended = true;
+            return turns_.push_front(std::move(waiting));
+        }
         if ((*reading)->readTokens().empty())
             return fail({Code::InvalidArgument, "", "nothing of this document is read yet"});
         const double resumeS = secondsSince(start);
@@ -307,15 +315,15 @@ class Engine final : public Compute {
         }
         if (auto ready = turn->prepare(*store_, std::move(open)); !ready) return fail(ready.error());
         if (!batch_) batch_.emplace(*loaded_, turnWork_, **reading);
-        batch_->add({std::move(waiting.request), std::move(turn), resumeS, TurnStage::Opening, false, waiting.told,
-                     waiting.mended});
+        batch_->add(
+            {std::move(waiting.request), std::move(turn), resumeS, waiting.stage, false, waiting.told, waiting.mended});
         report(batch_->members().back());
     }
 
     void report(TurnBatch::Member& member) {
-        if (const TurnStage stage = member.turn->stage(); stage != member.stage) {
+        if (const TurnStage stage = member.turn->stage(); stage > member.stage) {
             member.stage = stage;
-            if (!member.mended) events_.turnStage(member.request.ticket, stage);
+            events_.turnStage(member.request.ticket, stage);
         }
         std::string text = member.turn->takeText();
         const std::size_t known = std::min(member.told, text.size());
@@ -383,19 +391,24 @@ class Engine final : public Compute {
             return failTurns(error);
         const TurnRequest first = members.front().request;
         for (auto member = members.rbegin(); member != members.rend(); ++member)
-            turns_.push_front({std::move(member->request), member->handedOut, true});
+            turns_.push_front({std::move(member->request), member->handedOut, true, member->stage});
         batch_.reset();
         closeReading(first.document);
         if (activeRead_ && activeRead_->request.document == first.document) {
             activeRead_->mending = true;
             return openActive();
         }
+        readAgain(first);
+        if (!activeRead_) beginRead();
+    }
+
+    /// Nobody waits for it but turns.
+    void readAgain(const TurnRequest& turn) {
         ReadRequest again;
         again.ticket = kMending;
-        again.document = first.document;
-        again.password = first.password;
+        again.document = turn.document;
+        again.password = turn.password;
         reads_.push_front(std::move(again));
-        if (!activeRead_) beginRead();
     }
 
     ComputeOptions options_;

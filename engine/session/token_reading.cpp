@@ -28,16 +28,20 @@ Result<TokenReading> TokenReading::open(const LoadedModel& model, ReadingStore& 
     TokenReading out(model, std::move(ids));
     out.stream_ = std::move(*stream);
 
-    std::size_t keep = commonPrefix(out.stream_->ids(), out.ids_);
+    // A group is finished from its first token on; an f16 stream has no unfinished one apart.
+    const auto usable = [&](std::size_t tokens) {
+        const bool whole = tokens < out.ids_.size() || *codec == KvCodec::F16;
+        return static_cast<std::uint32_t>(whole ? tokens / kGroupTokens * kGroupTokens : tokens);
+    };
+    std::uint32_t keep = usable(commonPrefix(out.stream_->ids(), out.ids_));
+    out.stored_ = keep;
     if (suspect) {
         const auto checked = out.stream_->verify();
         if (!checked) return checked.error();
-        keep = std::min<std::size_t>(keep, checked->good);
+        keep = usable(std::min(keep, checked->good));
     }
-    // A group is finished from its first token on; an f16 stream has no unfinished one apart.
-    if (keep < out.ids_.size() || *codec == KvCodec::F16) keep = keep / kGroupTokens * kGroupTokens;
     if (keep < out.stream_->tokens())
-        if (auto dropped = out.stream_->truncate(static_cast<std::uint32_t>(keep)); !dropped) return dropped.error();
+        if (auto dropped = out.stream_->truncate(keep); !dropped) return dropped.error();
 
     const TierOptions tiers = tiersOf(settings);
     for (;;) {

@@ -28,6 +28,7 @@ class TokenReading {
     std::uint32_t tokens() const { return rest_.tokens(); }
     const std::vector<std::int32_t>& ids() const { return ids_; }
     std::uint64_t reusedTokens() const { return reused_; }
+    bool damaged() const { return tokens() < stored_; }  // less than was stored: the rest is to be read again
     bool complete() const { return tokens() == ids_.size(); }
 
     /// The next `count` tokens (fewer at the end), a multiple of 64; work and this stay where they are until
@@ -40,8 +41,8 @@ class TokenReading {
     Status endBatch();
     void dropBatch();
 
-    /// What a token behind everything comes to, under full attention: kept with the reading when it is complete, so that
-    /// it can be seen later whether the same comes out. One step.
+    /// What a token behind everything comes to, under full attention: kept with the reading when it is complete, so
+    /// that it can be seen later whether the same comes out. One step.
     Status keepProbe(Workspace& work);
     /// NotFound where none is kept (or the reading has grown).
     Result<bool> probeHolds(Workspace& work);
@@ -63,6 +64,7 @@ class TokenReading {
     KvSequence rest_;
     std::optional<ReadPolicy> policy_;
     std::uint64_t reused_ = 0;
+    std::uint32_t stored_ = 0;         // tokens that were there when it was opened, good or bad
     std::shared_ptr<KvBlock> open_;    // of the batch at hand,
     std::optional<KvGroups> encoded_;  // and its whole groups as they are stored
     std::optional<Pass> pass_;
