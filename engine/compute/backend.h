@@ -128,11 +128,16 @@ struct EncodeGroup {
     const std::uint16_t* values = nullptr;
     std::byte *payload = nullptr, *codes = nullptr, *means = nullptr;
 };
+/// One group's parts, and where its means go.
+struct GroupMeans {
+    const std::byte *payload = nullptr, *codes = nullptr;
+    std::byte* means = nullptr;
+};
 /// One leaf's parts, and where it goes as rows.
 struct UnpackLeaf {
     const std::byte* plane = nullptr;   // in the group's codes
     const std::byte* low = nullptr;     // middle and low bits, in its payload
-    const std::byte* values = nullptr;  // its 16 rows, in its payload
+    const std::byte* values = nullptr;  // its 16 tokens', in its payload
     const std::byte* grid = nullptr;    // of its 16 tokens' values, in its payload
     std::byte* rows = nullptr;
 };
@@ -141,10 +146,9 @@ struct UnpackLeaf {
 inline UnpackLeaf packedLeaf(KvCodec codec, std::uint32_t headDim, const std::byte* payload, const std::byte* codes,
                              std::uint32_t leaf, std::byte* rows) {
     const std::byte* values = payload + kGroupLeaves * lowLeafBytes(headDim);
-    const std::size_t valueBytes = kLeafTokens * std::size_t{headDim} / (codec == KvCodec::K8V4 ? 2 : 1),
-                      gridBytes = kLeafTokens * (codec == KvCodec::K8V4 ? 4 * valueBlocks(headDim) : 2);
-    return {codes + leaf * planeLeafBytes(headDim), payload + leaf * lowLeafBytes(headDim), values + leaf * valueBytes,
-            values + kGroupLeaves * valueBytes + leaf * gridBytes, rows};
+    const std::byte* grid = values + kGroupLeaves * valueLeafBytes(codec, headDim);
+    return {codes + leaf * planeLeafBytes(headDim), payload + leaf * lowLeafBytes(headDim),
+            values + leaf * valueLeafBytes(codec, headDim), grid + leaf * valueGridBytes(codec, headDim), rows};
 }
 
 /// One layer's sketch of one KV head: groups side by side (kv_layout.h); means may be missing.
@@ -227,6 +231,8 @@ class Backend {
     /// Whole groups of 64 tokens. K8 codecs only, encodable(headDim). Equal input gives equal bytes, on every machine.
     virtual void encode(KvCodec codec, std::size_t headDim, std::span<const EncodeGroup> groups) = 0;
     virtual void unpack(KvCodec codec, std::size_t headDim, std::span<const UnpackLeaf> leaves) = 0;
+    /// The means that encode() gave of these groups.
+    virtual void means(KvCodec codec, std::size_t headDim, std::span<const GroupMeans> groups) = 0;
     /// The same choice whatever else is in the batch and for any number of threads.
     virtual void judge(const JudgeArgs& args) = 0;
 

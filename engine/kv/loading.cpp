@@ -6,17 +6,6 @@
 
 namespace carrel {
 
-UnpackLeaf unpackLeaf(KvCodec codec, std::uint32_t headDim, const std::byte* payload, const std::byte* codes,
-                      std::uint32_t leafOfGroup, std::byte* rows) {
-    const std::size_t d = headDim, i = leafOfGroup;
-    const std::size_t valueBytes = codec == KvCodec::K8V8 ? d : d / 2;
-    const std::size_t gridBytes = codec == KvCodec::K8V8 ? 2 : valueBlocks(headDim) * 4;
-    const std::byte* values = payload + kGroupLeaves * lowLeafBytes(headDim);
-    return {codes + i * planeLeafBytes(headDim), payload + i * lowLeafBytes(headDim),
-            values + i * kLeafTokens * valueBytes, values + kGroupTokens * valueBytes + i * kLeafTokens * gridBytes,
-            rows};
-}
-
 namespace {
 
 const std::byte* part(std::span<std::byte> memory, std::size_t group, std::size_t bytes) {

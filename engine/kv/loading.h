@@ -10,10 +10,6 @@
 
 namespace carrel {
 
-/// Where one group's parts lie in its payload, as Backend::unpack wants them.
-UnpackLeaf unpackLeaf(KvCodec codec, std::uint32_t headDim, const std::byte* payload, const std::byte* codes,
-                      std::uint32_t leafOfGroup, std::byte* rows);
-
 /// Whole groups of one stored batch, in memory for as long as the call that gets them.
 struct LoadedBatch {
     std::uint32_t firstGroup = 0, groups = 0;  // those that are good

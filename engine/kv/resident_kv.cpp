@@ -104,7 +104,7 @@ void ResidentKv::put(const Groups& from, std::uint32_t firstGroup, std::uint32_t
         for (std::uint32_t i = 0; i < groups; ++i) {
             sketch_.put(row, firstGroup + i, from.codes(row, i), from.means(row, i));
             for (std::uint32_t leaf = 0; leaf < kGroupLeaves; ++leaf)
-                unpack_.push_back(unpackLeaf(codec_, shape_.headDim, from.payload(row, i), from.codes(row, i), leaf,
+                unpack_.push_back(packedLeaf(codec_, shape_.headDim, from.payload(row, i), from.codes(row, i), leaf,
                                              group(row, firstGroup + i) + leaf * rowsBytes(shape_.headDim)));
         }
     backend_.unpack(codec_, shape_.headDim, unpack_);

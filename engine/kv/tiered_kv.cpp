@@ -86,7 +86,7 @@ void TieredKv::bound(std::size_t row, std::uint32_t group, const std::byte* payl
     std::array<UnpackLeaf, kGroupLeaves> unpack{};
     std::array<const std::byte*, kGroupLeaves> leaves{};
     for (std::uint32_t leaf = 0; leaf < kGroupLeaves; ++leaf) {
-        unpack[leaf] = unpackLeaf(codec_, shape_.headDim, payload, sketch_.codes(row, group), leaf,
+        unpack[leaf] = packedLeaf(codec_, shape_.headDim, payload, sketch_.codes(row, group), leaf,
                                   scratch_.as<std::byte>(leaf * rowsBytes(shape_.headDim)));
         leaves[leaf] = unpack[leaf].rows;
     }

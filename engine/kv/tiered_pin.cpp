@@ -162,7 +162,7 @@ bool TieredKv::makeRoom() {
 void TieredKv::unpackInto(std::byte* rows, std::uint32_t layer, std::uint32_t head, std::uint32_t leaf,
                           const std::byte* payload) {
     const std::size_t row = std::size_t{layer} * shape_.kvHeads + head;
-    unpack_.push_back(unpackLeaf(codec_, shape_.headDim, payload, sketch_.codes(row, leaf / kGroupLeaves),
+    unpack_.push_back(packedLeaf(codec_, shape_.headDim, payload, sketch_.codes(row, leaf / kGroupLeaves),
                                  leaf % kGroupLeaves, rows));
 }
 

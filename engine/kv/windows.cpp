@@ -167,7 +167,7 @@ bool Windows::build(Job& job, TierCounters& counters, Bad& bad) {
                 continue;
             }
             for (std::uint32_t i = 0; i < kGroupLeaves; ++i) {
-                unpack_.push_back(unpackLeaf(from_.codec, dim, from, from_.sketch.codes(row, group), i, rows));
+                unpack_.push_back(packedLeaf(from_.codec, dim, from, from_.sketch.codes(row, group), i, rows));
                 leaves[i] = rows;
                 rows += rowsBytes(dim);
             }

@@ -12,15 +12,25 @@ namespace carrel {
 inline constexpr std::uint32_t kGroupTokens = 64, kLeafTokens = 16, kGroupLeaves = kGroupTokens / kLeafTokens;
 
 /// K8: key = least + step * code per channel over the group's 64 tokens, code 0 to 255, in two planes: the high 2 bits
-/// (the sketch's plane) and the low 6. V8: value = step * code per token, code -127 to 127. V4: value = least + step *
-/// code per token and 32 channels, code 0 to 15.
-enum class KvCodec : std::uint32_t { F16 = 0, K8V8 = 1, K8V4 = 2 };
+/// (the sketch's plane) and the low 6. V8: value = step * code per token, code -127 to 127; V6: -31 to 31. V4: value =
+/// least + step * code per token and 32 channels, code 0 to 15.
+enum class KvCodec : std::uint32_t { F16 = 0, K8V8 = 1, K8V4 = 2, K8V6 = 3 };
 
 constexpr std::string_view codecName(KvCodec codec) {
-    return codec == KvCodec::F16 ? "f16" : codec == KvCodec::K8V8 ? "k8v8" : "k8v4";
+    switch (codec) {
+        case KvCodec::K8V8:
+            return "k8v8";
+        case KvCodec::K8V6:
+            return "k8v6";
+        case KvCodec::K8V4:
+            return "k8v4";
+        case KvCodec::F16:
+            break;
+    }
+    return "f16";
 }
 constexpr std::optional<KvCodec> codecNamed(std::string_view name) {
-    for (const KvCodec codec : {KvCodec::F16, KvCodec::K8V8, KvCodec::K8V4})
+    for (const KvCodec codec : {KvCodec::F16, KvCodec::K8V8, KvCodec::K8V6, KvCodec::K8V4})
         if (codecName(codec) == name) return codec;
     return std::nullopt;
 }
@@ -35,10 +45,13 @@ constexpr bool encodable(std::uint32_t headDim) {
 //   4 x { middle 2 bits of 16 keys [d/16][16][4]: byte (b, t, j) holds, at bits 2s, channel 16b + 4s + j of token t;
 //         low 4 bits of 16 keys [16][d/2]: byte j of a row holds channel j in its low and j + d/2 in its high nibble }
 //   V8: s8 [64][d], then step f16 [64]
-//   V4: u4 [64][d/2] (byte j: channel j low, j + d/2 high), then (least, step) f16 [64][B][2]
+//   V6: code + 32 leaf after leaf: 4 x { high 2 bits [d/16][16][4], low 4 bits [16][d/2] as for keys }, then step f16
+//     [64]
+//   V4: u4 [64][d/2] (byte j: channel j low, j + d/2 high), then u16 [64][B]: bits 7 to 15 are bits 6 to 14 of the
+//     step's f16, bits 0 to 6 the signed number of half steps that least is; least too is an f16, exactly
 // codes, what is judged from, resident:
 //   high 2 bits of the keys: 4 leaves x [d/16][16][4], bits as in the middle plane; then f16 least [d], step [d]
-// means, resident where the unread is estimated or codes are not all resident:
+// means, resident where the unread is estimated or codes are not all resident; never stored, they follow from the rest:
 //   per leaf: mean key u8 [4][d] in the grid's steps (mean of the codes, to nearest), mean value s8 [4][d], step f16
 //   [4], zeros to a multiple of 16
 constexpr std::size_t valueBlocks(std::uint32_t headDim) {
@@ -50,12 +63,16 @@ constexpr std::size_t lowLeafBytes(std::uint32_t headDim) {
 constexpr std::size_t planeLeafBytes(std::uint32_t headDim) {
     return std::size_t{4} * headDim;
 }
+/// Of a leaf's values in the payload: their codes, and their grid.
+constexpr std::size_t valueLeafBytes(KvCodec codec, std::uint32_t headDim) {
+    return std::size_t{codec == KvCodec::K8V8 ? 16u : codec == KvCodec::K8V6 ? 12u : 8u} * headDim;
+}
+constexpr std::size_t valueGridBytes(KvCodec codec, std::uint32_t headDim) {
+    return kLeafTokens * 2 * (codec == KvCodec::K8V4 ? valueBlocks(headDim) : 1);
+}
 constexpr std::size_t payloadBytes(KvCodec codec, std::uint32_t headDim) {
-    const std::size_t d = headDim;
-    if (codec == KvCodec::F16) return 2 * kGroupTokens * d * 2;
-    const std::size_t keys = kGroupLeaves * lowLeafBytes(headDim);
-    return codec == KvCodec::K8V8 ? keys + kGroupTokens * d + 2 * kGroupTokens
-                                  : keys + kGroupTokens * d / 2 + kGroupTokens * valueBlocks(headDim) * 4;
+    if (codec == KvCodec::F16) return std::size_t{4} * kGroupTokens * headDim;
+    return kGroupLeaves * (lowLeafBytes(headDim) + valueLeafBytes(codec, headDim) + valueGridBytes(codec, headDim));
 }
 constexpr std::size_t codesBytes(std::uint32_t headDim) {
     return kGroupLeaves * planeLeafBytes(headDim) + std::size_t{4} * headDim;

@@ -24,14 +24,9 @@ struct Reading {
             group.payload = to, group.codes = to + payloadBytes(codec, d), group.means = group.codes + codesBytes(d);
             to = group.means + meansBytes(d);
             groups.push_back(group);
-            const std::byte* values = group.payload + kGroupLeaves * lowLeafBytes(d);
-            const std::size_t rowBytes = codec == KvCodec::K8V8 ? d : d / 2;
-            const std::size_t gridBytes = codec == KvCodec::K8V8 ? 2 : 4 * valueBlocks(d);
-            for (std::size_t leaf = 0; leaf < kGroupLeaves; ++leaf)
-                leaves.push_back({group.codes + leaf * planeLeafBytes(d), group.payload + leaf * lowLeafBytes(d),
-                                  values + leaf * kLeafTokens * rowBytes,
-                                  values + kGroupTokens * rowBytes + leaf * kLeafTokens * gridBytes,
-                                  rows.data() + (g * kGroupLeaves + leaf) * rowsBytes(d)});
+            for (std::uint32_t leaf = 0; leaf < kGroupLeaves; ++leaf)
+                leaves.push_back(packedLeaf(codec, d, group.payload, group.codes, leaf,
+                                            rows.data() + (g * kGroupLeaves + leaf) * rowsBytes(d)));
         }
     }
     std::vector<std::uint16_t> plain;
@@ -78,7 +73,7 @@ void unpack(benchmark::State& state, KvCodec codec, std::uint32_t d) {
 }
 
 const bool kRegistered = [] {
-    for (const KvCodec codec : {KvCodec::K8V8, KvCodec::K8V4})
+    for (const KvCodec codec : {KvCodec::K8V8, KvCodec::K8V6, KvCodec::K8V4})
         for (const std::uint32_t d : {64u, 128u}) {
             const std::string end = "/" + std::string(codecName(codec)) + "/" + std::to_string(d);
             benchmark::RegisterBenchmark(("encode" + end).c_str(), [=](benchmark::State& s) {

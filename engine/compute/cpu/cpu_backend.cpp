@@ -135,6 +135,9 @@ class CpuBackend final : public Backend {
     void unpack(KvCodec codec, std::size_t headDim, std::span<const UnpackLeaf> leaves) override {
         codecs_.unpack(codec, headDim, leaves);
     }
+    void means(KvCodec codec, std::size_t headDim, std::span<const GroupMeans> groups) override {
+        codecs_.means(codec, headDim, groups);
+    }
     void judge(const JudgeArgs& args) override { judgement_.run(args); }
 
     void swiglu(View<float, 2> gate, View<const float, 2> up) override {

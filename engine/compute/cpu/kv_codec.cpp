@@ -59,6 +59,9 @@ std::uint16_t stepOver(double range, int levels) {
 CARREL_INLINE float divisor(std::uint16_t step) {
     return step == 0 ? 1.0f : widen(step);
 }
+CARREL_INLINE float disordered(std::int16_t order) {
+    return widen(static_cast<std::uint16_t>(ordered(static_cast<std::uint16_t>(order))));
+}
 /// The grid from least to most (both as ordered() has them), written down and as f32: code = (x - least) / per.
 struct Grid {
     float least, per;
@@ -90,16 +93,29 @@ CARREL_INLINE std::uint64_t getNibbles(const std::byte* row, std::size_t d, std:
                            : read<std::uint64_t>(row + channel - d / 2) >> 4 & kLow;
 }
 
-CARREL_INLINE void encodeKey(const std::uint8_t* code, std::size_t d, std::size_t block, std::byte* high,
-                             std::byte* middle, std::byte* low) {
-    std::uint32_t w[4];
-    std::memcpy(w, code, sizeof w);
-    write(high,
-          (w[0] >> 6 & 0x03030303u) | (w[1] >> 4 & 0x0c0c0c0cu) | (w[2] >> 2 & 0x30303030u) | (w[3] & 0xc0c0c0c0u));
-    write(middle,
-          (w[0] >> 4 & 0x03030303u) | (w[1] >> 2 & 0x0c0c0c0cu) | (w[2] & 0x30303030u) | (w[3] << 2 & 0xc0c0c0c0u));
+// A plane's word: 2 bits of each of 16 codes, code 4s + j at bits 2s of byte j.
+template <int shift>
+CARREL_INLINE std::uint32_t twoBits(const std::uint8_t* code) {
+    std::uint32_t word = 0;
+    for (int s = 0; s < 4; ++s) word |= (read<std::uint32_t>(code + 4 * s) >> shift & 0x03030303u) << 2 * s;
+    return word;
+}
+template <int shift>
+CARREL_INLINE void addTwoBits(std::uint32_t word, void* code) {
+    auto* to = static_cast<std::byte*>(code);
+    for (int s = 0; s < 4; ++s)
+        write(to + 4 * s, read<std::uint32_t>(to + 4 * s) | (word >> 2 * s & 0x03030303u) << shift);
+}
+CARREL_INLINE void putLow(std::byte* row, std::size_t d, std::size_t channel, const std::uint8_t* code) {
     for (std::size_t half = 0; half < kLanes; half += 8)
-        putNibbles(low, d, kLanes * block + half, read<std::uint64_t>(code + half) & 0x0f0f0f0f0f0f0f0fu);
+        putNibbles(row, d, channel + half, read<std::uint64_t>(code + half) & 0x0f0f0f0f0f0f0f0fu);
+}
+CARREL_INLINE void getLow(const std::byte* row, std::size_t d, std::size_t channel, std::uint8_t* code) {
+    for (std::size_t half = 0; half < kLanes; half += 8) write(code + half, getNibbles(row, d, channel + half));
+}
+/// Codes 0 to 63, four bytes of them, as V6 means them.
+CARREL_INLINE std::uint32_t lessThirtyTwo(std::uint32_t codes) {
+    return ((codes | 0x80808080u) - 0x20202020u) ^ 0x80808080u;
 }
 
 CARREL_INLINE void encodeKeys(std::size_t d, const EncodeGroup& group) {
@@ -125,42 +141,75 @@ CARREL_INLINE void encodeKeys(std::size_t d, const EncodeGroup& group) {
             std::byte* high = group.codes + leaf * 4 * d + 64 * block;
             std::byte* middle = group.payload + leaf * 12 * d + 64 * block;
             std::byte* low = group.payload + leaf * 12 * d + 4 * d;
-            std::uint16_t sum[kLanes];
-            for (std::size_t i = 0; i < kLanes; ++i) sum[i] = kLeafTokens / 2;
             for (std::size_t t = 0; t < kLeafTokens; ++t) {
                 const std::uint16_t* key = from + (leaf * kLeafTokens + t) * d;
                 std::uint8_t code[kLanes];
                 for (std::size_t i = 0; i < kLanes; ++i)
                     code[i] = static_cast<std::uint8_t>(nearest((widen(finite(key[i])) - zero[i]) / per[i]));
-                for (std::size_t i = 0; i < kLanes; ++i) sum[i] = static_cast<std::uint16_t>(sum[i] + code[i]);
-                encodeKey(code, d, block, high + 4 * t, middle + 4 * t, low + t * d / 2);
+                write(high + 4 * t, twoBits<6>(code));
+                write(middle + 4 * t, twoBits<4>(code));
+                putLow(low + t * d / 2, d, kLanes * block, code);
             }
-            std::uint8_t mean[kLanes];
-            for (std::size_t i = 0; i < kLanes; ++i) mean[i] = static_cast<std::uint8_t>(sum[i] / kLeafTokens);
-            std::memcpy(group.means + leaf * d + kLanes * block, mean, kLanes);
         }
     }
 }
 
-CARREL_INLINE void encodeValues8(std::size_t d, const std::uint16_t* from, std::byte* values, std::byte* grid) {
+/// V8 and V6: a step per token.
+template <KvCodec codec>
+CARREL_INLINE void encodeSteppedValues(std::size_t d, const std::uint16_t* from, std::byte* values, std::byte* grid) {
+    constexpr int kMost = codec == KvCodec::K8V8 ? 127 : 31;
     for (std::size_t t = 0; t < kGroupTokens; ++t, from += d) {
         std::uint16_t most = 0;
         for (std::size_t c = 0; c < d; ++c) most = std::max(most, static_cast<std::uint16_t>(finite(from[c]) & 0x7fff));
-        const std::uint16_t step = stepOver(static_cast<double>(widen(most)), 127);
+        const std::uint16_t step = stepOver(static_cast<double>(widen(most)), kMost);
         write(grid + 2 * t, step);
         const float per = divisor(step);
+        std::byte* leaf = values + t / kLeafTokens * 12 * d;
         for (std::size_t c = 0; c < d; c += kLanes) {
             std::uint8_t code[kLanes];
             for (std::size_t i = 0; i < kLanes; ++i)
                 code[i] = static_cast<std::uint8_t>(nearest(widen(finite(from[c + i])) / per));
-            std::memcpy(values + t * d + c, code, kLanes);
+            if constexpr (codec == KvCodec::K8V8) {
+                std::memcpy(values + t * d + c, code, kLanes);
+            } else {
+                for (std::uint8_t& each : code) each = static_cast<std::uint8_t>(each + 32);
+                write(leaf + 4 * c + 4 * (t % kLeafTokens), twoBits<4>(code));
+                putLow(leaf + 4 * d + t % kLeafTokens * d / 2, d, c, code);
+            }
         }
     }
 }
 
+/// V4's grid of one token and block, from its 16 bits.
+CARREL_INLINE std::uint16_t blockStep(std::uint16_t packed) {
+    return static_cast<std::uint16_t>(packed >> 1 & 0x7fc0);
+}
+CARREL_INLINE float blockLeast(std::uint16_t packed) {
+    const int halves = static_cast<std::int16_t>(static_cast<std::uint16_t>(packed << 9)) >> 9;
+    return widen(blockStep(packed)) * (0.5f * static_cast<float>(halves));
+}
+/// A number that an f16 can hold, as f16.
+CARREL_INLINE std::uint16_t narrow(float x) {
+    const auto bits = std::bit_cast<std::uint32_t>(x), size = bits & 0x7fffffffu;
+    const std::uint32_t normal = (size >> 13) - (112u << 10);
+    const std::uint32_t subnormal = std::bit_cast<std::uint32_t>(std::bit_cast<float>(size) + 0.5f) - 0x3f000000u;
+    return static_cast<std::uint16_t>((bits >> 16 & 0x8000u) | (size < 0x38800000u ? subnormal : normal));
+}
+std::uint16_t packedGrid(float least, float most) {
+    const double range = static_cast<double>(most) - static_cast<double>(least);
+    const double middle = (static_cast<double>(most) + static_cast<double>(least)) / 2;
+    const auto step = static_cast<std::uint16_t>(
+        (stepOver(std::max(range / 15.5, (middle < 0 ? -middle : middle) / 24), 1) + 63u) & 0x7fc0u);
+    if (step == 0) return 0;
+    const float per = widen(step), lowest = -2 * 65504.0f / per;
+    auto halves = static_cast<int>(static_cast<std::int8_t>(nearest((least + most) / per - 15.0f)));
+    if (static_cast<float>(halves) < lowest) halves = static_cast<int>(lowest);
+    return static_cast<std::uint16_t>(step << 1 | (halves & 0x7f));
+}
+
 CARREL_INLINE void encodeValues4(std::size_t d, const std::uint16_t* from, std::byte* values, std::byte* grid) {
     for (std::size_t t = 0; t < kGroupTokens; ++t, from += d)
-        for (std::size_t first = 0; first < d; first += 32, grid += 4) {
+        for (std::size_t first = 0; first < d; first += 32, grid += 2) {
             const std::size_t end = std::min(d, first + 32);
             std::int16_t least = INT16_MAX, most = INT16_MIN;
             for (std::size_t c = first; c < end; ++c) {
@@ -168,15 +217,37 @@ CARREL_INLINE void encodeValues4(std::size_t d, const std::uint16_t* from, std::
                 least = std::min(least, v);
                 most = std::max(most, v);
             }
-            const Grid made = gridOver(least, most, 15, grid, grid + 2);
+            const std::uint16_t packed = packedGrid(disordered(least), disordered(most));
+            write(grid, packed);
+            const float zero = blockLeast(packed), per = divisor(blockStep(packed));
             for (std::size_t c = first; c < end; c += kLanes) {
                 std::uint8_t code[kLanes];
-                for (std::size_t i = 0; i < kLanes; ++i)
-                    code[i] = static_cast<std::uint8_t>(nearest((widen(finite(from[c + i])) - made.least) / made.per));
-                for (std::size_t half = 0; half < kLanes; half += 8)
-                    putNibbles(values + t * d / 2, d, c + half, read<std::uint64_t>(code + half));
+                for (std::size_t i = 0; i < kLanes; ++i) {
+                    const float steps = (widen(finite(from[c + i])) - zero) / per;
+                    code[i] = static_cast<std::uint8_t>(nearest(std::min(std::max(steps, 0.0f), 15.0f)));
+                }
+                putLow(values + t * d / 2, d, c, code);
             }
         }
+}
+
+/// Of a leaf's codes, halves up.
+CARREL_INLINE void meanKeys(std::size_t d, const std::byte* high, const std::byte* middle, std::byte* means) {
+    const std::byte* low = middle + 4 * d;
+    for (std::size_t c = 0; c < d; c += kLanes) {
+        std::uint16_t sum[kLanes];
+        for (std::size_t i = 0; i < kLanes; ++i) sum[i] = kLeafTokens / 2;
+        for (std::size_t t = 0; t < kLeafTokens; ++t) {
+            std::uint8_t code[kLanes];
+            getLow(low + t * d / 2, d, c, code);
+            addTwoBits<6>(read<std::uint32_t>(high + 4 * c + 4 * t), code);
+            addTwoBits<4>(read<std::uint32_t>(middle + 4 * c + 4 * t), code);
+            for (std::size_t i = 0; i < kLanes; ++i) sum[i] = static_cast<std::uint16_t>(sum[i] + code[i]);
+        }
+        std::uint8_t mean[kLanes];
+        for (std::size_t i = 0; i < kLanes; ++i) mean[i] = static_cast<std::uint8_t>(sum[i] / kLeafTokens);
+        std::memcpy(means + c, mean, kLanes);
+    }
 }
 
 /// Mean of a leaf's decoded values, 16 channels from `channel`. Summed token by token: the order is part of the format.
@@ -185,63 +256,78 @@ CARREL_INLINE void meanValues(std::size_t d, const std::byte* values, const std:
                               float* mean) {
     for (std::size_t i = 0; i < kLanes; ++i) mean[i] = 0;
     for (std::size_t t = 0; t < kLeafTokens; ++t) {
+        std::uint8_t code[kLanes];
         if constexpr (codec == KvCodec::K8V8) {
-            const float step = widen(read<std::uint16_t>(grid + 2 * t));
-            const std::byte* row = values + t * d + channel;
-            for (std::size_t i = 0; i < kLanes; ++i)
-                mean[i] += step * static_cast<float>(static_cast<std::int8_t>(row[i]));
+            std::memcpy(code, values + t * d + channel, kLanes);
+        } else if constexpr (codec == KvCodec::K8V6) {
+            getLow(values + 4 * d + t * d / 2, d, channel, code);
+            addTwoBits<4>(read<std::uint32_t>(values + 4 * channel + 4 * t), code);
+            for (std::uint8_t& each : code) each = static_cast<std::uint8_t>(each - 32);
         } else {
-            const std::byte* pair = grid + 4 * (t * valueBlocks(static_cast<std::uint32_t>(d)) + channel / 32);
-            const float least = widen(read<std::uint16_t>(pair)), step = widen(read<std::uint16_t>(pair + 2));
-            std::uint8_t code[kLanes];
-            for (std::size_t half = 0; half < kLanes; half += 8)
-                write(code + half, getNibbles(values + t * d / 2, d, channel + half));
+            getLow(values + t * d / 2, d, channel, code);
+        }
+        if constexpr (codec == KvCodec::K8V4) {
+            const std::size_t block = t * valueBlocks(static_cast<std::uint32_t>(d)) + channel / 32;
+            const auto packed = read<std::uint16_t>(grid + 2 * block);
+            const float least = blockLeast(packed), step = widen(blockStep(packed));
             for (std::size_t i = 0; i < kLanes; ++i) mean[i] += least + step * static_cast<float>(code[i]);
+        } else {
+            const float step = widen(read<std::uint16_t>(grid + 2 * t));
+            for (std::size_t i = 0; i < kLanes; ++i)
+                mean[i] += step * static_cast<float>(static_cast<std::int8_t>(code[i]));
         }
     }
     for (std::size_t i = 0; i < kLanes; ++i) mean[i] *= 1.0f / kLeafTokens;
 }
 
 template <KvCodec codec>
-CARREL_INLINE void encodeMeanValues(std::size_t d, const std::byte* values, const std::byte* grid, std::byte* means) {
-    const std::size_t rowBytes = codec == KvCodec::K8V8 ? d : d / 2;
-    const std::size_t gridBytes = codec == KvCodec::K8V8 ? 2 : 4 * valueBlocks(static_cast<std::uint32_t>(d));
-    for (std::size_t leaf = 0; leaf < kGroupLeaves; ++leaf) {
-        const std::byte* leafValues = values + leaf * kLeafTokens * rowBytes;
-        const std::byte* leafGrid = grid + leaf * kLeafTokens * gridBytes;
-        // Twice the same sums: cheaper than a place for means of any head size.
-        float mean[kLanes], most[kLanes] = {};
-        for (std::size_t c = 0; c < d; c += kLanes) {
-            meanValues<codec>(d, leafValues, leafGrid, c, mean);
-            for (std::size_t i = 0; i < kLanes; ++i) most[i] = std::max(most[i], mean[i] < 0 ? -mean[i] : mean[i]);
-        }
-        for (std::size_t i = 1; i < kLanes; ++i) most[0] = std::max(most[0], most[i]);
-        const std::uint16_t step = stepOver(static_cast<double>(most[0]), 127);
-        write(means + 8 * d + 2 * leaf, step);
-        const float per = divisor(step);
-        for (std::size_t c = 0; c < d; c += kLanes) {
-            meanValues<codec>(d, leafValues, leafGrid, c, mean);
-            std::uint8_t code[kLanes];
-            for (std::size_t i = 0; i < kLanes; ++i) code[i] = static_cast<std::uint8_t>(nearest(mean[i] / per));
-            std::memcpy(means + (kGroupLeaves + leaf) * d + c, code, kLanes);
-        }
+CARREL_INLINE void leafMeanValues(std::size_t d, const UnpackLeaf& leaf, std::byte* codes, std::byte* stepAt) {
+    // Twice the same sums: cheaper than a place for means of any head size.
+    float mean[kLanes], most[kLanes] = {};
+    for (std::size_t c = 0; c < d; c += kLanes) {
+        meanValues<codec>(d, leaf.values, leaf.grid, c, mean);
+        for (std::size_t i = 0; i < kLanes; ++i) most[i] = std::max(most[i], mean[i] < 0 ? -mean[i] : mean[i]);
+    }
+    for (std::size_t i = 1; i < kLanes; ++i) most[0] = std::max(most[0], most[i]);
+    const std::uint16_t step = stepOver(static_cast<double>(most[0]), 127);
+    write(stepAt, step);
+    const float per = divisor(step);
+    for (std::size_t c = 0; c < d; c += kLanes) {
+        meanValues<codec>(d, leaf.values, leaf.grid, c, mean);
+        std::uint8_t code[kLanes];
+        for (std::size_t i = 0; i < kLanes; ++i) code[i] = static_cast<std::uint8_t>(nearest(mean[i] / per));
+        std::memcpy(codes + c, code, kLanes);
+    }
+}
+
+template <KvCodec codec>
+CARREL_INLINE void meansOf(std::size_t d, const GroupMeans& group) {
+    const auto headDim = static_cast<std::uint32_t>(d);
+    for (std::uint32_t i = 0; i < kGroupLeaves; ++i) {
+        const UnpackLeaf leaf = packedLeaf(codec, headDim, group.payload, group.codes, i, nullptr);
+        meanKeys(d, leaf.plane, leaf.low, group.means + i * d);
+        leafMeanValues<codec>(d, leaf, group.means + (kGroupLeaves + i) * d, group.means + 8 * d + 2 * i);
     }
     const std::size_t filled = 8 * d + 8;
-    std::memset(means + filled, 0, meansBytes(static_cast<std::uint32_t>(d)) - filled);
+    std::memset(group.means + filled, 0, meansBytes(headDim) - filled);
+}
+CARREL_INLINE void groupMeans(KvCodec codec, std::size_t d, const GroupMeans& group) {
+    if (codec == KvCodec::K8V8) return meansOf<KvCodec::K8V8>(d, group);
+    if (codec == KvCodec::K8V6) return meansOf<KvCodec::K8V6>(d, group);
+    meansOf<KvCodec::K8V4>(d, group);
 }
 
 CARREL_INLINE void encodeGroup(KvCodec codec, std::size_t d, const EncodeGroup& group) {
     encodeKeys(d, group);
-    std::byte* values = group.payload + kGroupLeaves * lowLeafBytes(static_cast<std::uint32_t>(d));
-    if (codec == KvCodec::K8V8) {
-        std::byte* grid = values + kGroupTokens * d;
-        encodeValues8(d, group.values, values, grid);
-        encodeMeanValues<KvCodec::K8V8>(d, values, grid, group.means);
-    } else {
-        std::byte* grid = values + kGroupTokens * d / 2;
+    const auto headDim = static_cast<std::uint32_t>(d);
+    std::byte* values = group.payload + kGroupLeaves * lowLeafBytes(headDim);
+    std::byte* grid = values + kGroupLeaves * valueLeafBytes(codec, headDim);
+    if (codec == KvCodec::K8V8)
+        encodeSteppedValues<KvCodec::K8V8>(d, group.values, values, grid);
+    else if (codec == KvCodec::K8V6)
+        encodeSteppedValues<KvCodec::K8V6>(d, group.values, values, grid);
+    else
         encodeValues4(d, group.values, values, grid);
-        encodeMeanValues<KvCodec::K8V4>(d, values, grid, group.means);
-    }
 }
 
 /// Rows [16][d/2] of nibbles to rows [16][d] of bytes.
@@ -258,63 +344,91 @@ CARREL_INLINE void spread(const std::byte* nibbles, std::size_t d, std::byte* ro
 CARREL_INLINE void addPlanes(std::size_t d, const UnpackLeaf& leaf, std::size_t first) {
     for (std::size_t block = first; block < d / kLanes; ++block)
         for (std::size_t t = 0; t < kLeafTokens; ++t) {
-            const auto high = read<std::uint32_t>(leaf.plane + 64 * block + 4 * t);
-            const auto middle = read<std::uint32_t>(leaf.low + 64 * block + 4 * t);
             std::byte* row = leaf.rows + t * d + kLanes * block;
-            for (int s = 0; s < 4; ++s)
-                write(row + 4 * s, read<std::uint32_t>(row + 4 * s) | (high << (6 - 2 * s) & 0xc0c0c0c0u) |
-                                       (middle << (6 - 2 * s) & 0xc0c0c0c0u) >> 2);
+            addTwoBits<6>(read<std::uint32_t>(leaf.plane + 64 * block + 4 * t), row);
+            addTwoBits<4>(read<std::uint32_t>(leaf.low + 64 * block + 4 * t), row);
+        }
+}
+/// The same for V6, signed.
+CARREL_INLINE void addValuePlane(std::size_t d, const std::byte* plane, std::byte* values, std::size_t first) {
+    for (std::size_t block = first; block < d / kLanes; ++block)
+        for (std::size_t t = 0; t < kLeafTokens; ++t) {
+            std::byte* row = values + t * d + kLanes * block;
+            addTwoBits<4>(read<std::uint32_t>(plane + 64 * block + 4 * t), row);
+            for (std::size_t s = 0; s < kLanes; s += 4) write(row + s, lessThirtyTwo(read<std::uint32_t>(row + s)));
         }
 }
 
+/// All of a leaf's values but V6's plane.
 CARREL_INLINE void unpackValues(KvCodec codec, std::size_t d, const UnpackLeaf& leaf) {
     std::byte* values = leaf.rows + kLeafTokens * d;
     std::byte* grid = values + kLeafTokens * d;
     const std::size_t blocks = valueBlocks(static_cast<std::uint32_t>(d));
-    if (codec == KvCodec::K8V8) {
+    if (codec == KvCodec::K8V8)
         std::memcpy(values, leaf.values, kLeafTokens * d);
+    else
+        spread(leaf.values + (codec == KvCodec::K8V6 ? 4 * d : 0), d, values);
+    if (codec != KvCodec::K8V4) {
         for (std::size_t t = 0; t < kLeafTokens; ++t)
-            for (std::size_t b = 0; b < blocks; ++b, grid += 4) {
-                write(grid, std::uint16_t{0});
-                write(grid + 2, read<std::uint16_t>(leaf.grid + 2 * t));
-            }
-    } else {
-        spread(leaf.values, d, values);
-        std::memcpy(grid, leaf.grid, kLeafTokens * blocks * 4);
+            for (std::size_t b = 0; b < blocks; ++b, grid += 4)
+                write(grid, std::uint32_t{read<std::uint16_t>(leaf.grid + 2 * t)} << 16);
+        return;
     }
+    for (std::size_t i = 0; i < kLeafTokens * blocks; i += kLanes)
+        for (std::size_t j = i; j < i + kLanes; ++j) {
+            const auto packed = read<std::uint16_t>(leaf.grid + 2 * j);
+            write(grid + 4 * j, narrow(blockLeast(packed)) | std::uint32_t{blockStep(packed)} << 16);
+        }
 }
 
 using EncodeGroupFn = void (*)(KvCodec codec, std::size_t d, const EncodeGroup& group);
+using GroupMeansFn = void (*)(KvCodec codec, std::size_t d, const GroupMeans& group);
 using UnpackLeafFn = void (*)(KvCodec codec, std::size_t d, const UnpackLeaf& leaf);
 
 void encodeScalar(KvCodec codec, std::size_t d, const EncodeGroup& group) {
     encodeGroup(codec, d, group);
 }
+void meansScalar(KvCodec codec, std::size_t d, const GroupMeans& group) {
+    groupMeans(codec, d, group);
+}
 void unpackScalar(KvCodec codec, std::size_t d, const UnpackLeaf& leaf) {
     spread(leaf.low + 4 * d, d, leaf.rows);
     addPlanes(d, leaf, 0);
     unpackValues(codec, d, leaf);
+    if (codec == KvCodec::K8V6) addValuePlane(d, leaf.values, leaf.rows + kLeafTokens * d, 0);
 }
 #if defined(__x86_64__)
 CARREL_AVX2 void encodeAvx2(KvCodec codec, std::size_t d, const EncodeGroup& group) {
     encodeGroup(codec, d, group);
 }
-/// Both planes' bits of one token, 32 channels, added to its row. A lane is a block; its words are four tokens.
+CARREL_AVX2 void meansAvx2(KvCodec codec, std::size_t d, const GroupMeans& group) {
+    groupMeans(codec, d, group);
+}
+/// A plane's bits of one token, 32 channels, in the top of their bytes. A lane is a block; its words are four tokens.
+template <int token>
+CARREL_AVX2 CARREL_INLINE __m256i topBits(__m256i plane) {
+    const __m256i up = _mm256_setr_epi32(6, 4, 2, 0, 6, 4, 2, 0), top = _mm256_set1_epi8(static_cast<char>(0xc0));
+    return _mm256_and_si256(_mm256_sllv_epi32(_mm256_shuffle_epi32(plane, token * 0x55), up), top);
+}
 template <int token>
 CARREL_AVX2 CARREL_INLINE void addToken(__m256i high, __m256i middle, std::byte* row) {
-    const __m256i up = _mm256_setr_epi32(6, 4, 2, 0, 6, 4, 2, 0), top = _mm256_set1_epi8(static_cast<char>(0xc0));
-    const __m256i h = _mm256_and_si256(_mm256_sllv_epi32(_mm256_shuffle_epi32(high, token * 0x55), up), top);
-    const __m256i m = _mm256_and_si256(_mm256_sllv_epi32(_mm256_shuffle_epi32(middle, token * 0x55), up), top);
     auto* to = reinterpret_cast<__m256i*>(row);
-    const __m256i both = _mm256_or_si256(h, _mm256_srli_epi32(m, 2));
+    const __m256i both = _mm256_or_si256(topBits<token>(high), _mm256_srli_epi32(topBits<token>(middle), 2));
     _mm256_storeu_si256(to, _mm256_or_si256(_mm256_loadu_si256(to), both));
+}
+template <int token>
+CARREL_AVX2 CARREL_INLINE void addToken(__m256i plane, std::byte* row) {
+    auto* to = reinterpret_cast<__m256i*>(row);
+    const __m256i code = _mm256_or_si256(_mm256_loadu_si256(to), _mm256_srli_epi32(topBits<token>(plane), 2));
+    _mm256_storeu_si256(to, _mm256_sub_epi8(code, _mm256_set1_epi8(32)));
 }
 CARREL_AVX2 CARREL_INLINE __m256i twoBlocks(const std::byte* plane) {
     return _mm256_loadu2_m128i(reinterpret_cast<const __m128i*>(plane + 64), reinterpret_cast<const __m128i*>(plane));
 }
 CARREL_AVX2 void unpackAvx2(KvCodec codec, std::size_t d, const UnpackLeaf& leaf) {
+    const std::size_t odd = d / kLanes / 2 * 2;  // the block that has no other
     spread(leaf.low + 4 * d, d, leaf.rows);
-    for (std::size_t block = 0; block + 2 <= d / kLanes; block += 2)
+    for (std::size_t block = 0; block < odd; block += 2)
         for (std::size_t t = 0; t < kLeafTokens; t += 4) {
             const __m256i high = twoBlocks(leaf.plane + 64 * block + 4 * t);
             const __m256i middle = twoBlocks(leaf.low + 64 * block + 4 * t);
@@ -324,8 +438,20 @@ CARREL_AVX2 void unpackAvx2(KvCodec codec, std::size_t d, const UnpackLeaf& leaf
             addToken<2>(high, middle, row + 2 * d);
             addToken<3>(high, middle, row + 3 * d);
         }
-    addPlanes(d, leaf, d / kLanes / 2 * 2);
+    addPlanes(d, leaf, odd);
     unpackValues(codec, d, leaf);
+    if (codec != KvCodec::K8V6) return;
+    std::byte* values = leaf.rows + kLeafTokens * d;
+    for (std::size_t block = 0; block < odd; block += 2)
+        for (std::size_t t = 0; t < kLeafTokens; t += 4) {
+            const __m256i plane = twoBlocks(leaf.values + 64 * block + 4 * t);
+            std::byte* row = values + t * d + kLanes * block;
+            addToken<0>(plane, row);
+            addToken<1>(plane, row + d);
+            addToken<2>(plane, row + 2 * d);
+            addToken<3>(plane, row + 3 * d);
+        }
+    addValuePlane(d, leaf.values, values, odd);
 }
 CARREL_AVX512 void encodeAvx512(KvCodec codec, std::size_t d, const EncodeGroup& group) {
     encodeGroup(codec, d, group);
@@ -333,9 +459,11 @@ CARREL_AVX512 void encodeAvx512(KvCodec codec, std::size_t d, const EncodeGroup&
 
 const Variants<EncodeGroupFn> kEncodeGroup{
     {Isa::Avx512, encodeAvx512}, {Isa::Avx2, encodeAvx2}, {Isa::Scalar, encodeScalar}};
+const Variants<GroupMeansFn> kGroupMeans{{Isa::Avx2, meansAvx2}, {Isa::Scalar, meansScalar}};
 const Variants<UnpackLeafFn> kUnpackLeaf{{Isa::Avx2, unpackAvx2}, {Isa::Scalar, unpackScalar}};
 #else
 const Variants<EncodeGroupFn> kEncodeGroup{{Isa::Scalar, encodeScalar}};
+const Variants<GroupMeansFn> kGroupMeans{{Isa::Scalar, meansScalar}};
 const Variants<UnpackLeafFn> kUnpackLeaf{{Isa::Scalar, unpackScalar}};
 #endif
 
@@ -344,6 +472,18 @@ const Variants<UnpackLeafFn> kUnpackLeaf{{Isa::Scalar, unpackScalar}};
 void KvCodecs::encode(KvCodec codec, std::size_t headDim, std::span<const EncodeGroup> groups) {
     assert(codec != KvCodec::F16 && encodable(static_cast<std::uint32_t>(headDim)));
     const auto kernel = kEncodeGroup.at(isa_);
+    const auto meansOfOne = kGroupMeans.at(isa_);
+    const auto work = [&](std::size_t i) {
+        kernel(codec, headDim, groups[i]);
+        meansOfOne(codec, headDim, {groups[i].payload, groups[i].codes, groups[i].means});
+    };
+    if (groups.size() == 1) return work(0);
+    pool_.parallelFor(groups.size(), work);
+}
+
+void KvCodecs::means(KvCodec codec, std::size_t headDim, std::span<const GroupMeans> groups) {
+    assert(codec != KvCodec::F16 && encodable(static_cast<std::uint32_t>(headDim)));
+    const auto kernel = kGroupMeans.at(isa_);
     const auto work = [&](std::size_t i) { kernel(codec, headDim, groups[i]); };
     if (groups.size() == 1) return work(0);
     pool_.parallelFor(groups.size(), work);

@@ -11,7 +11,7 @@ using namespace carrel;
 namespace {
 
 constexpr std::uint32_t kHeadDims[] = {16, 32, 48, 64, 80, 96, 128, 256};
-constexpr KvCodec kCodecs[] = {KvCodec::K8V8, KvCodec::K8V4};
+constexpr KvCodec kCodecs[] = {KvCodec::K8V8, KvCodec::K8V6, KvCodec::K8V4};
 constexpr std::byte kUntouched{0xa5};
 
 std::uint16_t f16At(const std::byte* from) {
@@ -55,13 +55,10 @@ struct Group {
     const std::byte* leafLow(std::size_t leaf) const { return payload.data() + leaf * lowLeafBytes(d); }
     const std::byte* valueRows() const { return payload.data() + kGroupLeaves * lowLeafBytes(d); }
     const std::byte* valueGrid() const {
-        return valueRows() + kGroupTokens * std::size_t{d} / (codec == KvCodec::K8V8 ? 1 : 2);
+        return valueRows() + std::size_t{d} * (codec == KvCodec::K8V8 ? 64 : codec == KvCodec::K8V6 ? 48 : 32);
     }
     UnpackLeaf leaf(std::size_t leaf, std::byte* rows) const {
-        const std::size_t first = leaf * kLeafTokens;
-        const bool bytes = codec == KvCodec::K8V8;
-        return {leafCodes(leaf), leafLow(leaf), valueRows() + (bytes ? first * d : first * d / 2),
-                valueGrid() + (bytes ? 2 * first : 4 * first * valueBlocks(d)), rows};
+        return packedLeaf(codec, d, payload.data(), codes.data(), static_cast<std::uint32_t>(leaf), rows);
     }
 
     unsigned highBits(std::size_t t, std::size_t c) const { return planeBits(leafCodes(t / 16), t, c); }
@@ -74,14 +71,22 @@ struct Group {
     double key(std::size_t t, std::size_t c) const { return number(keyLeast(c)) + number(keyStep(c)) * keyCode(t, c); }
     int valueCode(std::size_t t, std::size_t c) const {
         if (codec == KvCodec::K8V4) return static_cast<int>(nibble(valueRows() + t * d / 2, c));
-        return static_cast<std::int8_t>(valueRows()[t * d + c]);
+        if (codec == KvCodec::K8V8) return static_cast<std::int8_t>(valueRows()[t * d + c]);
+        const std::byte* ofLeaf = valueRows() + t / 16 * 12 * d;
+        const unsigned high = planeBits(ofLeaf, t, c), low = nibble(ofLeaf + 4 * d + t % 16 * d / 2, c);
+        return static_cast<int>(high << 4 | low) - 32;
     }
     std::uint16_t valueLeast(std::size_t t, std::size_t c) const {
-        return codec == KvCodec::K8V8 ? std::uint16_t{0} : f16At(valueGrid() + 4 * (t * valueBlocks(d) + c / 32));
+        if (codec != KvCodec::K8V4) return 0;
+        const int halves = (packedGrid(t, c) & 127) - ((packedGrid(t, c) & 64) != 0 ? 128 : 0);
+        const auto least = static_cast<float>(number(valueStep(t, c)) * halves / 2);
+        const std::uint16_t h = f32ToF16(least);
+        REQUIRE(f16ToF32(h) == least);
+        return h;
     }
     std::uint16_t valueStep(std::size_t t, std::size_t c) const {
-        return codec == KvCodec::K8V8 ? f16At(valueGrid() + 2 * t)
-                                      : f16At(valueGrid() + 4 * (t * valueBlocks(d) + c / 32) + 2);
+        if (codec != KvCodec::K8V4) return f16At(valueGrid() + 2 * t);
+        return static_cast<std::uint16_t>(packedGrid(t, c) >> 7 << 6);
     }
     double value(std::size_t t, std::size_t c) const {
         return number(valueLeast(t, c)) + number(valueStep(t, c)) * valueCode(t, c);
@@ -93,6 +98,9 @@ struct Group {
     std::uint16_t meanStep(std::size_t leaf) const { return f16At(means.data() + 8 * std::size_t{d} + 2 * leaf); }
 
   private:
+    std::uint16_t packedGrid(std::size_t t, std::size_t c) const {
+        return f16At(valueGrid() + 2 * (t * valueBlocks(d) + c / 32));
+    }
     static unsigned planeBits(const std::byte* plane, std::size_t t, std::size_t c) {
         return bits(plane[c / 16 * 64 + t % 16 * 4 + c % 4], c % 16 / 4 * 2, 3);
     }
@@ -157,23 +165,31 @@ bool isLeastStep(std::uint16_t step, double range, int levels) {
     if (range == 0) return step == 0;
     return levels * number(step) >= range && levels * number(static_cast<std::uint16_t>(step - 1)) < range;
 }
+/// The least f16 whose last six bits are zero that is no less than `needed`.
+bool isLeastCoarseStep(std::uint16_t step, double needed) {
+    if (needed == 0) return step == 0;
+    return step % 64 == 0 && number(step) >= needed && number(static_cast<std::uint16_t>(step - 64)) < needed;
+}
 // Half a step, and f32's rounding of 255 of them.
 bool isNearest(double decoded, double exact, double step) {
     return std::fabs(decoded - exact) <= 0.5001 * step;
 }
 
-/// A group whose grids are 0 and 1, so that its codes are known: keys are integers 0 to 255, values 0 to 15 or -127 to
-/// 127.
+/// A group whose grids are known, so that its codes are: keys are integers 0 to 255, values -127 to 127, -31 to 31, or
+/// -16 to -0.5 (V4: 15.5 steps around -8.25, from -16 on: with the halves to even, code = value + 16).
 Group integerGroup(KvCodec codec, std::uint32_t d) {
     Group group(codec, d);
     std::mt19937 random(d);
     for (std::size_t t = 0; t < kGroupTokens; ++t)
         for (std::size_t c = 0; c < d; ++c) {
             const auto key = t == c % 64 ? 0u : t == (c + 1) % 64 ? 255u : random() % 256;
-            const auto small = static_cast<int>(c % 16 == t % 16 ? 0u : c % 16 == (t + 1) % 16 ? 15u : random() % 16);
-            const auto large = c == t % 16 ? -127 : static_cast<int>(random() % 255) - 127;
+            const int most = codec == KvCodec::K8V8 ? 127 : 31;
+            const int signedCode = c == t % 16 ? -most : static_cast<int>(random() % (2 * most + 1u)) - most;
+            const float block = c % 16 == t % 16         ? -16.0f
+                                : c % 16 == (t + 1) % 16 ? -0.5f
+                                                         : static_cast<float>(static_cast<int>(random() % 16) - 16);
             group.keys[t * d + c] = f32ToF16(static_cast<float>(key));
-            group.values[t * d + c] = f32ToF16(static_cast<float>(codec == KvCodec::K8V8 ? large : small));
+            group.values[t * d + c] = f32ToF16(codec == KvCodec::K8V4 ? block : static_cast<float>(signedCode));
         }
     return group;
 }
@@ -203,7 +219,7 @@ TEST_CASE("A value decodes to within half a step of its grid, which spans just i
     const auto backend = backendUnderTest();
     forEverySample([&](Group group) {
         group.encode(*backend);
-        const std::size_t width = group.codec == KvCodec::K8V8 ? group.d : 32;
+        const std::size_t width = group.codec == KvCodec::K8V4 ? 32 : group.d;
         for (std::size_t t = 0; t < kGroupTokens; ++t)
             for (std::size_t first = 0; first < group.d; first += width) {
                 const std::size_t end = std::min<std::size_t>(group.d, first + width);
@@ -214,12 +230,10 @@ TEST_CASE("A value decodes to within half a step of its grid, which spans just i
                 }
                 CAPTURE(t);
                 const std::uint16_t step = group.valueStep(t, first);
-                if (group.codec == KvCodec::K8V8) {
-                    REQUIRE(isLeastStep(step, std::max(-least, most), 127));
-                } else {
-                    REQUIRE(number(group.valueLeast(t, first)) == least);
-                    REQUIRE(isLeastStep(step, most - least, 15));
-                }
+                if (group.codec == KvCodec::K8V4)
+                    REQUIRE(isLeastCoarseStep(step, std::max((most - least) / 15.5, std::fabs(most + least) / 48)));
+                else
+                    REQUIRE(isLeastStep(step, std::max(-least, most), group.codec == KvCodec::K8V8 ? 127 : 31));
                 for (std::size_t c = first; c < end; ++c) {
                     CAPTURE(c);
                     REQUIRE(isNearest(group.value(t, c), meant(group.values[t * group.d + c]), number(step)));
@@ -242,10 +256,11 @@ TEST_CASE("Codes lie in exactly the bits that the layout gives them") {
                     CAPTURE(d);
                     REQUIRE(group.keyCode(t, c) == code);
                     REQUIRE(group.highBits(t, c) == code >> 6);
-                    REQUIRE(group.valueCode(t, c) == static_cast<int>(number(group.values[t * d + c])));
+                    const int least = codec == KvCodec::K8V4 ? -16 : 0;
+                    REQUIRE(group.valueCode(t, c) == static_cast<int>(number(group.values[t * d + c]) - least));
                     REQUIRE(number(group.keyLeast(c)) == 0);
                     REQUIRE(number(group.keyStep(c)) == 1);
-                    REQUIRE(number(group.valueLeast(t, c)) == 0);
+                    REQUIRE(number(group.valueLeast(t, c)) == least);
                     REQUIRE(number(group.valueStep(t, c)) == 1);
                 }
         }
@@ -279,6 +294,17 @@ TEST_CASE("A leaf's mean key is the mean of its codes, its mean value that of it
         }
         for (std::size_t i = 8 * std::size_t{group.d} + 8; i < group.means.size(); ++i)
             REQUIRE(group.means[i] == std::byte{0});
+    });
+}
+
+TEST_CASE("Means made anew from payload and codes are the very bytes that the encoder wrote") {
+    const auto backend = backendUnderTest();
+    forEverySample([&](Group group) {
+        group.encode(*backend);
+        std::vector<std::byte> means(group.means.size(), kUntouched);
+        const GroupMeans one{group.payload.data(), group.codes.data(), means.data()};
+        backend->means(group.codec, group.d, std::span(&one, 1));
+        REQUIRE(means == group.means);
     });
 }
 
@@ -368,5 +394,5 @@ TEST_CASE("The bytes of known groups never change") {
         for (const auto* part : {&group.payload, &group.codes, &group.means})
             for (const std::byte byte : *part) hash = (hash ^ std::to_integer<std::uint64_t>(byte)) * 0x100000001b3u;
     });
-    CHECK(hash == 0x44b142b564331159u);
+    CHECK(hash == 0x426501405f68f5ddu);
 }

@@ -56,14 +56,10 @@ struct DocumentWorld {
                 for (std::uint32_t leaf = 0; leaf < groups * kGroupLeaves; ++leaf) unpack(layer, head, leaf);
     }
     void unpack(std::uint32_t layer, std::uint32_t head, std::uint32_t leaf) {
-        const std::uint32_t i = leaf % kGroupLeaves;
-        const std::size_t d = shape.headDim, value = codec == KvCodec::K8V8 ? d : d / 2,
-                          grid = codec == KvCodec::K8V8 ? 2 : valueBlocks(shape.headDim) * 4;
         const std::byte* payload = stream.part(&MemoryStream::Batch::payload, {layer, head, leaf / kGroupLeaves});
         const std::byte* codes = stream.part(&MemoryStream::Batch::codes, {layer, head, leaf / kGroupLeaves});
-        const std::byte* values = payload + 48 * d;
-        const UnpackLeaf one{codes + i * 4 * d, payload + i * 12 * d, values + i * 16 * value,
-                             values + 64 * value + i * 16 * grid, const_cast<std::byte*>(rowsOf(layer, head, leaf))};
+        const UnpackLeaf one = packedLeaf(codec, shape.headDim, payload, codes, leaf % kGroupLeaves,
+                                          const_cast<std::byte*>(rowsOf(layer, head, leaf)));
         backend->unpack(codec, shape.headDim, {&one, 1});
     }
     const std::byte* rowsOf(std::uint32_t layer, std::uint32_t head, std::uint32_t leaf) const {

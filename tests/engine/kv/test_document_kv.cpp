@@ -16,7 +16,7 @@ TierOptions plenty() {
 }  // namespace
 
 TEST_CASE("Whatever is pinned is the same bytes in every mode and in any budget, which is never exceeded") {
-    for (const KvCodec codec : {KvCodec::K8V8, KvCodec::K8V4})
+    for (const KvCodec codec : {KvCodec::K8V8, KvCodec::K8V6, KvCodec::K8V4})
         for (unsigned seed = 0; seed < 24; ++seed) {
             CAPTURE(seed);
             DocumentWorld world(kShape, codec, {40, 1, 90, 69}, seed);
@@ -134,7 +134,7 @@ TEST_CASE("What was appended is there like what was loaded, in sketch, pins and 
 }
 
 TEST_CASE("The budget that a refusal names is enough, and one MiB less is not") {
-    for (const KvCodec codec : {KvCodec::F16, KvCodec::K8V8, KvCodec::K8V4}) {
+    for (const KvCodec codec : {KvCodec::F16, KvCodec::K8V8, KvCodec::K8V6, KvCodec::K8V4}) {
         DocumentWorld world({2, 4, 64}, codec, {200, 130});
         const TierOptions least = smallest(world, {});
         CHECK(world.open(least)->tokens() == world.groups * kGroupTokens);

@@ -55,7 +55,7 @@ void scan(const DocumentWorld& world, DocumentKv& kv, std::uint32_t window) {
 }  // namespace
 
 TEST_CASE("Windows are the stored groups in every codec, mode and budget, between pins and appends too") {
-    for (const KvCodec codec : {KvCodec::F16, KvCodec::K8V8, KvCodec::K8V4})
+    for (const KvCodec codec : {KvCodec::F16, KvCodec::K8V8, KvCodec::K8V6, KvCodec::K8V4})
         for (unsigned seed = 0; seed < 12; ++seed) {
             CAPTURE(codecName(codec));
             CAPTURE(seed);
