@@ -74,7 +74,7 @@ int main(int argc, char** argv) {
     std::uint64_t deviceMib = 0, hostMib = 0, diskMib = 0;
     app.add_option("--backend", backend)->check(CLI::IsMember({"cpu"}));
     app.add_option("--prefill", prefill)->check(CLI::IsMember({"dense"}));
-    app.add_option("--codec", common.kv.codec, "how KV is stored")->check(CLI::IsMember({"f16", "k8v8", "k8v4"}));
+    app.add_option("--codec", common.kv.codec, "how KV is stored")->check(CLI::IsMember({"f16", "k8v8", "k8v6", "k8v4"}));
     app.add_option("--keep", common.kv.keep, "share of the KV read in a layer; 1: all; without it: what matters")
         ->check(CLI::Range(0.0, 1.0));
     app.add_option("--threshold", common.kv.threshold, "share of a head's attention above which a token is read")
