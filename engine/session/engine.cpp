@@ -167,6 +167,7 @@ class Engine final : public Compute {
         std::size_t told = 0;  // bytes of the answer that were handed out before its reading had to be mended
         bool mended = false;
         TurnStage stage = TurnStage::Opening;  // reported then
+        bool waits = false;                    // until what there was of its document is read again
     };
 
     static Error noModel() { return {Code::InvalidArgument, "", "no model is loaded"}; }
@@ -271,7 +272,7 @@ class Engine final : public Compute {
             (activeRead_ && same(activeRead_->request)) || std::any_of(reads_.begin(), reads_.end(), same);
         if (!toBeRead || turn.request.stop.stop_requested()) return false;
         const Reading* reading = find(turn.request.document);
-        if (turn.mended) return reading == nullptr || reading->damaged();
+        if (turn.waits) return reading == nullptr || reading->damaged();
         return reading == nullptr || (!reading->complete() && reading->readTokens().empty());
     }
 
@@ -292,13 +293,13 @@ class Engine final : public Compute {
         const TurnRequest& request = waiting.request;
         const auto fail = [&](const Error& error) { events_.turnFailed(request.ticket, error); };
         if (request.stop.stop_requested()) return fail(kStopped);
-        if (!waiting.mended) events_.turnStage(request.ticket, TurnStage::Opening);
+        if (!waiting.waits) events_.turnStage(request.ticket, TurnStage::Opening);
         const auto start = Clock::now();
         const auto reading = openReading(request.document, request.password, request.stop, false);
         if (!reading) return fail(reading.error());
-        if ((*reading)->damaged() && !waiting.mended) {
+        if ((*reading)->damaged() && !waiting.waits) {
             readAgain(request);
-            waiting.mended = true;
+            waiting.waits = true;
             return turns_.push_front(std::move(waiting));
         }
         if ((*reading)->readTokens().empty())
@@ -391,7 +392,7 @@ class Engine final : public Compute {
             return failTurns(error);
         const TurnRequest first = members.front().request;
         for (auto member = members.rbegin(); member != members.rend(); ++member)
-            turns_.push_front({std::move(member->request), member->handedOut, true, member->stage});
+            turns_.push_front({std::move(member->request), member->handedOut, true, member->stage, true});
         batch_.reset();
         closeReading(first.document);
         if (activeRead_ && activeRead_->request.document == first.document) {

@@ -23,6 +23,8 @@ Result<TokenReading> TokenReading::open(const LoadedModel& model, ReadingStore& 
     const auto codec = codecOf(settings, config);
     if (!codec) return codec.error();
     key.codec = *codec;
+    const auto known = store.readingsOf(key.document);
+    if (!known) return known.error();
     auto stream = store.openReading(key, config.kvShape());
     if (!stream) return stream.error();
     TokenReading out(model, std::move(ids));
@@ -34,7 +36,8 @@ Result<TokenReading> TokenReading::open(const LoadedModel& model, ReadingStore& 
         return static_cast<std::uint32_t>(whole ? tokens / kGroupTokens * kGroupTokens : tokens);
     };
     std::uint32_t keep = usable(commonPrefix(out.stream_->ids(), out.ids_));
-    out.stored_ = keep;
+    for (const StreamInfo& row : *known)
+        if (row.key == key) out.stored_ = std::min(row.tokens, static_cast<std::uint32_t>(out.ids_.size()));
     if (suspect) {
         const auto checked = out.stream_->verify();
         if (!checked) return checked.error();
