@@ -65,7 +65,8 @@ inline KvBytes kvOf(const Desk& desk, const std::filesystem::path& model, const 
                     const KvSettings& kv = {}) {
     Bench bench(desk.root, model, 64, kv);
     const auto reading = bench.open(document);
-    CHECK(reading->complete());
+    CHECK((reading->complete() || kv.codec == "f16"));  // whose unfinished group is read again
+    bench.finish(*reading);
     return bench.bytes(*reading);
 }
 
