@@ -24,14 +24,10 @@ const std::byte* LoadedBatch::payload(std::size_t row, std::uint32_t group) cons
 const std::byte* LoadedBatch::codes(std::size_t row, std::uint32_t group) const {
     return part(memory.codes, row * stored + group, codesBytes);
 }
-const std::byte* LoadedBatch::means(std::size_t row, std::uint32_t group) const {
-    return part(memory.means, row * stored + group, meansBytes);
-}
 
 std::size_t LoadParts::groupBytes(KvShape shape, KvCodec codec) const {
-    const bool encoded = codec != KvCodec::F16;
-    return (payload ? payloadBytes(codec, shape.headDim) : 0) + (encoded && codes ? codesBytes(shape.headDim) : 0) +
-           (encoded && means ? meansBytes(shape.headDim) : 0);
+    return (payload ? payloadBytes(codec, shape.headDim) : 0) +
+           (codes && codec != KvCodec::F16 ? codesBytes(shape.headDim) : 0);
 }
 
 Result<std::uint32_t> largestBatch(KvStream& stream, KvCodec codec) {
@@ -50,7 +46,6 @@ Result<std::uint32_t> loadBatches(Backend& backend, KvStream& stream, KvShape sh
     LoadedBatch like;
     like.payloadBytes = parts.payload ? payloadBytes(codec, shape.headDim) : 0;
     like.codesBytes = encoded && parts.codes ? codesBytes(shape.headDim) : 0;
-    like.meansBytes = encoded && parts.means ? meansBytes(shape.headDim) : 0;
     const std::size_t groupBytes = parts.groupBytes(shape, codec);
     const std::uint32_t whole = stream.tokens() / kGroupTokens;
     if (groupBytes == 0 || whole == 0) return whole;
@@ -83,7 +78,6 @@ Result<std::uint32_t> loadBatches(Backend& backend, KvStream& stream, KvShape sh
             };
             batch.memory.payload = give(like.payloadBytes);
             batch.memory.codes = give(like.codesBytes);
-            batch.memory.means = give(like.meansBytes);
             batches.push_back(batch);
             return batch.memory;
         };

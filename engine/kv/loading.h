@@ -16,15 +16,14 @@ struct LoadedBatch {
     /// Groups count from 0; parts that were not asked for are null.
     const std::byte* payload(std::size_t row, std::uint32_t group) const;
     const std::byte* codes(std::size_t row, std::uint32_t group) const;
-    const std::byte* means(std::size_t row, std::uint32_t group) const;
 
     std::uint32_t stored = 0;  // groups that each row has in memory
     KvMemory memory;
-    std::size_t payloadBytes = 0, codesBytes = 0, meansBytes = 0;
+    std::size_t payloadBytes = 0, codesBytes = 0;
 };
 
 struct LoadParts {
-    bool payload = false, codes = false, means = false;
+    bool payload = false, codes = false;
     std::size_t groupBytes(KvShape shape, KvCodec codec) const;
 };
 

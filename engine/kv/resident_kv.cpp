@@ -31,9 +31,6 @@ struct Appended {
     const std::byte* codes(std::size_t row, std::uint32_t group) const {
         return groups.codes(layer(row), head(row), group);
     }
-    const std::byte* means(std::size_t row, std::uint32_t group) const {
-        return groups.means(layer(row), head(row), group);
-    }
     std::uint32_t layer(std::size_t row) const { return static_cast<std::uint32_t>(row / heads); }
     std::uint32_t head(std::size_t row) const { return static_cast<std::uint32_t>(row % heads); }
 };
@@ -47,7 +44,7 @@ std::uint64_t ResidentKv::deviceBytes(KvShape shape, KvCodec codec, std::uint32_
 std::uint64_t ResidentKv::hostBytes(KvShape shape, KvCodec codec, std::uint32_t capacityGroups, Sketch::Parts parts,
                                     std::uint32_t batchGroups) {
     return Sketch::bytes(shape, codec, capacityGroups, parts) + Chunker::bytes(shape, capacityGroups * kGroupLeaves) +
-           shape.rows() * batchGroups * LoadParts{true, true, parts.means}.groupBytes(shape, codec);
+           shape.rows() * batchGroups * LoadParts{true, true}.groupBytes(shape, codec);
 }
 
 ResidentKv::ResidentKv(Backend& backend, KvShape shape, KvCodec codec, std::uint32_t capacityGroups,
@@ -71,8 +68,10 @@ Result<std::unique_ptr<DocumentKv>> ResidentKv::open(Backend& backend, KvStream&
 
     const std::uint64_t fixed = hostBytes(shape, codec, capacityGroups, parts, 0);
     const std::uint64_t staging = std::min(kLoadBytes, options.hostBytes - fixed);
-    const auto good = loadBatches(backend, stream, shape, codec, {true, true, parts.means}, staging,
-                                  [&](const LoadedBatch& batch) { kv->put(batch, batch.firstGroup, batch.groups); });
+    const auto good = loadBatches(backend, stream, shape, codec, {true, true}, staging, [&](const LoadedBatch& batch) {
+        if (codec != KvCodec::F16) kv->sketch_.put(backend, codec, batch);
+        kv->put(batch, batch.firstGroup, batch.groups);
+    });
     if (!good) return good.error();
     kv->groups_ = *good;
     kv->sketch_.setGroups(*good);
@@ -101,12 +100,10 @@ void ResidentKv::put(const Groups& from, std::uint32_t firstGroup, std::uint32_t
     }
     unpack_.clear();
     for (std::size_t row = 0; row < shape_.rows(); ++row)
-        for (std::uint32_t i = 0; i < groups; ++i) {
-            sketch_.put(row, firstGroup + i, from.codes(row, i), from.means(row, i));
+        for (std::uint32_t i = 0; i < groups; ++i)
             for (std::uint32_t leaf = 0; leaf < kGroupLeaves; ++leaf)
                 unpack_.push_back(packedLeaf(codec_, shape_.headDim, from.payload(row, i), from.codes(row, i), leaf,
                                              group(row, firstGroup + i) + leaf * rowsBytes(shape_.headDim)));
-        }
     backend_.unpack(codec_, shape_.headDim, unpack_);
     if (!sketch_.hasBounds()) return;
     for (std::size_t row = 0; row < shape_.rows(); ++row)
@@ -122,7 +119,12 @@ Status ResidentKv::append(KvGroups groups) {
     assert(groups.firstGroup() == groups_ && !pinned_);
     if (groups.groups() > capacity_ - groups_)
         return Error{Code::NoMemory, "document", "it grew past the size that its memory was planned for"};
-    put(Appended{groups, shape_.kvHeads}, groups_, groups.groups());
+    const Appended appended{groups, shape_.kvHeads};
+    for (std::size_t row = 0; codec_ != KvCodec::F16 && row < shape_.rows(); ++row)
+        for (std::uint32_t i = 0; i < groups.groups(); ++i)
+            sketch_.put(row, groups_ + i, appended.codes(row, i),
+                        groups.means(appended.layer(row), appended.head(row), i));
+    put(appended, groups_, groups.groups());
     groups_ += groups.groups();
     sketch_.setGroups(groups_);
     chunker_.setLeaves(groups_ * kGroupLeaves);

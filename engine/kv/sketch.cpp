@@ -88,11 +88,29 @@ const std::uint16_t* Sketch::grid(std::size_t row, std::uint32_t group) const {
     return reinterpret_cast<const std::uint16_t*>(codes(row, group) + kGroupLeaves * planeLeafBytes(shape_.headDim));
 }
 
+std::byte* Sketch::means(std::size_t row, std::uint32_t group) const {
+    return means_.as<std::byte>((row * capacity_ + group) * meansBytes(shape_.headDim));
+}
+
+void Sketch::putCodes(std::size_t row, std::uint32_t group, const std::byte* codes) {
+    const std::size_t bytes = codesBytes(shape_.headDim);
+    std::memcpy(codes_.as<std::byte>((row * capacity_ + group) * bytes), codes, bytes);
+}
+
 void Sketch::put(std::size_t row, std::uint32_t group, const std::byte* codes, const std::byte* means) {
-    const std::size_t at = row * capacity_ + group, coded = codesBytes(shape_.headDim),
-                      mean = meansBytes(shape_.headDim);
-    std::memcpy(codes_.as<std::byte>(at * coded), codes, coded);
-    if (hasMeans()) std::memcpy(means_.as<std::byte>(at * mean), means, mean);
+    putCodes(row, group, codes);
+    if (hasMeans()) std::memcpy(this->means(row, group), means, meansBytes(shape_.headDim));
+}
+
+void Sketch::put(Backend& backend, KvCodec codec, const LoadedBatch& batch) {
+    std::vector<GroupMeans> groups(batch.groups);
+    for (std::size_t row = 0; row < shape_.rows(); ++row) {
+        for (std::uint32_t i = 0; i < batch.groups; ++i) {
+            putCodes(row, batch.firstGroup + i, batch.codes(row, i));
+            if (hasMeans()) groups[i] = {batch.payload(row, i), batch.codes(row, i), means(row, batch.firstGroup + i)};
+        }
+        if (hasMeans()) backend.means(codec, shape_.headDim, groups);
+    }
 }
 
 void Sketch::putBounds(std::size_t row, std::uint32_t group, std::array<const std::byte*, kGroupLeaves> leaves) {
@@ -122,9 +140,7 @@ void Sketch::putBounds(std::size_t row, std::uint32_t group, std::array<const st
 
 void Sketch::setGroups(std::uint32_t groups) {
     for (std::size_t row = 0; row < views_.size(); ++row) {
-        const std::size_t at = row * capacity_;
-        views_[row] = {codes_.bytes() > 0 ? codes(row, 0) : nullptr,
-                       hasMeans() ? means_.as<std::byte>(at * meansBytes(shape_.headDim)) : nullptr, groups};
+        views_[row] = {codes_.bytes() > 0 ? codes(row, 0) : nullptr, hasMeans() ? means(row, 0) : nullptr, groups};
         if (hasBounds()) boundsOf_[row] = bounds_.as<std::uint16_t>() + row * chunks_ * 2 * shape_.headDim;
     }
 }

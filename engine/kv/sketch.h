@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "compute/backend.h"
+#include "kv/loading.h"
 #include "store/reading_store.h"
 
 namespace carrel {
@@ -31,14 +32,19 @@ class Sketch {
     const std::byte* codes(std::size_t row, std::uint32_t group) const;
     const std::uint16_t* grid(std::size_t row, std::uint32_t group) const;
 
-    /// means may be null where there are none.
+    /// Of an appended group, as encode() gave them.
     void put(std::size_t row, std::uint32_t group, const std::byte* codes, const std::byte* means);
+    /// Codes of a loaded batch, and means, where there are any, made from them and from its payload.
+    void put(Backend& backend, KvCodec codec, const LoadedBatch& batch);
     /// The group's leaves as rows (Backend::unpack), after put(). Groups of a row come in ascending order.
     void putBounds(std::size_t row, std::uint32_t group, std::array<const std::byte*, kGroupLeaves> leaves);
     /// So many groups are there now.
     void setGroups(std::uint32_t groups);
 
   private:
+    void putCodes(std::size_t row, std::uint32_t group, const std::byte* codes);
+    std::byte* means(std::size_t row, std::uint32_t group) const;
+
     KvShape shape_;
     std::uint32_t capacity_ = 0, boundsTokens_ = 0, chunks_ = 0;
     Buffer codes_, means_, bounds_;

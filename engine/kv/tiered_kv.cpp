@@ -66,14 +66,13 @@ Status TieredKv::load(const TierPlan& plan) {
         if (!scratch) return scratch.error();
         scratch_ = std::move(*scratch);
     }
-    const auto good = loadBatches(
-        backend_, stream_, shape_, codec_, plan.loaded(codec_), plan.loadingBytes, [&](const LoadedBatch& batch) {
-            for (std::size_t row = 0; row < shape_.rows(); ++row)
-                for (std::uint32_t i = 0; i < batch.groups; ++i) {
-                    sketch_.put(row, batch.firstGroup + i, batch.codes(row, i), batch.means(row, i));
-                    if (bounds) bound(row, batch.firstGroup + i, batch.payload(row, i));
-                }
-        });
+    const auto good = loadBatches(backend_, stream_, shape_, codec_, plan.loaded(codec_), plan.loadingBytes,
+                                  [&](const LoadedBatch& batch) {
+                                      sketch_.put(backend_, codec_, batch);
+                                      for (std::size_t row = 0; bounds && row < shape_.rows(); ++row)
+                                          for (std::uint32_t i = 0; i < batch.groups; ++i)
+                                              bound(row, batch.firstGroup + i, batch.payload(row, i));
+                                  });
     if (!good) return good.error();
     groups_ = *good;
     hostPeak_ = plan.loadPeakBytes + reader_->memoryBytes();

@@ -27,7 +27,8 @@ struct TierPlan {
     /// is loaded. readerBytes: at capacity.
     static Result<TierPlan> make(KvShape shape, KvCodec codec, std::uint32_t capacityGroups, std::uint32_t batchGroups,
                                  std::uint64_t readerBytes, const TierOptions& options);
-    LoadParts loaded(KvCodec codec) const { return {sketch.boundsTokens != 0, codec != KvCodec::F16, sketch.means}; }
+    /// Means and bounds are made from payloads, which are read for that once.
+    LoadParts loaded(KvCodec codec) const { return {sketch.means || sketch.boundsTokens != 0, codec != KvCodec::F16}; }
 };
 
 /// A document that does not fit the device tier.

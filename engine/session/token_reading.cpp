@@ -120,7 +120,6 @@ Status TokenReading::endBatch() {
                   std::span<const std::int32_t>(ids_).subspan(from, open_->tokens()),
                   encoded_->payload(),
                   encoded_->codes(),
-                  encoded_->means(),
                   {}};
     if (kv_->codec() == KvCodec::F16)
         batch.payload = open_->payload();

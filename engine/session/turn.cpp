@@ -69,7 +69,7 @@ Status Turn::prepare(ReadingStore& store, std::unique_ptr<Tail> open) {
             auto block = KvBlock::make(model_.backend(), config.kvShape(), at, tokens);
             if (!block) return std::nullopt;
             blocks.push_back(std::move(*block));
-            return KvMemory{blocks.back()->payload(), {}, {}, {}};
+            return KvMemory{blocks.back()->payload(), {}, {}};
         });
         if (good && *good == open->stream->tokens()) {  // a damaged tail is short: it is made again as a whole
             for (auto& block : blocks) open->sequence.push(std::move(block));

@@ -24,7 +24,7 @@ std::uint64_t Extent::mostBytes(KvShape shape) const {
         return roundUp(shape.groupBytes(codecOf(group)), kPayloadAlignment);
     };
     const std::uint64_t head = bytes(0) * (groups() - 1) + bytes(groups() - 1);  // all but the last are alike
-    return headerBytes(shape) + roundUp(head * shape.kvHeads, kPage);
+    return headerBytes(shape) + head * shape.kvHeads;
 }
 
 std::vector<std::byte> encodeExtent(const Extent& extent, KvShape shape, std::span<const std::byte> payload,
@@ -57,7 +57,7 @@ std::vector<std::byte> encodeExtent(const Extent& extent, KvShape shape, std::sp
                    std::array<std::byte, 28>{});  // nonce and tag
         at = roundUp(at + stored.size(), Extent::kPayloadAlignment);
     }
-    out.resize(roundUp(at, kPage));
+    out.resize(at);
     FieldWriter head(out);
     head.put(kExtentMagic, kStoreFormat, std::uint64_t{0}, extent.streamHash, static_cast<std::uint32_t>(extent.codec),
              extent.layer, extent.first, extent.tokens, shape.kvHeads, groups, std::uint64_t{out.size()},

@@ -5,18 +5,18 @@
 
 namespace carrel {
 
-// Extent header v2, at a page: one layer of a batch. Payloads follow from the next page on, head-major, each at a
-// multiple of 64; then zeros to the next page.
+// Extent header v2, at a multiple of 64: one layer of a batch. Payloads follow, head-major, each at a multiple of 64,
+// then zeros to the next one.
 //    0 u32 magic "CKVX"    4 u32 version    8 u64 xxh3 of bytes 16..64+52*headers    16 u64 stream hash    24 u32 codec
 //   28 u32 layer    32 u32 first    36 u32 tokens    40 u32 kvHeads    44 u32 groups per head    48 u64 bytes of the
-//   whole extent    56 u64 zero    64 group headers [kvHeads][groups]; then zeros to the next page
+//   whole extent    56 u64 zero    64 group headers [kvHeads][groups]; then zeros to a multiple of 64
 //
 // Group header v2, 52 bytes. One per (KV head, 64 tokens) of an extent.
 //    0 u32 codec (the extent's, or f16 in a last group that is not full)    4 u32 stored bytes    8 u32 plain bytes
 //   12 u32 flags (bits 0..7: tokens in the group, 1 to 64; bit 8: the payload is one zstd frame)
 //   16 u64 xxh3 of the stored bytes    24 u8[12] nonce    36 u8[16] tag (both zero: not encrypted)
 struct Extent {
-    static constexpr std::size_t kBytes = 64, kGroupHeaderBytes = 52, kPayloadAlignment = 64;
+    static constexpr std::size_t kBytes = 64, kGroupHeaderBytes = 52, kPayloadAlignment = kAlignment;
     std::uint64_t streamHash = 0;
     KvCodec codec = KvCodec::F16;
     std::uint32_t layer = 0, first = 0, tokens = 0;
@@ -26,7 +26,7 @@ struct Extent {
         return group < tokens / kGroupTokens ? codec : KvCodec::F16;  // what is not full is not encoded yet
     }
     std::size_t headerBytes(KvShape shape) const {
-        return roundUp(kBytes + kGroupHeaderBytes * shape.kvHeads * groups(), kPage);
+        return roundUp(kBytes + kGroupHeaderBytes * shape.kvHeads * groups(), kPayloadAlignment);
     }
     /// Where nothing is compressed.
     std::uint64_t mostBytes(KvShape shape) const;

@@ -155,10 +155,10 @@ Result<StoredBatch> StoredBatch::parse(std::span<const std::byte> raw, KvShape s
     std::memcpy(batch.extents.data(), raw.data() + BatchHeader::kBytes + idBytes, sizeBytes);
     if (h.bytes > kMaxBatchBytes ||
         std::any_of(batch.extents.begin(), batch.extents.end(), [&](const ExtentRef& extent) {
-            return extent.bytes == 0 || extent.bytes % kPage != 0 || extent.bytes > h.bytes;
+            return extent.bytes == 0 || extent.bytes % kAlignment != 0 || extent.bytes > h.bytes;
         }))
         return Error{Code::Corrupt, where, "extents of sizes that cannot be"};
-    if (batch.extentAt(shape.layers) != h.bytes)
+    if (roundUp(batch.extentAt(shape.layers), kPage) != h.bytes)
         return Error{Code::Corrupt, where, "extents that do not fill the batch"};
     return batch;
 }

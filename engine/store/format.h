@@ -17,7 +17,8 @@ namespace carrel {
 // Corrupt where a checksum or a size cannot be, Unsupported where another version wrote it.
 
 inline constexpr std::uint32_t kStoreFormat = 2;  // in every header and in the key of a reading
-inline constexpr std::size_t kPage = 4096;        // headers and extents start on one
+inline constexpr std::size_t kPage = 4096;        // segment headers and batches start on one
+inline constexpr std::size_t kAlignment = 64;     // of extents in their batch, and of payloads
 inline constexpr std::uint32_t kMaxBatchTokens = 1u << 16;
 inline constexpr std::uint64_t kMaxBatchBytes = std::uint64_t{1} << 38;  // a group's place in its batch fits 32 bits
 
@@ -50,11 +51,12 @@ struct SegmentHeader {
     static Result<SegmentHeader> parse(std::span<const std::byte> page, const std::string& where);
 };
 
-// Batch header v2, at a page: what one commit appended. The extents of all layers follow, in order.
+// Batch header v2, at a page: what one commit appended. The extents of all layers follow, in order, then zeros to the
+// next page.
 //    0 u32 magic "CKVB"    4 u32 version    8 u64 xxh3 of bytes 16..72+4*tokens+16*layers    16 u64 stream hash
 //   24 u32 first    28 u32 tokens    32 u64 bytes of the whole batch    40 u64 chain before first    48 u64 sketch
 //   offset    56 u64 sketch bytes    64 u64 checksum in the sketch record    72 i32 ids[tokens], (u64 bytes, u64
-//   checksum in its header) of each extent [layers]; then zeros to the next page
+//   checksum in its header) of each extent [layers]; then zeros to a multiple of 64
 // So a row, which has the batch header's checksum, shows the very bytes of its commit and no others.
 struct BatchHeader {
     static constexpr std::size_t kBytes = 72;
@@ -64,7 +66,7 @@ struct BatchHeader {
     std::uint64_t checksum = 0;  // set by encode and parse
 
     static std::size_t paddedBytes(std::uint32_t tokens, std::uint32_t layers) {
-        return roundUp(kBytes + std::size_t{4} * tokens + std::size_t{16} * layers, kPage);
+        return roundUp(kBytes + std::size_t{4} * tokens + std::size_t{16} * layers, kAlignment);
     }
     std::vector<std::byte> encode(std::span<const std::int32_t> ids, std::span<const struct ExtentRef> extents);
     /// The unchecked token count, to know how much to read before parse().
@@ -79,7 +81,7 @@ struct ExtentRef {
 struct StoredBatch {
     BatchHeader header;
     std::vector<std::int32_t> ids;
-    std::vector<ExtentRef> extents;  // [layers], whole pages; with the header they are header.bytes
+    std::vector<ExtentRef> extents;  // [layers]; with the header, and whole pages, they are header.bytes
 
     std::uint64_t extentAt(std::uint32_t layer) const;  // from the batch's first byte
     /// Of a batch whose bytes start raw; Truncated where raw is shorter than paddedBytes.

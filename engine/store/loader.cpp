@@ -35,9 +35,9 @@ void lower(std::atomic<std::uint32_t>& least, std::uint32_t value) {
 }  // namespace
 
 Loader::Sizes Loader::sizes(std::uint32_t tokens) const {
-    if (codec_ == KvCodec::F16) return {shape_.rows() * groupsOf(tokens) * shape_.groupBytes(), 0, 0, 0};
+    if (codec_ == KvCodec::F16) return {shape_.rows() * groupsOf(tokens) * shape_.groupBytes(), 0, 0};
     const std::size_t whole = shape_.rows() * (tokens / kGroupTokens);
-    return {whole * shape_.groupBytes(codec_), whole * codesBytes(shape_.headDim), whole * meansBytes(shape_.headDim),
+    return {whole * shape_.groupBytes(codec_), whole * codesBytes(shape_.headDim),
             tokens % kGroupTokens == 0 ? 0 : shape_.rows() * shape_.groupBytes()};
 }
 
@@ -62,15 +62,13 @@ std::uint32_t Loader::load(std::span<const FoundBatch> batches, std::span<const 
     return bad;
 }
 
-/// Groups from the first one on that are good: all or none, a record has one checksum for each part.
+/// Groups from the first one on that are good: all or none, a record has one checksum.
 std::uint32_t Loader::loadSketch(const FoundBatch& batch, const KvMemory& memory) const {
     if (!batch.stored) return 0;
     const std::uint32_t all = groupsOf(batch.row->tokens);
-    if (memory.codes.empty() && memory.means.empty()) return all;
-    return batch.sketch && readSketch(*batch.sketch, sketchOf(batch), shape_, batch.row->tokens / kGroupTokens,
-                                      memory.codes, memory.means)
-               ? all
-               : 0;
+    if (memory.codes.empty()) return all;
+    const std::uint32_t groups = batch.row->tokens / kGroupTokens;
+    return batch.sketch && readSketch(*batch.sketch, sketchOf(batch), shape_, groups, memory.codes) ? all : 0;
 }
 
 /// Groups from the first one on that are good in every head.

@@ -22,7 +22,7 @@ class Loader {
 
     /// Sizes of the parts of a batch of so many visible tokens.
     struct Sizes {
-        std::size_t payload, codes, means, unfinished;
+        std::size_t payload, codes, unfinished;
     };
     Sizes sizes(std::uint32_t tokens) const;
     /// memory: as batches; parts that are not wanted are empty. The first token (multiple of 64) that is bad, or `end`.

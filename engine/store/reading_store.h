@@ -34,19 +34,19 @@ struct ReadingKey {
     bool operator==(const ReadingKey&) const = default;
 };
 
-/// The KV of the ids' tokens from `first` on, a multiple of 64. `groups` whole groups, in the stream's codec: payload,
-/// codes and means [layers, kvHeads, groups, bytes of kv_layout.h] (f16: payload alone). A last group that is not full
+/// The KV of the ids' tokens from `first` on, a multiple of 64. `groups` whole groups, in the stream's codec: payload
+/// and codes [layers, kvHeads, groups, bytes of kv_layout.h] (f16: payload alone). A last group that is not full
 /// is f16 whatever the codec: unfinished [layers, kvHeads, f16 group], zero past its tokens; it is encoded when full.
 /// An f16 stream counts it among payload's groups instead: payload [layers, kvHeads, ceil(tokens / 64), ...].
 struct KvBatch {
     std::uint32_t first = 0;
     std::span<const std::int32_t> ids;
-    std::span<const std::byte> payload, codes, means, unfinished;
+    std::span<const std::byte> payload, codes, unfinished;
 };
 
 /// Memory of one stored batch, laid out as in KvBatch. Parts that are empty are not wanted and not read.
 struct KvMemory {
-    std::span<std::byte> payload, codes, means, unfinished;
+    std::span<std::byte> payload, codes, unfinished;
 };
 /// Where loaded KV goes: called once per batch, ascending. Nothing: out of memory.
 using KvAllocate = std::function<std::optional<KvMemory>(std::uint32_t first, std::uint32_t tokens)>;
@@ -119,8 +119,8 @@ class KvStream {
         std::uint32_t good = 0;             // the token (multiple of 64) from which on something is bad, or tokens()
     };
     virtual Result<Check> verify() = 0;
-    /// A few bytes (at most 4 KiB) kept beside the stream, for the tokens it has now; more or fewer tokens, and there is
-    /// no note. NotFound, Corrupt.
+    /// A few bytes (at most 4 KiB) kept beside the stream, for the tokens it has now; more or fewer tokens, and there
+    /// is no note. NotFound, Corrupt.
     virtual Status keepNote(std::span<const std::byte> bytes) = 0;
     virtual Result<std::vector<std::byte>> note() = 0;
 };

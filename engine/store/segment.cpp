@@ -25,13 +25,14 @@ Result<std::vector<GroupPlace>> writeBatch(File& file, std::uint64_t offset, Bat
     std::uint64_t at = BatchHeader::paddedBytes(header.tokens, shape.layers);
     for (std::uint32_t layer = 0; layer < shape.layers; ++layer) {
         const auto own = std::span(places).subspan(layer * perLayer, perLayer);
-        const auto bytes =
+        auto bytes =
             encodeExtent({header.streamHash, codec, layer, header.first, header.tokens}, shape,
                          batch.payload.subspan(layer * payload, payload),
                          batch.unfinished.subspan(layer * unfinished, unfinished), compress ? &zstd : nullptr, own);
-        if (auto s = file.pwrite(bytes, offset + at); !s) return s.error();
         for (auto& place : own) place.at += static_cast<std::uint32_t>(at / Extent::kPayloadAlignment);
         extents.push_back(refOf(bytes));
+        if (layer + 1 == shape.layers) bytes.resize(roundUp(at + bytes.size(), kPage) - at);
+        if (auto s = file.pwrite(bytes, offset + at); !s) return s.error();
         at += bytes.size();
     }
     header.bytes = at;
@@ -40,8 +41,9 @@ Result<std::vector<GroupPlace>> writeBatch(File& file, std::uint64_t offset, Bat
 }
 
 std::uint64_t mostBatchBytes(KvShape shape, KvCodec codec, std::uint32_t tokens) {
-    return BatchHeader::paddedBytes(tokens, shape.layers) +
-           Extent{0, codec, 0, 0, tokens}.mostBytes(shape) * shape.layers;
+    return roundUp(
+        BatchHeader::paddedBytes(tokens, shape.layers) + Extent{0, codec, 0, 0, tokens}.mostBytes(shape) * shape.layers,
+        kPage);
 }
 
 Result<StoredBatch> readBatch(File& file, std::uint64_t offset, KvShape shape, std::uint64_t streamHash) {

@@ -148,7 +148,7 @@ Status DiskStream::write(const Target& target, const KvBatch& batch, BatchRow& r
     std::vector<std::byte> sketch;
     if (mostSketchBytes(shape, codec, tokens) > 0)
         sketch = encodeSketch({0, 0, 0, streamHash_, batch.first, tokens / kGroupTokens}, shape, batch.codes,
-                              batch.means, place_.limits.compress);
+                              place_.limits.compress);
     BatchHeader header{.streamHash = streamHash_,
                        .first = batch.first,
                        .tokens = tokens,
@@ -211,7 +211,7 @@ bool DiskStream::fits(const KvBatch& batch) const {
     const auto tokens = static_cast<std::uint32_t>(batch.ids.size());
     const auto sizes = loader_.sizes(tokens);
     return batch.payload.size() == sizes.payload && batch.codes.size() == sizes.codes &&
-           batch.means.size() == sizes.means && batch.unfinished.size() == sizes.unfinished &&
+           batch.unfinished.size() == sizes.unfinished &&
            mostBatchBytes(place_.identity.shape, place_.identity.codec(), tokens) <= kMaxBatchBytes;
 }
 
@@ -300,7 +300,7 @@ Result<std::uint32_t> DiskStream::load(const KvAllocate& allocate) {
         const auto fits = [](std::span<std::byte> part, std::size_t bytes) {
             return part.empty() || part.size() == bytes;
         };
-        if (!fits(own->payload, sizes.payload) || !fits(own->codes, sizes.codes) || !fits(own->means, sizes.means) ||
+        if (!fits(own->payload, sizes.payload) || !fits(own->codes, sizes.codes) ||
             !fits(own->unfinished, sizes.unfinished))
             return Error{Code::InvalidArgument, place_.folder.string(), "memory of another shape"};
         memory.push_back(*own);

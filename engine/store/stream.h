@@ -1,9 +1,9 @@
 #pragma once
 
 #include "store/batch_stack.h"
-#include "store/note.h"
 #include "store/directory.h"
 #include "store/loader.h"
+#include "store/note.h"
 #include "store/reading_lock.h"
 
 namespace carrel {

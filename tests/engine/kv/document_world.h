@@ -43,7 +43,8 @@ struct DocumentWorld {
                     backend->encode(codec, shape.headDim, {&group, 1});
                 }
         const std::vector<std::int32_t> ids(std::size_t{count} * kGroupTokens);
-        REQUIRE(stream.commit({groups * kGroupTokens, ids, made->payload(), made->codes(), made->means(), {}}));
+        REQUIRE(stream.commit({groups * kGroupTokens, ids, made->payload(), made->codes(), {}}));
+        stream.batches.back().means.assign(made->means().begin(), made->means().end());
         groups += count;
         makeRows();
         return std::move(*made);

@@ -18,7 +18,8 @@ class MemoryStream final : public KvStream {
     using Place = std::tuple<std::uint32_t, std::uint32_t, std::uint32_t>;  // layer, head, group
     struct Batch {
         std::uint32_t first = 0, tokens = 0;
-        std::vector<std::byte> payload, codes, means;
+        std::vector<std::byte> payload, codes;
+        std::vector<std::byte> means;  // what the encoder gave; never stored
         std::uint32_t groups(KvCodec codec) const {
             return (tokens + (codec == KvCodec::F16 ? kGroupTokens - 1 : 0)) / kGroupTokens;
         }
@@ -37,8 +38,8 @@ class MemoryStream final : public KvStream {
         const auto copy = [](std::span<const std::byte> from) {
             return std::vector<std::byte>(from.begin(), from.end());
         };
-        batches.push_back({batch.first, static_cast<std::uint32_t>(batch.ids.size()), copy(batch.payload),
-                           copy(batch.codes), copy(batch.means)});
+        batches.push_back(
+            {batch.first, static_cast<std::uint32_t>(batch.ids.size()), copy(batch.payload), copy(batch.codes), {}});
         tokens_ = batch.first + batches.back().tokens;
         ids_.resize(tokens_);
         return {};
@@ -48,9 +49,7 @@ class MemoryStream final : public KvStream {
         std::vector<std::optional<KvMemory>> memory;
         for (const Batch& batch : batches) memory.push_back(allocate(batch.first, batch.tokens));
         loads += std::ranges::any_of(memory,
-                                     [](const auto& of) {
-                                         return of && !(of->payload.empty() && of->codes.empty() && of->means.empty());
-                                     })
+                                     [](const auto& of) { return of && !(of->payload.empty() && of->codes.empty()); })
                      ? 1
                      : 0;
         for (std::size_t i = 0; i < batches.size(); ++i) {
@@ -61,8 +60,7 @@ class MemoryStream final : public KvStream {
                 std::memcpy(to.data(), from.data(), from.size());
                 return true;
             };
-            if (!fill(memory[i]->payload, batches[i].payload) || !fill(memory[i]->codes, batches[i].codes) ||
-                !fill(memory[i]->means, batches[i].means))
+            if (!fill(memory[i]->payload, batches[i].payload) || !fill(memory[i]->codes, batches[i].codes))
                 return Error{Code::Internal, "load", "sizes"};
         }
         return std::min(tokens_, badFrom);

@@ -77,11 +77,32 @@ TEST_CASE("A document that fits is read once, with the reader never opened") {
                 const MemoryStream::Place place{layer, head, group};
                 CHECK(std::memcmp(sketch[head].codes + group * codesBytes(32),
                                   world.stream.part(&MemoryStream::Batch::codes, place), codesBytes(32)) == 0);
-                CHECK(std::memcmp(sketch[head].means + group * meansBytes(32),
-                                  world.stream.part(&MemoryStream::Batch::means, place), meansBytes(32)) == 0);
             }
         }
     }
+}
+
+TEST_CASE("Means are never stored: loaded or appended, on any tiers, they are what the encoder gave") {
+    for (const KvCodec codec : {KvCodec::K8V8, KvCodec::K8V6, KvCodec::K8V4})
+        for (const bool resident : {true, false}) {
+            CAPTURE(std::string(codecName(codec)));
+            CAPTURE(resident);
+            DocumentWorld world(kShape, codec, {8, 1, 70});
+            TierOptions options = plenty();
+            if (!resident) options.deviceBytes = smallest(world, options, 90).deviceBytes;
+            const auto kv = world.open(options, 90);
+            REQUIRE(kv->resident() == resident);
+            REQUIRE(kv->hasMeans());
+            REQUIRE(kv->append(world.commit(11)));
+            std::size_t wrong = 0;
+            for (std::uint32_t layer = 0; layer < kShape.layers; ++layer)
+                for (std::uint32_t head = 0; head < kShape.kvHeads; ++head)
+                    for (std::uint32_t group = 0; group < 90; ++group)
+                        wrong += std::memcmp(kv->sketch(layer)[head].means + group * meansBytes(32),
+                                             world.stream.part(&MemoryStream::Batch::means, {layer, head, group}),
+                                             meansBytes(32)) != 0;
+            CHECK(wrong == 0);
+        }
 }
 
 TEST_CASE("A document larger than the staging of a load is loaded in several passes, all of it") {

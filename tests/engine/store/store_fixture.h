@@ -40,14 +40,14 @@ inline ReadingKey keyOf(KvCodec codec) {
     return {"d0c", "m0del", "rope=neox,1e6;window;dense;prompt=1", codec};
 }
 inline const ReadingKey kKey = keyOf(KvCodec::F16);
-inline constexpr KvCodec kCodecs[] = {KvCodec::F16, KvCodec::K8V8, KvCodec::K8V4};
+inline constexpr KvCodec kCodecs[] = {KvCodec::F16, KvCodec::K8V8, KvCodec::K8V6, KvCodec::K8V4};
 
 /// Bytes that stand for KV: a function of the group's tokens and of the place alone. The store never looks into them.
 struct Kv {
     std::uint32_t first;
     std::vector<std::int32_t> ids;
-    std::vector<std::byte> payload, codes, means, unfinished;
-    KvBatch batch() const { return {first, ids, payload, codes, means, unfinished}; }
+    std::vector<std::byte> payload, codes, unfinished;
+    KvBatch batch() const { return {first, ids, payload, codes, unfinished}; }
 };
 
 inline std::vector<std::int32_t> someIds(std::uint32_t count, std::int32_t seed = 0) {
@@ -69,7 +69,7 @@ inline void fillGroup(std::span<std::byte> out, std::uint64_t seed, std::uint32_
 /// KV of tokens [first, end) of a document with these ids (the first of them at position `origin`).
 inline Kv kvOf(KvShape shape, const std::vector<std::int32_t>& ids, std::uint32_t first, std::uint32_t end,
                std::uint32_t origin = 0, KvCodec codec = KvCodec::F16) {
-    Kv kv{first, {ids.begin() + (first - origin), ids.begin() + (end - origin)}, {}, {}, {}, {}};
+    Kv kv{first, {ids.begin() + (first - origin), ids.begin() + (end - origin)}, {}, {}, {}};
     const std::uint32_t all = groupsOf(end - first);
     const std::uint32_t whole = codec == KvCodec::F16 ? all : (end - first) / 64;
     const auto part = [&](std::vector<std::byte>& out, std::uint64_t kind, std::size_t bytes, std::uint32_t from,
@@ -86,8 +86,7 @@ inline Kv kvOf(KvShape shape, const std::vector<std::int32_t>& ids, std::uint32_
     part(kv.payload, 1, shape.groupBytes(codec), 0, whole);
     if (codec == KvCodec::F16) return kv;
     part(kv.codes, 2, codesBytes(shape.headDim), 0, whole);
-    part(kv.means, 3, meansBytes(shape.headDim), 0, whole);
-    part(kv.unfinished, 4, shape.groupBytes(), whole, all);
+    part(kv.unfinished, 3, shape.groupBytes(), whole, all);
     return kv;
 }
 
@@ -111,18 +110,17 @@ inline std::unique_ptr<ReadingStore> openStore(const std::filesystem::path& root
 /// What load() gives of one batch, in memory of its own.
 struct Loaded {
     std::uint32_t first = 0, tokens = 0;
-    std::vector<std::byte> payload, codes, means, unfinished;
-    KvMemory memory() { return {payload, codes, means, unfinished}; }
+    std::vector<std::byte> payload, codes, unfinished;
+    KvMemory memory() { return {payload, codes, unfinished}; }
 };
 
 /// Memory for all parts of a batch, full of what nobody wrote.
 inline Loaded memoryFor(KvShape shape, KvCodec codec, std::uint32_t first, std::uint32_t tokens) {
     const std::size_t rows = shape.rows(), whole = codec == KvCodec::F16 ? groupsOf(tokens) : tokens / 64;
     const auto some = [](std::size_t bytes) { return std::vector<std::byte>(bytes, std::byte{0xee}); };
-    Loaded loaded{first, tokens, some(rows * whole * shape.groupBytes(codec)), {}, {}, {}};
+    Loaded loaded{first, tokens, some(rows * whole * shape.groupBytes(codec)), {}, {}};
     if (codec == KvCodec::F16) return loaded;
     loaded.codes = some(rows * whole * codesBytes(shape.headDim));
-    loaded.means = some(rows * whole * meansBytes(shape.headDim));
     loaded.unfinished = some(tokens % 64 == 0 ? 0 : rows * shape.groupBytes());
     return loaded;
 }
@@ -153,7 +151,6 @@ inline std::uint32_t loadAndCompare(KvStream& stream, KvShape shape, KvCodec cod
         const std::uint32_t whole = codec == KvCodec::F16 ? groupsOf(part.tokens) : part.tokens / 64;
         comparePart("payload", part.payload, expected.payload, shape, whole, part.first, good);
         comparePart("codes", part.codes, expected.codes, shape, whole, part.first, good);
-        comparePart("means", part.means, expected.means, shape, whole, part.first, good);
         if (!part.unfinished.empty())
             comparePart("unfinished", part.unfinished, expected.unfinished, shape, 1, part.first + whole * 64, good);
     }

@@ -1,5 +1,6 @@
 #define DOCTEST_CONFIG_IMPLEMENT_WITH_MAIN
 #include "engine/store/store_fixture.h"
+#include "store/sketch_file.h"
 #include "support/faulty_file_system.h"
 
 using namespace carrel;
@@ -66,7 +67,9 @@ TEST_CASE("any byte of a segment flipped: the damaged span is named, and nothing
         // Every byte where a header starts, and every 97th of the rest.
         const auto whole = bytesOf(file);
         const auto step = [&](std::uint64_t at) {
-            return at % 4096 < 180 && whole.compare(at / 4096 * 4096, 3, "CKV") == 0 ? 1 : 97;
+            for (std::uint64_t from = at / 64 * 64, back = 0; back <= std::min<std::uint64_t>(from, 128); back += 64)
+                if (at - (from - back) < 180 && whole.compare(from - back, 3, "CKV") == 0) return 1;
+            return 97;
         };
         for (std::uint64_t at = 0; at < whole.size(); at += step(at), ++tried) {
             CAPTURE(at);
@@ -171,7 +174,9 @@ TEST_CASE("a whole extent or sketch of another commit in its place is seen") {
     const auto put = [&](const char* name, const std::string& bytes) {
         std::ofstream(onlyReading(data.path) / name, std::ios::binary | std::ios::trunc) << bytes;
     };
-    put("kv-000.seg", segments[1].substr(0, 8192) + segments[0].substr(8192));  // its headers, the other's extents
+    const std::size_t extents = kPage + BatchHeader::paddedBytes(256, kShape.layers);
+    put("kv-000.seg",
+        segments[1].substr(0, extents) + segments[0].substr(extents));  // its headers, the other's extents
     CHECK(loadAndCompare(*stream, kShape, codec) == 0);
     put("kv-000.seg", segments[1]);
     put("sketch.bin", sketches[0]);
@@ -192,7 +197,7 @@ TEST_CASE("headers that lie under right checksums do no harm") {
     const auto folder = onlyReading(data.path);
     const auto segment = bytesOf(folder / "kv-000.seg"), sketch = bytesOf(folder / "sketch.bin");
     const std::size_t batch = 4096, refs = batch + 72 + 4 * 128, header = refs + 16 * kShape.layers - batch;
-    const std::size_t extent = 2 * 4096, extentHeader = 64 + 52 * 4;
+    const std::size_t extent = batch + BatchHeader::paddedBytes(128, kShape.layers), extentHeader = 64 + 52 * 4;
     const auto write = [](const std::filesystem::path& file, const std::string& bytes) {
         std::ofstream(file, std::ios::binary | std::ios::trunc) << bytes;
     };
@@ -239,10 +244,10 @@ TEST_CASE("headers that lie under right checksums do no harm") {
             reseal(bytes, batch, header);
             survive(bytes, sketch);
         }
-        for (std::size_t at = 16; at < 96; at += 4) {  // of the sketch
+        for (std::size_t at = 16; at < kSketchHeaderBytes; at += 4) {  // of the sketch
             auto bytes = segment, lying = sketch;
             put(lying, at, lie);
-            reseal(lying, 0, 96);
+            reseal(lying, 0, kSketchHeaderBytes);
             put(bytes, batch + 64, get<std::uint64_t>(lying, 8));
             reseal(bytes, batch, header);
             survive(bytes, lying);
@@ -363,7 +368,7 @@ TEST_CASE("no memory for what is on disk is an error with a name") {
     CHECK(stream
               ->load([](std::uint32_t, std::uint32_t) {
                   static std::byte few[10];
-                  return std::optional(KvMemory{few, {}, {}, {}});
+                  return std::optional(KvMemory{few, {}, {}});
               })
               .error()
               .code == Code::InvalidArgument);

@@ -88,7 +88,8 @@ TEST_CASE("what compresses is stored compressed, what does not is not, and both 
         stored[compress] = stream->diskBytes().keysValues;
     }
     const std::size_t plain = kShape.rows() * 30 * kShape.groupBytes(KvCodec::K8V8);
-    CHECK(stored[0] == roundUp(plain / 2, kPage) * 2);  // two extents, payloads back to back
+    CHECK(stored[0] >= plain);
+    CHECK(stored[0] < plain + kPage);  // payloads back to back, the batch to a page
     CHECK(stored[1] < stored[0] * 0.80);
     CHECK(stored[1] > stored[0] * 0.66);
 }
@@ -133,9 +134,9 @@ TEST_CASE("parts that are not wanted are not read") {
         }));
         return std::pair(good, std::move(parts));
     };
-    const auto sketchAlone = [](KvMemory m) { return KvMemory{{}, m.codes, m.means, {}}; };
-    const auto payloadAlone = [](KvMemory m) { return KvMemory{m.payload, {}, {}, {}}; };
-    const auto restAlone = [](KvMemory m) { return KvMemory{{}, {}, {}, m.unfinished}; };
+    const auto sketchAlone = [](KvMemory m) { return KvMemory{{}, m.codes, {}}; };
+    const auto payloadAlone = [](KvMemory m) { return KvMemory{m.payload, {}, {}}; };
+    const auto restAlone = [](KvMemory m) { return KvMemory{{}, {}, m.unfinished}; };
     const auto folder = readingFolder(data.path);
     const auto expected = kvOf(kShape, ids, 128, 300, 0, KvCodec::K8V8);
     {
@@ -161,7 +162,6 @@ TEST_CASE("parts that are not wanted are not read") {
         auto [good, parts] = loadParts(sketchAlone);
         CHECK(good == 300);
         CHECK(parts.back().codes == expected.codes);
-        CHECK(parts.back().means == expected.means);
         CHECK(loadParts(payloadAlone).first < 300);
     }
 }
@@ -220,7 +220,7 @@ TEST_CASE("batches that do not continue the stream are refused and change nothin
     kv.first = 64;
     kv.payload.pop_back();
     CHECK(stream->commit(kv.batch()).error().code == Code::InvalidArgument);  // of another shape
-    CHECK(stream->commit({64, {}, {}, {}, {}, {}}).error().code == Code::InvalidArgument);
+    CHECK(stream->commit({64, {}, {}, {}, {}}).error().code == Code::InvalidArgument);
     kv = kvOf(kShape, ids, 64, 200, 0, KvCodec::K8V8);
     CHECK(stream->commit(kv.batch()).error().code == Code::InvalidArgument);  // of another codec
     kv = kvOf(kShape, ids, 64, 200);
@@ -261,7 +261,7 @@ TEST_CASE("a reading of another document, model, setting or shape is another rea
         CAPTURE(field);
         CHECK(must(store->openReading(key, shape))->tokens() == 0);
     }
-    for (const KvCodec codec : {KvCodec::K8V8, KvCodec::K8V4})
+    for (const KvCodec codec : {KvCodec::K8V8, KvCodec::K8V6, KvCodec::K8V4})
         CHECK(must(store->openReading(keyOf(codec), kShape))->tokens() == 0);
     ReadingKey key = keyOf(KvCodec::K8V8);
     CHECK(store->openReading(key, {2, 2, 24}).error().code == Code::InvalidArgument);  // no size for this codec
