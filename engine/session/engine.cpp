@@ -144,7 +144,14 @@ class Engine final : public Compute {
 
     Status forgetChat(const std::string& chat) override {
         const auto ofChat = [&](const auto& turn) { return turn.request.chat == chat; };
-        if (batch_) endTurnOf(chat);
+        if (batch_ && std::any_of(batch_->members().begin(), batch_->members().end(), ofChat))
+            while (batch_ && !batch_->betweenPasses()) stepTurns();  // it is other turns' pass too
+        if (batch_) failTurns(kStopped, ofChat);
+        std::vector<std::uint64_t> waiting;
+        for (const WaitingTurn& turn : turns_)
+            if (ofChat(turn)) waiting.push_back(turn.request.ticket);
+        std::erase_if(turns_, ofChat);
+        for (const std::uint64_t ticket : waiting) events_.turnFailed(ticket, kStopped);
         std::erase_if(tails_, [&](const auto& tail) { return tail->chat == chat; });
         return store_->forgetTail(chat);
     }
@@ -374,21 +381,6 @@ class Engine final : public Compute {
         if (batch_->members().empty()) batch_.reset();
         for (const std::uint64_t ticket : tickets) events_.turnFailed(ticket, error);
     }
-    /// Only this chat's turn ends; the pass that it shares is brought to its end first.
-    void endTurnOf(const std::string& chat) {
-        auto& members = batch_->members();
-        const auto here = [&](const TurnBatch::Member& member) { return member.request.chat == chat; };
-        if (std::none_of(members.begin(), members.end(), here)) return;
-        while (!batch_->betweenPasses())
-            if (const auto done = batch_->step(); !done) return failTurns(done.error());
-        for (auto& member : members) report(member);
-        const auto member = std::find_if(members.begin(), members.end(), here);
-        const std::uint64_t ticket = member->request.ticket;
-        members.erase(member);
-        if (members.empty()) batch_.reset();
-        events_.turnFailed(ticket, kStopped);
-    }
-
     void failTurns(const Error& error) {
         failTurns(error, [](const auto&) { return true; });
     }
