@@ -214,7 +214,6 @@ Answer Turn::finish(bool stopped) {
                                    std::span<const std::int32_t>(tail_->ids).subspan(from - tail_->first),
                                    (*block)->payload(),
                                    {},
-                                   {},
                                    {}})));
     return answer_;
 }
