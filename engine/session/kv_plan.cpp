@@ -21,7 +21,7 @@ TierUsage usageOf(const TierUse& use) {
 }  // namespace
 
 Result<KvCodec> codecOf(const KvSettings& settings, const ModelConfig& config) {
-    if (settings.codec.empty()) return encodable(config.headDim) ? KvCodec::K8V8 : KvCodec::F16;
+    if (settings.codec.empty()) return encodable(config.headDim) ? KvCodec::K8V6 : KvCodec::F16;
     const auto codec = codecNamed(settings.codec);
     if (!codec) return Error{Code::Unsupported, settings.codec, "no such KV codec"};
     if (*codec != KvCodec::F16 && !encodable(config.headDim))

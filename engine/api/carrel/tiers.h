@@ -16,7 +16,7 @@ enum class Judge : std::uint8_t {
 /// How documents' KV is kept and read. Defaults need no thought; the rest is for scripts and measurements.
 struct KvSettings {
     std::uint64_t deviceBytes = 0, hostBytes = 0;  // of one open reading; 0: from the memory that is free
-    std::string codec;                             // f16, k8v8, k8v4; empty: k8v8 where the model's heads allow it
+    std::string codec;                             // f16, k8v8, k8v6, k8v4; empty: k8v6 where the model's heads allow it
     double keep =
         -1;  // share of the KV that a token may read in a layer, everything counted; 1: all; negative: adaptive
     Judge judge = Judge::Sketch;
