@@ -17,18 +17,23 @@ AppController::AppController(EnginePort& port, const AppOptions& options, QObjec
       reading_(port, passwords_, settings_),
       chat_(port, passwords_, [this](const QString& sha) { return reading_.canAnswer(sha); }),
       pages_(port, passwords_),
-      model_(port, settings_, options.modelsFolder) {
+      model_(port, settings_, options.modelsFolder),
+      tiers_(port) {
     connect(&library_, &LibraryController::documentOpened, this, [this](const DocumentRow& row) {
         const QString sha = QString::fromStdString(row.sha256);
         settings_.setLastDocument(sha);
         pages_.open(row);
         chat_.open(sha);
         reading_.open(sha);
+        tiers_.setDocument(sha);
     });
     connect(&library_, &LibraryController::aboutToForget, this, [this](const QString& sha) {
         reading_.forget(sha);
         chat_.forget(sha);
-        if (pages_.document() == sha) pages_.close();
+        if (pages_.document() == sha) {
+            pages_.close();
+            tiers_.setDocument({});
+        }
     });
     connect(&reading_, &ReadingController::documentChanged, library_.documents(), &LibraryModel::setReading);
     connect(&reading_, &ReadingController::answerable, &chat_, &ChatController::answerable);
@@ -65,6 +70,7 @@ void AppController::close() {
     if (closed_) return;
     closed_ = true;
     delete dialog_;
+    tiers_.setWatching(false);
     chat_.saveNow();
     chat_.stopAll();
     reading_.stopAll();

@@ -5,6 +5,7 @@
 #include "model_controller.h"
 #include "pages_controller.h"
 #include "reading_controller.h"
+#include "tier_controller.h"
 
 #include <QPointer>
 
@@ -29,6 +30,7 @@ class AppController : public QObject {
     Q_PROPERTY(carrel::app::ChatController* chat READ chat CONSTANT)
     Q_PROPERTY(carrel::app::PagesController* pages READ pages CONSTANT)
     Q_PROPERTY(carrel::app::ModelController* model READ model CONSTANT)
+    Q_PROPERTY(carrel::app::TierController* tiers READ tiers CONSTANT)
     Q_PROPERTY(QString problem READ problem NOTIFY problemChanged)  // a sentence; empty: none
 
   public:
@@ -40,6 +42,7 @@ class AppController : public QObject {
     ChatController* chat() { return &chat_; }
     PagesController* pages() { return &pages_; }
     ModelController* model() { return &model_; }
+    TierController* tiers() { return &tiers_; }
     Passwords& passwords() { return passwords_; }
     QString problem() const { return problem_; }
 
@@ -68,6 +71,7 @@ class AppController : public QObject {
     ChatController chat_;
     PagesController pages_;
     ModelController model_;
+    TierController tiers_;
     QString problem_;
     QPointer<QFileDialog> dialog_;
     bool closed_ = false;

@@ -4,6 +4,7 @@
 #include "engine_port.h"
 #include "passwords.h"
 
+#include <QStringList>
 #include <QTimer>
 #include <QVariantList>
 
@@ -16,6 +17,9 @@ namespace carrel::app {
 /// One turn: Queued (row written; waits until something is read) -> Opening -> ReadingQuestion -> Answering -> Done |
 /// Stopped | Failed. Each ends exactly once; what comes for an ended one is dropped. Turns go on when another chat is
 /// shown.
+///
+/// Questions of a list are asked together, in a chat of their own: none has the others for history, and each has a tail
+/// of its own (listTail), which goes when it is answered.
 class ChatController : public QObject {
     Q_OBJECT
     QML_ELEMENT
@@ -25,6 +29,8 @@ class ChatController : public QObject {
     Q_PROPERTY(QString current READ current NOTIFY currentChanged)     // id; empty: none
     Q_PROPERTY(QString draft READ draft NOTIFY draftReplaced)          // as loaded; the composer holds what is typed
     Q_PROPERTY(bool answering READ answering NOTIFY answeringChanged)  // in the chat shown
+    Q_PROPERTY(int listTotal READ listTotal NOTIFY listChanged)        // questions asked together there; 0: none
+    Q_PROPERTY(int listEnded READ listEnded NOTIFY listChanged)        // how many of them have ended
 
   public:
     ChatController(EnginePort& port, Passwords& passwords, std::function<bool(const QString&)> canAnswer,
@@ -35,6 +41,8 @@ class ChatController : public QObject {
     QString current() const { return current_; }
     QString draft() const { return draft_; }
     bool answering() const;
+    int listTotal() const { return list(current_).total; }
+    int listEnded() const { return list(current_).ended; }
 
     void open(const QString& document);        // empty: nothing is open
     void answerable(const QString& document);  // questions that waited can go
@@ -43,8 +51,9 @@ class ChatController : public QObject {
     void saveNow();  // draft and partial answers, before the window closes
 
     Q_INVOKABLE void ask(const QString& question);
-    Q_INVOKABLE void stop();
-    Q_INVOKABLE void edit(const QString& draft);  // on every change; written after a pause in typing
+    Q_INVOKABLE void askAll(const QStringList& questions);  // in a new chat, unless the one shown is empty
+    Q_INVOKABLE void stop();                                // all that is under way in the chat shown
+    Q_INVOKABLE void edit(const QString& draft);            // on every change; written after a pause in typing
     Q_INVOKABLE void newChat();
     Q_INVOKABLE void show(const QString& chat);
     Q_INVOKABLE void forgetChat(const QString& chat);
@@ -55,6 +64,8 @@ class ChatController : public QObject {
     void currentChanged();
     void draftReplaced();
     void answeringChanged();
+    void listChanged();
+    void listSaved();  // every question of the last list has its row
     void sourceOpened(const carrel::Source& source);
     void firstSource(const carrel::Source& source);  // an answer in view has ended; this is where it was read
     void problem(const QString& sentence);
@@ -62,16 +73,25 @@ class ChatController : public QObject {
 
   private:
     struct Active {
-        TurnRow row;
+        TurnRow row;  // id 0: its row is being written
         QString document;
         std::vector<PastTurn> history;
         std::stop_source stop;
+        bool listed = false;   // asked together with others
         bool asked = false;    // the engine has it
         bool unsaved = false;  // text since the last save
     };
+    struct List {
+        int total = 0, ended = 0;
+    };
 
-    void begin(const QString& document, const QString& chat, const QString& question, std::int64_t id);
+    quint64 make(const QString& document, const QString& question);
+    void write(quint64 ticket, const QString& chat, std::function<void(bool)> written = {});
+    void begin(quint64 ticket, std::int64_t id);
+    void startList(const QString& chat, const std::vector<quint64>& tickets);
     void send(quint64 ticket);
+    void endUnsent(quint64 ticket);
+    void forgetTail(quint64 ticket);
     void staged(quint64 ticket, TurnStage stage);
     void arrived(quint64 ticket, const QString& text);
     void answered(quint64 ticket, const Answer& answer);
@@ -83,7 +103,8 @@ class ChatController : public QObject {
     void flushDraft();
     void setChats(std::vector<ChatRow> rows);
     std::vector<PastTurn> history() const;
-    quint64 ticketOf(const QString& chat) const;
+    std::vector<quint64> ticketsOf(const QString& chat) const;
+    List list(const QString& chat) const;
     void report(const Status& status);
 
     EnginePort& port_;
@@ -93,8 +114,10 @@ class ChatController : public QObject {
     std::vector<ChatRow> chats_;
     QString document_, current_, draft_;
     std::map<quint64, Active> active_;
+    std::map<QString, List> lists_;           // by chat, while one of its questions is under way
+    std::map<quint64, std::string> leaving_;  // tails of listed turns that the engine has not ended
     QTimer draftTimer_, saveTimer_;
-    bool draftDirty_ = false, starting_ = false;
+    bool draftDirty_ = false;
 };
 
 }  // namespace carrel::app

@@ -87,7 +87,7 @@ QString ConversationModel::note(const Turn& turn) const {
     const bool known = turn.row.coverage.tokensTotal > 0;
     switch (turn.row.state) {
         case TurnState::Queued:
-            return tr("Waiting for the first pages…");
+            return tr("Waiting to be answered…");
         case TurnState::Opening:
             return tr("Opening what was read…");
         case TurnState::ReadingQuestion:
@@ -168,7 +168,15 @@ void ConversationModel::addTurn(const TurnRow& row) {
     endInsertRows();
 }
 
-void ConversationModel::replaceRows(int first, int count, const QList<Row>& rows) {
+// Of one turn; the rows of those behind it move along.
+void ConversationModel::replaceRows(int turn, int first, int count, const QList<Row>& rows) {
+    const int more = static_cast<int>(rows.size()) - count;
+    const auto shift = [&] {
+        for (int i = turn + 1; i < turns_.size(); ++i) {
+            turns_[i].firstRow += more;
+            turns_[i].openRow += more;
+        }
+    };
     int same = 0;
     while (same < count && same < rows.size() && rows_[first + same] == rows[same]) ++same;
     const int common = std::min(count, static_cast<int>(rows.size()));
@@ -177,16 +185,18 @@ void ConversationModel::replaceRows(int first, int count, const QList<Row>& rows
     if (count > common) {
         beginRemoveRows({}, first + common, first + count - 1);
         rows_.remove(first + common, count - common);
+        shift();
         endRemoveRows();
     } else if (rows.size() > common) {
         beginInsertRows({}, first + common, first + static_cast<int>(rows.size()) - 1);
         for (qsizetype i = common; i < rows.size(); ++i) rows_.insert(first + i, rows[i]);
+        shift();
         endInsertRows();
     }
 }
 
-void ConversationModel::renderOpenPart(Turn& turn) {
-    const int i = static_cast<int>(turns_.size()) - 1;
+void ConversationModel::renderOpenPart(int i) {
+    Turn& turn = turns_[i];
     const QString open = turn.answer.mid(turn.openStart);
     const qsizetype cut = openPart(open);
     const QList<Row> closed = answerRows(i, open.left(cut));
@@ -194,15 +204,16 @@ void ConversationModel::renderOpenPart(Turn& turn) {
     all << answerRows(i, withoutDanglingMarks(open.mid(cut)));
     int count = 0;
     for (int row = turn.openRow; rows_[row].kind != Note && rows_[row].kind != Sources; ++row) ++count;
-    replaceRows(turn.openRow, count, all);
+    replaceRows(i, turn.openRow, count, all);
     turn.openRow += static_cast<int>(closed.size());
     turn.openStart += cut;
 }
 
 void ConversationModel::appendText(qint64 id, const QString& text) {
-    if (turns_.isEmpty() || turns_.last().row.id != id) return;
-    turns_.last().answer += text;
-    renderOpenPart(turns_.last());
+    const int i = indexOf(id);
+    if (i < 0) return;
+    turns_[i].answer += text;
+    renderOpenPart(i);
 }
 
 void ConversationModel::updateTurn(const TurnRow& row) {
@@ -211,12 +222,12 @@ void ConversationModel::updateTurn(const TurnRow& row) {
     Turn& turn = turns_[i];
     const QString answer = QString::fromStdString(row.answer);
     turn.row = row;
-    if (!isOpen(row.state) && i == turns_.size() - 1) {
+    if (!isOpen(row.state)) {
         turn.answer = answer;
         const int first = turn.firstRow + 1;
         QList<Row> rows = answerRows(i, answer);
         if (!row.sources.empty()) rows << Row{Sources, i, {}};
-        replaceRows(first, noteRow(turn) - first, rows);
+        replaceRows(i, first, noteRow(turn) - first, rows);
     }
     emit dataChanged(index(turn.firstRow), index(noteRow(turn)),
                      {PlainRole, OpenRole, FailedRole, SourcesRole, AnswerRole});

@@ -42,7 +42,7 @@ class ConversationModel : public QAbstractListModel {
 
     void setTurns(const std::vector<TurnRow>& turns);
     void addTurn(const TurnRow& turn);
-    void appendText(qint64 turn, const QString& text);  // to the last turn; another one's is dropped
+    void appendText(qint64 turn, const QString& text);  // several turns may be under way
     void updateTurn(const TurnRow& turn);               // state, answer, sources, coverage
     const TurnRow* turn(qint64 id) const;
 
@@ -62,8 +62,8 @@ class ConversationModel : public QAbstractListModel {
     };
 
     QList<Row> answerRows(int turn, const QString& text) const;
-    void replaceRows(int first, int count, const QList<Row>& rows);
-    void renderOpenPart(Turn& turn);
+    void replaceRows(int turn, int first, int count, const QList<Row>& rows);
+    void renderOpenPart(int turn);
     int noteRow(const Turn& turn) const;
     int indexOf(qint64 id) const;
     QString note(const Turn& turn) const;

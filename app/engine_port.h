@@ -8,12 +8,19 @@
 #include <QString>
 
 #include <functional>
+#include <optional>
+#include <string>
 
 namespace carrel::app {
 
 /// Called once, on the GUI thread; never after the port's shutdown().
 template <class T>
 using Reply = std::function<void(const Result<T>&)>;
+
+/// Where the engine keeps one question of a list, next to its chat's own tail.
+inline std::string listTail(const std::string& chat, std::int64_t turn) {
+    return chat + '#' + std::to_string(turn);
+}
 
 /// What controllers need of the engine: values in, values out. Called on the GUI thread, returns at once, answers later
 /// on the GUI thread. EngineThread implements it over the three doors; ScriptedEngine (tests/support) without an
@@ -34,6 +41,8 @@ class EnginePort : public QObject {
     virtual void ask(TurnRequest request) = 0;   // ends with answered or turnFailed
     virtual void readingOf(const std::string& document, Reply<ReadingSummary> reply) = 0;
     virtual void forgetReadings(const std::string& document, Reply<void> reply) = 0;
+    virtual void forgetTail(const std::string& tail) = 0;  // of a question that has ended
+    virtual void tiers(const std::string& document, Reply<std::optional<TierView>> reply) = 0;
 
     // Library. progress is called on the GUI thread: pages done, pages in all.
     virtual void add(const std::filesystem::path& file, const std::string& password,
@@ -45,7 +54,7 @@ class EnginePort : public QObject {
     virtual void newChat(const std::string& document, Reply<ChatRow> reply) = 0;
     virtual void chats(const std::string& document, Reply<std::vector<ChatRow>> reply) = 0;
     virtual void saveDraft(const std::string& chat, const std::string& text, Reply<void> reply) = 0;
-    virtual void forgetChat(const std::string& chat, Reply<void> reply) = 0;
+    virtual void forgetChat(const std::string& chat, Reply<void> reply) = 0;  // and its tails
     virtual void startTurn(const std::string& chat, const std::string& question, Reply<std::int64_t> reply) = 0;
     virtual void saveTurn(const TurnRow& turn, Reply<void> reply) = 0;
     virtual void turns(const std::string& chat, Reply<std::vector<TurnRow>> reply) = 0;

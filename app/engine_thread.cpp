@@ -91,6 +91,15 @@ void EngineThread::forgetReadings(const std::string& document, Reply<void> reply
     on<void>(compute_, std::move(reply), [document](Compute& compute) { return compute.forgetReadings(document); });
 }
 
+void EngineThread::forgetTail(const std::string& tail) {
+    on<void>(compute_, {}, [tail](Compute& compute) { return compute.forgetChat(tail); });
+}
+
+void EngineThread::tiers(const std::string& document, Reply<std::optional<TierView>> reply) {
+    on<std::optional<TierView>>(compute_, std::move(reply),
+                                [document](Compute& compute) { return Result(compute.tiers(document)); });
+}
+
 void EngineThread::add(const std::filesystem::path& file, const std::string& password,
                        std::function<void(std::uint32_t, std::uint32_t)> progress, std::stop_token stop,
                        Reply<DocumentRow> reply) {
@@ -130,9 +139,18 @@ void EngineThread::saveDraft(const std::string& chat, const std::string& text, R
 }
 
 void EngineThread::forgetChat(const std::string& chat, Reply<void> reply) {
-    on<void>(library_, std::move(reply), [chat](Library& library) { return library.forgetChat(chat); });
-    // A tail whose reading another process holds stays until that reading is forgotten; the chat is gone all the same.
-    on<void>(compute_, {}, [chat](Compute& compute) { return compute.forgetChat(chat); });
+    on<void>(library_, std::move(reply), [this, chat](Library& library) {
+        const auto turns = library.turns(chat);
+        const Status gone = library.forgetChat(chat);
+        if (!gone) return gone;
+        // A tail whose reading another process holds stays until that reading is forgotten; the chat is gone all the
+        // same.
+        forgetTail(chat);
+        if (turns)
+            for (const TurnRow& turn : *turns)  // others went when they ended
+                if (turn.state == TurnState::Interrupted) forgetTail(listTail(chat, turn.id));
+        return gone;
+    });
 }
 
 void EngineThread::startTurn(const std::string& chat, const std::string& question, Reply<std::int64_t> reply) {
@@ -169,10 +187,10 @@ void EngineThread::text(const std::string& document, Reply<std::string> reply) {
 void EngineThread::shutdown() {
     closing_ = true;
     compute_.post([this] { loop_->finish(compute_, kClosing); });
+    library_.close();  // before compute: a chat that is forgotten here takes its tails with it there
     compute_.close();  // its last events may still write turns: none is heard any more, the controllers saved before
     pages_.close();
     intake_.close();
-    library_.close();
 }
 
 }  // namespace carrel::app

@@ -26,6 +26,8 @@ class EngineThread final : public EnginePort {
     void ask(TurnRequest request) override;
     void readingOf(const std::string& document, Reply<ReadingSummary> reply) override;
     void forgetReadings(const std::string& document, Reply<void> reply) override;
+    void forgetTail(const std::string& tail) override;
+    void tiers(const std::string& document, Reply<std::optional<TierView>> reply) override;
 
     void add(const std::filesystem::path& file, const std::string& password,
              std::function<void(std::uint32_t, std::uint32_t)> progress, std::stop_token stop,

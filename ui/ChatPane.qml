@@ -9,7 +9,10 @@ FocusScope {
     required property AppController app
     readonly property Item conversation: view
     readonly property Item input: composer
+    readonly property bool ready: root.app.chat.current !== "" && (root.app.model.state === ModelController.Loaded || root.app.model.state === ModelController.Loading)
     signal linkWanted(string address)
+    signal listWanted()
+    signal memoryWanted()
 
     Rectangle {
         anchors.fill: parent
@@ -43,7 +46,11 @@ FocusScope {
                 Accessible.role: Accessible.Heading
                 Accessible.name: text
             }
-            ChatMenu { chat: root.app.chat }
+            ChatMenu {
+                objectName: "chats"
+                chat: root.app.chat
+                onListWanted: root.listWanted()
+            }
             TextButton {
                 objectName: "newChat"
                 text: qsTr("New chat")
@@ -55,6 +62,7 @@ FocusScope {
             Layout.fillWidth: true
             reading: root.app.reading
             onCancelWanted: cancelReading.open()
+            onMemoryWanted: root.memoryWanted()
         }
         Line {
             Layout.fillWidth: true
@@ -84,12 +92,17 @@ FocusScope {
                 wrapMode: Text.Wrap
             }
         }
+        ListProgress {
+            Layout.fillWidth: true
+            total: root.app.chat.listTotal
+            ended: root.app.chat.listEnded
+        }
         Composer {
             id: composer
             Layout.fillWidth: true
             focus: true
             answering: root.app.chat.answering
-            ready: root.app.chat.current !== "" && (root.app.model.state === ModelController.Loaded || root.app.model.state === ModelController.Loading)
+            ready: root.ready
             onAsked: (question) => {
                 view.follow = true;
                 root.app.chat.ask(question);
@@ -105,6 +118,10 @@ FocusScope {
         }
         function onCurrentChanged() {
             view.follow = true;
+        }
+        function onListChanged() {
+            if (root.app.chat.listTotal > 0)
+                view.follow = false;   // several answers grow: the first one stays in view
         }
     }
     ConfirmDialog {

@@ -39,9 +39,19 @@ ApplicationWindow {
         onActivated: root.app.chat.newChat()
     }
     Shortcut {
-        sequence: "Esc"
-        enabled: root.app.chat.answering
-        onActivated: root.app.chat.stop()
+        sequence: "Ctrl+Shift+N"
+        enabled: root.app.library.current !== ""
+        onActivated: questions.open()
+    }
+    Shortcut {
+        sequence: "Ctrl+M"
+        enabled: root.app.library.current !== ""
+        onActivated: memory.visible ? memory.close() : memory.open()
+    }
+    Shortcut {
+        sequence: "Esc"   // what is open closes first
+        enabled: memory.visible || root.app.chat.answering
+        onActivated: memory.visible ? memory.close() : root.app.chat.stop()
     }
     Shortcut {
         sequence: "Ctrl+L"
@@ -105,11 +115,14 @@ ApplicationWindow {
                 focus: true
                 app: root.app
                 onLinkWanted: (address) => link.ask(address)
+                onListWanted: questions.open()
+                onMemoryWanted: memory.open()
             }
             PagePane {
                 id: pages
                 SplitView.preferredWidth: 460
-                SplitView.minimumWidth: 220
+                // The memory panel lies over it, and over nothing else.
+                SplitView.minimumWidth: memory.visible ? Math.max(220, Math.min(480, root.width - 520)) : 220
                 visible: root.app.library.current !== ""
                 pages: root.app.pages
             }
@@ -135,6 +148,24 @@ ApplicationWindow {
                 color: Theme.accent
                 font.pixelSize: Theme.title
             }
+        }
+    }
+    MemoryPanel {
+        id: memory
+        objectName: "memoryPanel"
+        tiers: root.app.tiers
+        width: pages.width
+    }
+    QuestionsDialog {
+        id: questions
+        objectName: "questionsDialog"
+        ready: chat.ready
+        onAsked: (list) => root.app.chat.askAll(list)
+    }
+    Connections {
+        target: root.app.chat
+        function onListSaved() {
+            questions.clear();
         }
     }
     PasswordDialog { library: root.app.library }

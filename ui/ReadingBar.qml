@@ -2,12 +2,13 @@ import QtQuick
 import QtQuick.Layouts
 import Carrel.app
 
-// How far the open document is read, and the three things one can do about it.
+// How far the open document is read, what one can do about it, and where it is kept.
 Item {
     id: root
 
     required property ReadingController reading
     signal cancelWanted()
+    signal memoryWanted()
 
     readonly property bool calm: root.reading.state === ReadingController.Ready
 
@@ -60,6 +61,12 @@ Item {
                 text: qsTr("Cancel")
                 Accessible.name: qsTr("Cancel reading")
                 onClicked: root.cancelWanted()
+            }
+            TextButton {
+                objectName: "memory"
+                text: qsTr("Memory")
+                Accessible.name: qsTr("Where the document is in memory and on disk")
+                onClicked: root.memoryWanted()
             }
         }
         ThinBar {

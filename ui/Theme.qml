@@ -22,6 +22,9 @@ QtObject {
     readonly property color soft: dark ? "#2b3642" : "#e9eff6"
     readonly property color code: dark ? "#1d1f22" : "#f5f3ef"
     readonly property color mark: "#66f5c518"   // over a page, which is paper white in the dark too
+    readonly property color device: dark ? "#5fa3ea" : "#1f66b3"   // where KV is: told apart by lightness, too
+    readonly property color host: dark ? "#e3ad4f" : "#d9962b"
+    readonly property color disk: dark ? "#85898f" : "#a3a6ab"
     readonly property color warning: dark ? "#3a2a26" : "#fbeeea"
     readonly property color warningText: dark ? "#f0b8a8" : "#86341f"
 

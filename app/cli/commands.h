@@ -1,6 +1,7 @@
 #pragma once
 
 #include <carrel/result.h>
+#include <carrel/tiers.h>
 
 #include <cstdint>
 #include <filesystem>
@@ -15,6 +16,8 @@ struct Common {
     std::filesystem::path model, data;
     unsigned threads = 0;
     std::string isa;
+    carrel::KvSettings kv;
+    std::uint64_t diskBytes = 0;  // what all readings may take on disk; 0: what the disk has
     bool json = false;
     std::stop_token stop;  // SIGINT
 };
@@ -36,8 +39,16 @@ CommandResult logitsCommand(const Common& common, const std::filesystem::path& i
                             std::uint32_t last);
 CommandResult perplexityCommand(const Common& common, const std::filesystem::path& file, std::uint32_t context,
                                 std::uint32_t windows);
+/// kept: a folder whose readings are used again and stay; empty: a temporary one.
 CommandResult benchCommand(const Common& common, const std::filesystem::path& file, std::uint32_t tokens,
-                           std::uint32_t batch, std::uint32_t predict);
+                           std::uint32_t batch, std::uint32_t predict, const std::filesystem::path& kept);
+struct CompareOptions {
+    std::filesystem::path file, kept;
+    std::uint32_t tokens = 0, probes = 0;
+    std::string reference;  // "codec=f16,prefill=dense"
+};
+CommandResult compareCommand(const Common& common, const CompareOptions& options);
+CommandResult sensitivityCommand(const Common& common, const CompareOptions& options);
 
 struct AskOptions {
     std::string document;  // a file, or the SHA-256 of a document in the library (or its beginning)
@@ -47,9 +58,14 @@ struct AskOptions {
 };
 CommandResult readCommand(const Common& common, const std::string& document, const std::string& password);
 CommandResult askCommand(const Common& common, const AskOptions& options);
+CommandResult inspectCommand(const Common& common, const std::string& document, const std::string& password);
+CommandResult verifyCommand(const Common& common, const std::string& document, const std::string& password);
 CommandResult listCommand(const Common& common);
 CommandResult forgetCommand(const Common& common, const std::string& document);
 CommandResult findCommand(const Common& common, const std::string& words);
+
+/// The `tiers` block.
+nlohmann::json tiersJson(const carrel::TierReport& report);
 
 /// One sentence for a person, and the exit code of the contract.
 std::string sentence(const carrel::Error& error);

@@ -45,6 +45,43 @@ std::string idText(const std::vector<std::int32_t>& ids) {
     return out + "\n";
 }
 
+Result<std::unique_ptr<Lab>> openLab(const Common& common, const std::filesystem::path& scratch) {
+    return Lab::open({common.model, common.threads, common.isa, common.kv, scratch});
+}
+
+/// Where a measurement's readings lie: the folder given, or one of its own that goes with it.
+class Scratch {
+  public:
+    explicit Scratch(std::filesystem::path kept)
+        : kept_(!kept.empty()),
+          folder_(kept_ ? std::move(kept)
+                        : std::filesystem::temp_directory_path() / ("carrel-lab-" + std::to_string(getpid()))) {}
+    Scratch(const Scratch&) = delete;
+    Scratch& operator=(const Scratch&) = delete;
+    ~Scratch() {
+        std::error_code ignored;
+        if (!kept_) std::filesystem::remove_all(folder_, ignored);
+    }
+    const std::filesystem::path& folder() const { return folder_; }
+
+  private:
+    bool kept_;
+    std::filesystem::path folder_;
+};
+
+/// "codec=f16,prefill=dense" to the codec.
+Result<std::string> referenceCodec(const std::string& reference) {
+    std::string codec;
+    std::stringstream parts(reference);
+    for (std::string part; std::getline(parts, part, ',');) {
+        if (part.starts_with("codec="))
+            codec = part.substr(6);
+        else if (part != "prefill=dense")
+            return Error{Code::InvalidArgument, reference, "a reference is told by codec= and prefill=dense"};
+    }
+    return codec;
+}
+
 }  // namespace
 
 CommandResult tokenizeCommand(const Common& common, const std::filesystem::path& file,
@@ -68,7 +105,7 @@ CommandResult tokenizeCommand(const Common& common, const std::filesystem::path&
 CommandResult generateCommand(const Common& common, const std::filesystem::path& file, std::uint32_t predict) {
     const auto text = fileText(file);
     if (!text) return text.error();
-    const auto lab = Lab::open(common.model, common.threads, common.isa);
+    const auto lab = openLab(common, {});
     if (!lab) return lab.error();
     const auto got = (*lab)->generate(*text, predict, common.stop);
     if (!got) return got.error();
@@ -83,7 +120,7 @@ CommandResult logitsCommand(const Common& common, const std::filesystem::path& f
                             std::uint32_t last) {
     const auto ids = fileJson<std::vector<std::int32_t>>(file, "token ids");
     if (!ids) return ids.error();
-    const auto lab = Lab::open(common.model, common.threads, common.isa);
+    const auto lab = openLab(common, {});
     if (!lab) return lab.error();
     const auto rows = (*lab)->logits(*ids, top, last);
     if (!rows) return rows.error();
@@ -101,7 +138,7 @@ CommandResult perplexityCommand(const Common& common, const std::filesystem::pat
                                 std::uint32_t windows) {
     const auto text = fileText(file);
     if (!text) return text.error();
-    const auto lab = Lab::open(common.model, common.threads, common.isa);
+    const auto lab = openLab(common, {});
     if (!lab) return lab.error();
     const auto got = (*lab)->perplexity(*text, context, windows, common.stop);
     if (!got) return got.error();
@@ -110,25 +147,65 @@ CommandResult perplexityCommand(const Common& common, const std::filesystem::pat
 }
 
 CommandResult benchCommand(const Common& common, const std::filesystem::path& file, std::uint32_t tokens,
-                           std::uint32_t batch, std::uint32_t predict) {
+                           std::uint32_t batch, std::uint32_t predict, const std::filesystem::path& kept) {
     const auto text = fileText(file);
     if (!text) return text.error();
-    const auto lab = Lab::open(common.model, common.threads, common.isa);
+    const Scratch scratch(kept);
+    const auto lab = openLab(common, scratch.folder());
     if (!lab) return lab.error();
-    const auto scratch = std::filesystem::temp_directory_path() / ("carrel-bench-" + std::to_string(getpid()));
-    const auto row = (*lab)->bench(*text, tokens, batch, predict, scratch, common.stop);
-    std::error_code ignored;
-    std::filesystem::remove_all(scratch, ignored);
+    const auto row = (*lab)->bench(*text, tokens, batch, predict, common.stop);
     if (!row) return row.error();
     const json out = {{"tokens", row->tokens},
                       {"batch", row->batch},
-                      {"kv_type", "f16"},
+                      {"kv_type", row->tiers.codec},
                       {"persisted", true},
+                      {"reused_tokens", row->reusedTokens},
                       {"prefill_tokens_per_s", row->prefillTokensPerS},
                       {"prefill_unpersisted_tokens_per_s", row->prefillUnpersistedTokensPerS},
                       {"decode_tokens_per_s", row->decodeTokensPerS},
+                      {"decode_step_median_s", row->decodeMedianS},
+                      {"decode_step_worst_s", row->decodeWorstS},
                       {"first_token_s", row->firstTokenS},
                       {"end_to_end_128_s", row->endToEnd128S},
-                      {"peak_rss_bytes", row->peakRssBytes}};
+                      {"kv_bytes_f16", row->kvBytesF16},
+                      {"disk_bytes", row->diskBytes},
+                      {"peak_rss_bytes", row->peakRssBytes},
+                      {"tiers", tiersJson(row->tiers)}};
     return Output{{{"rows", json::array({out})}}, out.dump(2) + "\n"};
+}
+
+CommandResult compareCommand(const Common& common, const CompareOptions& options) {
+    const auto text = fileText(options.file);
+    if (!text) return text.error();
+    const auto codec = referenceCodec(options.reference);
+    if (!codec) return codec.error();
+    const Scratch scratch(options.kept);
+    const auto lab = openLab(common, scratch.folder());
+    if (!lab) return lab.error();
+    const auto got = (*lab)->compare(*text, options.tokens, options.probes, *codec, common.stop);
+    if (!got) return got.error();
+    const json out = {{"kld_mean", got->kldMean},
+                      {"kld_p99", got->kldP99},
+                      {"top1_agreement", got->topAgreement},
+                      {"clear_flips", got->clearFlips},
+                      {"ppl_reference", got->perplexityReference},
+                      {"ppl", got->perplexity},
+                      {"probes", got->probes},
+                      {"tokens_read_share", got->tiers.tokensReadShare},
+                      {"tiers", tiersJson(got->tiers)}};
+    return Output{out, out.dump(2) + "\n"};
+}
+
+CommandResult sensitivityCommand(const Common& common, const CompareOptions& options) {
+    const auto text = fileText(options.file);
+    if (!text) return text.error();
+    const Scratch scratch(options.kept);
+    const auto lab = openLab(common, scratch.folder());
+    if (!lab) return lab.error();
+    const auto got = (*lab)->sensitivity(*text, options.tokens, options.probes, common.stop);
+    if (!got) return got.error();
+    Output out{{{"layers", got->kld}}, {}};
+    for (std::size_t layer = 0; layer < got->kld.size(); ++layer)
+        out.text += "layer " + std::to_string(layer) + ": " + std::to_string(got->kld[layer]) + "\n";
+    return out;
 }

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <cmath>
+#include <map>
 #include <optional>
 
 #include "commands.h"
@@ -87,7 +88,8 @@ struct Session {
     DocumentRow document;
 };
 
-Status openSession(Session& session, const Common& common, const std::string& document, const std::string& password) {
+/// Library, document and model; nothing is read.
+Status openLibrary(Session& session, const Common& common, const std::string& document, const std::string& password) {
     auto library = Library::open({common.data, helperOf(common)});
     if (!library) return library.error();
     session.library = std::move(*library);
@@ -95,10 +97,16 @@ Status openSession(Session& session, const Common& common, const std::string& do
     auto row = resolve(common, *session.library, document, password);
     if (!row) return row.error();
     session.document = std::move(*row);
-    auto compute = Compute::open({common.data, helperOf(common), common.threads, common.isa}, session.waiter);
+    auto compute =
+        Compute::open({common.data, helperOf(common), common.threads, common.isa, common.kv}, session.waiter);
     if (!compute) return compute.error();
     session.compute = std::move(*compute);
     if (auto loaded = session.compute->loadModel(common.model); !loaded) return loaded.error();
+    return {};
+}
+
+Status openSession(Session& session, const Common& common, const std::string& document, const std::string& password) {
+    if (auto opened = openLibrary(session, common, document, password); !opened) return opened;
     session.compute->read({0, session.document.sha256, password, common.stop});
     while (!session.waiter.reading && session.compute->step()) {
     }
@@ -157,10 +165,11 @@ CommandResult askCommand(const Common& common, const AskOptions& options) {
     if (auto opened = openSession(session, common, options.document, options.password); !opened) return opened.error();
     session.waiter.answers.resize(options.questions.size());
     for (std::size_t i = 0; i < options.questions.size(); ++i)
+        // A chat each: questions of a list do not know each other, and are answered together.
         session.compute->ask({i,
                               session.document.sha256,
                               options.password,
-                              "cli",
+                              i == 0 ? "cli" : "cli-" + std::to_string(i),
                               {},
                               options.questions[i],
                               options.predict,
@@ -193,7 +202,52 @@ CommandResult askCommand(const Common& common, const AskOptions& options) {
         {"question_prefill_s", timings.questionPrefillS},
         {"first_token_s", timings.firstTokenS + (*session.waiter.reading)->seconds},
         {"decode_tokens_per_s", timings.decodeTokensPerS}};
+    out.json["tiers"] = tiersJson((*session.waiter.answers.back())->tiers);
     return out;
+}
+
+CommandResult inspectCommand(const Common& common, const std::string& document, const std::string& password) {
+    Session session;
+    if (auto opened = openSession(session, common, document, password); !opened) return opened.error();
+    const auto view = session.compute->tiers(session.document.sha256);
+    if (!view) return Error{Code::NotFound, document, "nothing of this document is read"};
+    constexpr const char* kTiers[] = {"device", "host", "disk"};
+    json layers = json::array();
+    std::string text;
+    for (const ChunkRow& row : view->rows) {
+        std::map<std::string, std::uint64_t> sizes, places;
+        for (const ChunkPlace& chunk : row.chunks) {
+            ++sizes[std::to_string(chunk.tokens)];
+            places[kTiers[chunk.tier]] += chunk.tokens;
+        }
+        layers.push_back({{"layer", row.layer},
+                          {"head", row.head},
+                          {"chunks", row.chunks.size()},
+                          {"tokens_per_chunk", sizes},
+                          {"tokens_per_tier", places}});
+        text += "layer " + std::to_string(row.layer) + " head " + std::to_string(row.head) + ": " +
+                std::to_string(row.chunks.size()) + " chunks, " + json(places).dump() + "\n";
+    }
+    const ReadingSummary& read = **session.waiter.reading;
+    return Output{{{"document", read.document},
+                   {"layers", std::move(layers)},
+                   {"codec", view->report.codec},
+                   {"bytes_by_kind",
+                    {{"keys_and_values", read.keyValueBytes},
+                     {"sketch", read.sketchBytes},
+                     {"headers", read.headerBytes},
+                     {"f16", read.kvBytesF16}}},
+                   {"tiers", tiersJson(view->report)}},
+                  text};
+}
+
+CommandResult verifyCommand(const Common& common, const std::string& document, const std::string& password) {
+    Session session;
+    if (auto opened = openLibrary(session, common, document, password); !opened) return opened.error();
+    const auto checked = session.compute->verify(session.document.sha256);
+    if (!checked) return checked.error();
+    return Output{{{"groups", checked->groups}, {"bad", checked->bad}, {"probe_ok", checked->probeOk}},
+                  std::to_string(checked->groups) + " groups, " + std::to_string(checked->bad) + " bad.\n"};
 }
 
 CommandResult listCommand(const Common& common) {
@@ -202,7 +256,7 @@ CommandResult listCommand(const Common& common) {
     const auto rows = (*library)->documents();
     if (!rows) return rows.error();
     Waiter waiter;
-    const auto compute = Compute::open({common.data, helperOf(common), common.threads, common.isa}, waiter);
+    const auto compute = Compute::open({common.data, helperOf(common), common.threads, common.isa, common.kv}, waiter);
     if (!compute) return compute.error();
     constexpr const char* kStates[] = {"adding", "needs-password", "no-text", "refused", "ready"};
     Output out{json::array(), {}};
@@ -233,7 +287,7 @@ CommandResult forgetCommand(const Common& common, const std::string& name) {
     const auto row = resolve(common, **library, name, {});
     if (!row) return row.error();
     Waiter waiter;
-    const auto compute = Compute::open({common.data, helperOf(common), common.threads, common.isa}, waiter);
+    const auto compute = Compute::open({common.data, helperOf(common), common.threads, common.isa, common.kv}, waiter);
     if (!compute) return compute.error();
     if (auto gone = (*compute)->forgetReadings(row->sha256); !gone) return gone.error();
     if (auto gone = (*library)->forget(row->sha256); !gone) return gone.error();

@@ -1,4 +1,5 @@
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <csignal>
 #include <cstdio>
 #include <fstream>
@@ -68,12 +69,27 @@ int main(int argc, char** argv) {
     app.add_option("--isa", common.isa)->check(CLI::IsMember({"scalar", "avx2", "avx512"}));
     app.add_flag("--json", common.json, "one JSON object on stdout");
     // One value each is all that exists so far; others are refused by name.
-    std::string codec = "f16", backend = "cpu", prefill = "dense";
-    double keep = 1;
-    app.add_option("--codec", codec)->check(CLI::IsMember({"f16"}));
+    std::string backend = "cpu", prefill = "dense", judge = "sketch";
+    std::vector<std::string> off;
+    std::uint64_t deviceMib = 0, hostMib = 0, diskMib = 0;
     app.add_option("--backend", backend)->check(CLI::IsMember({"cpu"}));
     app.add_option("--prefill", prefill)->check(CLI::IsMember({"dense"}));
-    app.add_option("--keep", keep, "share of the KV read; 1 is full attention")->check(CLI::Range(1.0, 1.0));
+    app.add_option("--codec", common.kv.codec, "how KV is stored")->check(CLI::IsMember({"f16", "k8v8", "k8v6", "k8v4"}));
+    app.add_option("--keep", common.kv.keep, "share of the KV read in a layer; 1: all; without it: what matters")
+        ->check(CLI::Range(0.0, 1.0));
+    app.add_option("--threshold", common.kv.threshold, "share of a head's attention above which a token is read")
+        ->check(CLI::Range(1e-9, 1.0));
+    app.add_option("--device-mib", deviceMib, "hot tier, MiB")->check(CLI::Range(1, 1 << 22));
+    app.add_option("--host-mib", hostMib, "host tier, MiB")->check(CLI::Range(1, 1 << 22));
+    app.add_option("--disk-mib", diskMib, "all readings, MiB")->check(CLI::Range(1, 1 << 26));
+    app.add_option("--off", off, "parts switched off, for measurements")
+        ->delimiter(',')
+        ->check(CLI::IsMember({"iakm", "lka", "dtp", "estimate", "reuse"}));
+    app.add_option("--judge", judge, "what importance is judged from")
+        ->check(CLI::IsMember({"sketch", "means", "minmax", "leoam"}));
+    app.add_option("--chunk", common.kv.fixedChunkTokens, "tokens of a chunk where iakm is off")
+        ->check(CLI::IsMember({16, 32, 64, 128, 256, 512}));
+    app.add_flag("--leaves", common.kv.leaves, "whole leaves of 16 tokens instead of single ones");
 
     std::function<CommandResult()> run;
     std::filesystem::path file, texts;
@@ -104,12 +120,29 @@ int main(int argc, char** argv) {
     perplexity->add_option("--chunks", windows, "0: all");
     perplexity->callback([&] { run = [&] { return perplexityCommand(common, file, context, windows); }; });
 
+    std::filesystem::path kept;
+    CompareOptions comparing;
     auto* bench = app.add_subcommand("bench", "prefill of a text's tokens, then decode steps");
+    bench->add_option("--kept", kept, "a folder whose readings are used again and stay");
     bench->add_option("--file", file)->required();
     bench->add_option("--tokens", tokens);
     bench->add_option("--batch", batch);
     bench->add_option("--predict", predict);
-    bench->callback([&] { run = [&] { return benchCommand(common, file, tokens, batch, predict); }; });
+    bench->callback([&] { run = [&] { return benchCommand(common, file, tokens, batch, predict, kept); }; });
+
+    const auto comparison = [&](CLI::App* command) {
+        command->add_option("--file", comparing.file)->required();
+        command->add_option("--tokens", comparing.tokens)->required()->check(CLI::Range(1, 1 << 24));
+        command->add_option("--probe", comparing.probes)->required()->check(CLI::Range(1, 1 << 14));
+        command->add_option("--kept", comparing.kept, "a folder whose readings are used again and stay");
+    };
+    auto* compare = app.add_subcommand("compare", "these options against full attention, on the same text");
+    comparison(compare);
+    compare->add_option("--reference", comparing.reference, "of the reference's KV: codec=f16,prefill=dense");
+    compare->callback([&] { run = [&] { return compareCommand(common, comparing); }; });
+    auto* sensitivity = app.add_subcommand("sensitivity", "what choosing in one layer alone costs, layer by layer");
+    comparison(sensitivity);
+    sensitivity->callback([&] { run = [&] { return sensitivityCommand(common, comparing); }; });
 
     const auto readPassword = [&] {
         std::ifstream in(passwordFile);
@@ -141,6 +174,15 @@ int main(int argc, char** argv) {
         };
     });
 
+    const auto ofDocument = [&](const char* name, const char* what, auto* command) {
+        auto* sub = app.add_subcommand(name, what);
+        sub->add_option("document", document)->required();
+        sub->add_option("--password-file", passwordFile)->check(CLI::ExistingFile);
+        sub->callback(
+            [&, command] { run = [&, command] { return readPassword(), command(common, document, password); }; });
+    };
+    ofDocument("inspect", "a reading's chunks, tiers, codec and sizes", inspectCommand);
+    ofDocument("verify", "every checksum of a reading", verifyCommand);
     app.add_subcommand("list", "the library")->callback([&] { run = [&] { return listCommand(common); }; });
     auto* forget = app.add_subcommand("forget", "forget a document: its copy, its readings, its chats");
     forget->add_option("document", document)->required();
@@ -154,5 +196,18 @@ int main(int argc, char** argv) {
     } catch (const CLI::ParseError& error) {
         return app.exit(error) == 0 ? 0 : 2;
     }
+    const auto isOff = [&](const char* part) { return std::find(off.begin(), off.end(), part) != off.end(); };
+    common.kv.deviceBytes = deviceMib << 20;
+    common.kv.hostBytes = hostMib << 20;
+    common.diskBytes = diskMib << 20;
+    common.kv.adaptiveChunks = !isOff("iakm");
+    common.kv.pipeline = !isOff("dtp");
+    common.kv.estimate = !isOff("estimate");
+    common.kv.reuse = !isOff("reuse");
+    if (isOff("lka")) judge = "minmax";
+    common.kv.judge = judge == "means"    ? carrel::Judge::Means
+                      : judge == "minmax" ? carrel::Judge::MinMax
+                      : judge == "leoam"  ? carrel::Judge::LeoAm
+                                          : carrel::Judge::Sketch;
     return finish(common, run());
 }

@@ -5,7 +5,7 @@
 
 #include "commands.h"
 
-using carrel::Code;
+using namespace carrel;
 
 std::filesystem::path defaultDataDir() {
     if (const char* xdg = std::getenv("XDG_DATA_HOME"); xdg != nullptr && *xdg == '/')
@@ -58,6 +58,28 @@ std::string codeName(Code code) {
             return "internal";
     }
     return "internal";
+}
+
+nlohmann::json tiersJson(const TierReport& report) {
+    const auto use = [](const TierUsage& tier) {
+        return nlohmann::json{{"budget_bytes", tier.budgetBytes},
+                              {"peak_bytes", tier.peakBytes},
+                              {"used_bytes", tier.usedBytes},
+                              {"bytes_read", tier.bytesRead},
+                              {"hits", tier.hits},
+                              {"misses", tier.misses},
+                              {"stall_s", tier.stallS}};
+    };
+    return {{"device", use(report.device)},
+            {"host", use(report.host)},
+            {"disk", use(report.disk)},
+            {"steps", report.steps},
+            {"tokens_read_share", report.tokensReadShare},
+            {"certified_share", 0.0},  // the 2-bit sketch estimates and never proves
+            {"estimated_mass", report.estimatedMass},
+            {"judging_share", report.judgingShare},
+            {"resident", report.resident},
+            {"codec", report.codec}};
 }
 
 std::string sentence(const carrel::Error& error) {

@@ -24,9 +24,22 @@ Error systemError(int errnoValue, const std::string& where) {
 
 namespace {
 
+/// What direct reads of this file must be multiples of: a page unless the kernel says that less will do.
+std::uint32_t directAlignment([[maybe_unused]] int fd) {
+    constexpr std::uint32_t page = 4096;
+#ifdef STATX_DIOALIGN
+    struct statx st {};
+    if (::statx(fd, "", AT_EMPTY_PATH, STATX_DIOALIGN, &st) == 0 && (st.stx_mask & STATX_DIOALIGN) != 0 &&
+        st.stx_dio_offset_align > 0 && st.stx_dio_offset_align < page && st.stx_dio_mem_align <= page)
+        return st.stx_dio_offset_align;
+#endif
+    return page;
+}
+
 class PosixFile final : public File {
   public:
-    PosixFile(int fd, std::string name) : fd_(fd), name_(std::move(name)) {}
+    PosixFile(int fd, std::string name, std::uint32_t readAlignment = 1)
+        : fd_(fd), alignment_(readAlignment), name_(std::move(name)) {}
     ~PosixFile() override { ::close(fd_); }
 
     Result<std::uint64_t> size() override {
@@ -63,6 +76,9 @@ class PosixFile final : public File {
         if (errno == EWOULDBLOCK) return Error{Code::Busy, name_, "another process holds the lock"};
         return systemError(errno, name_);
     }
+    void dropCache() override { ::posix_fadvise(fd_, 0, 0, POSIX_FADV_DONTNEED); }
+    std::uint32_t readAlignment() const override { return alignment_; }
+    int descriptor() const override { return fd_; }
 
   private:
     Status check(int result) const {
@@ -70,15 +86,23 @@ class PosixFile final : public File {
         return systemError(errno, name_);
     }
     int fd_;
+    std::uint32_t alignment_;
     std::string name_;
 };
 
 class PosixFileSystem final : public FileSystem {
   public:
     Result<std::unique_ptr<File>> open(const std::filesystem::path& path, OpenMode mode) override {
-        const int flags = mode == OpenMode::Read ? O_RDONLY : mode == OpenMode::ReadWrite ? O_RDWR : O_RDWR | O_CREAT;
+        const int flags = mode == OpenMode::Read        ? O_RDONLY
+                          : mode == OpenMode::ReadWrite ? O_RDWR
+                          : mode == OpenMode::Create    ? O_RDWR | O_CREAT
+                                                        : O_RDONLY | O_DIRECT;
         const int fd = ::open(path.c_str(), flags | O_CLOEXEC, 0600);
+        if (fd < 0 && errno == EINVAL && mode == OpenMode::Direct)
+            return Error{Code::Unsupported, path.string(), "no direct reads on this file system"};
         if (fd < 0) return systemError(errno, path.string());
+        if (mode == OpenMode::Direct)
+            return std::unique_ptr<File>(std::make_unique<PosixFile>(fd, path.string(), directAlignment(fd)));
         return std::unique_ptr<File>(std::make_unique<PosixFile>(fd, path.string()));
     }
     Status makeDirectories(const std::filesystem::path& path) override {

@@ -23,9 +23,17 @@ class File {
     virtual Status sync() = 0;
     /// flock, exclusive, without waiting. Busy when another process holds it; held until the File is closed.
     virtual Status lock() = 0;
+    /// Takes what is synced out of the page cache, as far as the system does such a thing.
+    virtual void dropCache() {}
+    /// Offsets and sizes of reads are multiples of this, and memory starts at a page, where it is not 1 (Direct).
+    virtual std::uint32_t readAlignment() const { return 1; }
+    /// The system's own handle, for reads that the caller queues; -1 where all must go through pread.
+    virtual int descriptor() const { return -1; }
 };
 
-enum class OpenMode { Read, ReadWrite, Create };  // Create: read-write, made when missing, mode 0600
+/// Create: read-write, made when missing, mode 0600. Direct: to read past the page cache; Unsupported where the file
+/// system cannot.
+enum class OpenMode { Read, ReadWrite, Create, Direct };
 
 /// Where files come from; tests put one that fails in its place. Any thread.
 class FileSystem {

@@ -8,6 +8,7 @@
 #include <span>
 #include <string>
 
+#include "tensor/kv_layout.h"
 #include "tensor/quant.h"
 #include "tensor/view.h"
 
@@ -61,25 +62,53 @@ struct MatmulTarget {
 
 enum class RopeStyle : std::uint8_t { Neox, Interleaved };  // halves of a head rotate together, or neighbours
 
-/// Consecutive tokens of one KV head: keys and values as stored, f16 [tokens, headDim] each, keys after RoPE. first is
-/// a multiple of 64; tokens is at most 64, and less than 64 only in the last run of a sequence.
+/// Tokens of one encoded leaf that are read.
+struct KvPick {
+    const std::byte* rows = nullptr;      // the leaf as unpack() laid it out
+    const std::uint16_t* grid = nullptr;  // f16 [2, headDim]: least key and step of the leaf's group
+    std::uint32_t leaf = 0;               // position / 16
+    std::uint16_t tokens = 0;             // bit t: token t of the leaf
+};
+
+/// What is not read of a leaf, as one key and one value: the leaf's means less the tokens read, counted as often as
+/// tokens are left.
+struct KvRest {
+    const std::uint8_t* key = nullptr;         // mean code [headDim]
+    const std::int8_t* value = nullptr;        // mean value's code [headDim]
+    const std::uint16_t* valueStep = nullptr;  // f16
+    KvPick read;                               // grid always; rows where read.tokens is not 0; never all 16 tokens
+};
+
+/// Up to 64 keys and values of one KV head; one of three kinds.
+/// f16: consecutive tokens as stored, [tokens, headDim] each, keys after RoPE; first is a multiple of 64, and tokens is
+///   less than 64 only in the last such run of a sequence. A token sees the keys up to its own position.
+/// picks: chosen tokens of encoded leaves, in order, `tokens` in all; every token sees them. first: the least position.
+/// rest: estimates, `tokens` of them; seen by every token, not counted in mass.
 struct KvRun {
     const std::uint16_t* keys = nullptr;
     const std::uint16_t* values = nullptr;
     std::uint32_t first = 0, tokens = 0;
+    std::span<const KvPick> picks = {};
+    std::span<const KvRest> rest = {};
 };
-
-inline constexpr std::uint32_t kGroupTokens = 64, kLeafTokens = 16;
 
 /// One layer's attention for the tokens of a batch, which may belong to several sequences.
 ///   q          [nTokens, nHeads, headDim]     f32, after RoPE, not scaled; head h reads KV head h / (nHeads /
-///   nKvHeads) position   [nTokens]                      token t reads the keys at positions <= position[t] sequence
-///   [nTokens]                      row of `runs` runs       [nSequences * nKvHeads]        row sequence * nKvHeads +
-///   kvHead; runs ascending in `first` scale                                     1/sqrt(headDim), as a rule out
-///   [nTokens, nHeads, headDim] logSumExp  [nTokens, nHeads]              of the scaled scores; may be empty mass
-///   [nTokens, nHeads, nLeaves]     share of the softmax per 16 consecutive positions from 0 (only those inside runs
-///   are written,
-///                                             the rest is zeroed), natural order; may be empty
+///   nKvHeads) position   [nTokens]                      of each token sequence   [nTokens]                      row of
+///   `runs` runs       [nSequences * nKvHeads]        row sequence * nKvHeads + kvHead; f16 and picks ascending in
+///   `first`
+///                                             among their kind
+///   scale                                     1/sqrt(headDim), as a rule
+///   out        [nTokens, nHeads, headDim]
+///   logSumExp  [nTokens, nHeads]              of the scaled scores; may be empty
+///   mass       [nTokens, nHeads, nLeaves]     share of the softmax per leaf of 16 positions (only those inside runs
+///   are
+///                                             written; the rest is zeroed where `begins`); may be empty
+///   state      [nTokens, nHeads, headDim + 2] unnormalised sums between calls; needed unless `begins` and `ends`
+/// Attention over more than is at hand at once takes several calls on the same q and state: the first begins, the last
+/// ends and writes out. Bits are those of one call where every call but the last has a multiple of 16 runs for every
+/// row. logSumExp and mass are written by every call that has them: of all so far. The caller rescales mass of earlier
+/// calls by exp(logSumExp then - logSumExp at the end).
 struct AttendArgs {
     View<const float, 3> q;
     std::span<const std::uint32_t> position, sequence;
@@ -89,6 +118,81 @@ struct AttendArgs {
     View<float, 3> out;
     View<float, 2> logSumExp;
     View<float, 3> mass;
+    View<float, 3> state;
+    bool begins = true, ends = true;
+};
+
+/// One group's parts (kv_layout.h) and the f16 keys and values [64, headDim] that they encode.
+struct EncodeGroup {
+    const std::uint16_t* keys = nullptr;
+    const std::uint16_t* values = nullptr;
+    std::byte *payload = nullptr, *codes = nullptr, *means = nullptr;
+};
+/// One group's parts, and where its means go.
+struct GroupMeans {
+    const std::byte *payload = nullptr, *codes = nullptr;
+    std::byte* means = nullptr;
+};
+/// One leaf's parts, and where it goes as rows.
+struct UnpackLeaf {
+    const std::byte* plane = nullptr;   // in the group's codes
+    const std::byte* low = nullptr;     // middle and low bits, in its payload
+    const std::byte* values = nullptr;  // its 16 tokens', in its payload
+    const std::byte* grid = nullptr;    // of its 16 tokens' values, in its payload
+    std::byte* rows = nullptr;
+};
+
+/// Leaf 0 to 3 of a group's payload and codes.
+inline UnpackLeaf packedLeaf(KvCodec codec, std::uint32_t headDim, const std::byte* payload, const std::byte* codes,
+                             std::uint32_t leaf, std::byte* rows) {
+    const std::byte* values = payload + kGroupLeaves * lowLeafBytes(headDim);
+    const std::byte* grid = values + kGroupLeaves * valueLeafBytes(codec, headDim);
+    return {codes + leaf * planeLeafBytes(headDim), payload + leaf * lowLeafBytes(headDim),
+            values + leaf * valueLeafBytes(codec, headDim), grid + leaf * valueGridBytes(codec, headDim), rows};
+}
+
+/// One layer's sketch of one KV head: groups side by side (kv_layout.h); means may be missing.
+struct SketchView {
+    const std::byte* codes = nullptr;
+    const std::byte* means = nullptr;
+    std::uint32_t groups = 0;
+};
+
+/// What keys are judged by: the 2-bit plane; mean keys of leaves; or the paper's bounds, min and max per channel.
+enum class Scorer : std::uint8_t { Plane, Means, MinMax };
+
+/// Which tokens a KV head reads of those judged. Shares are of a query head's whole attention, exact part included.
+struct SelectRule {
+    Scorer scorer = Scorer::Plane;
+    float tokenShare = 0;      // a token's share for some head of the group must exceed this,
+    float leafShare = 0;       // and its leaf's share this; 0: no condition
+    bool wholeLeaves = false;  // leaves are chosen, by leafShare alone
+    /// At most so many tokens per KV head, those with the largest shares summed over its heads (then by position).
+    std::uint32_t cap = UINT32_MAX;
+    /// The paper's released way (MinMax): raw bounds summed over all heads, one choice per layer, chunks of
+    /// 128 tokens split down to chunkTokens in rounds until `cap` tokens are taken.
+    bool layerChoice = false;
+    std::uint32_t chunkTokens = 16;  // of bounds and of what MinMax chooses: 16, 32, 64 or 128
+};
+
+/// Importance of one layer's keys for the newest tokens of nTokens sequences on the same document.
+///   q        [nTokens, nHeads, headDim]  as in AttendArgs
+///   sketch   [nKvHeads]
+///   bounds   [nKvHeads]  f16 [chunks][2][headDim] least and greatest key of every chunkTokens tokens; MinMax only
+///   first, end           leaves judged: [first, end); the others are read anyway or not there
+///   exact    [nTokens, nHeads]  log-sum-exp of what is read anyway
+///   chosen   [nTokens, nKvHeads, nLeaves]  out: bit t of a leaf: its token t is to be read; 0 outside [first, end)
+///   share    [nTokens, nHeads]  out: estimated share of attention that the chosen tokens have; may be empty
+struct JudgeArgs {
+    View<const float, 3> q;
+    std::span<const SketchView> sketch;
+    std::span<const std::uint16_t* const> bounds;
+    std::uint32_t first = 0, end = 0;
+    float scale = 0;
+    View<const float, 2> exact;
+    SelectRule rule;
+    View<std::uint16_t, 3> chosen;
+    View<float, 2> share;
 };
 
 /// The operations, one call per whole tensor. Calls enqueue and return; memory handed in stays valid until an Event
@@ -123,6 +227,15 @@ class Backend {
     /// f32 [n, dim] to f16, to nearest even; row i goes to rows[i] (what runs then point to).
     virtual void storeF16(View<const float, 2> x, std::span<std::uint16_t* const> rows) = 0;
     virtual void attend(const AttendArgs& args) = 0;
+
+    /// Whole groups of 64 tokens. K8 codecs only, encodable(headDim). Equal input gives equal bytes, on every machine.
+    virtual void encode(KvCodec codec, std::size_t headDim, std::span<const EncodeGroup> groups) = 0;
+    virtual void unpack(KvCodec codec, std::size_t headDim, std::span<const UnpackLeaf> leaves) = 0;
+    /// The means that encode() gave of these groups.
+    virtual void means(KvCodec codec, std::size_t headDim, std::span<const GroupMeans> groups) = 0;
+    /// The same choice whatever else is in the batch and for any number of threads.
+    virtual void judge(const JudgeArgs& args) = 0;
+
     /// gate = silu(gate) * up
     virtual void swiglu(View<float, 2> gate, View<const float, 2> up) = 0;
 };

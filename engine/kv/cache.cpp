@@ -59,7 +59,7 @@ void KvSequence::push(std::shared_ptr<KvBlock> block) {
 }
 
 void KvSequence::truncate(std::uint32_t tokens) {
-    assert(tokens <= tokens_);
+    assert(tokens >= first_ && tokens <= tokens_);
     tokens_ = tokens;
     while (!blocks_.empty() && blocks_.back()->first() >= tokens) {
         blocks_.pop_back();
@@ -101,11 +101,10 @@ Result<std::shared_ptr<KvBlock>> KvSequence::gather(Backend& backend, std::uint3
 }
 
 void KvSequence::runs(std::uint32_t layer, std::uint32_t head, const KvBlock* open, std::vector<KvRun>& out) const {
-    out.clear();
     const auto add = [&](const KvBlock& block, std::uint32_t tokens) {
         for (std::uint32_t at = 0; at < tokens; at += kGroupTokens)
             out.push_back({block.keys(layer, head, at / kGroupTokens), block.values(layer, head, at / kGroupTokens),
-                           block.first() + at, std::min(kGroupTokens, tokens - at)});
+                           block.first() + at, std::min(kGroupTokens, tokens - at), {}, {}});
     };
     const std::uint32_t end = open != nullptr ? open->first() : tokens_;
     for (std::size_t i = 0; i < blocks_.size(); ++i)

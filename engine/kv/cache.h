@@ -36,12 +36,14 @@ class KvBlock {
     std::uint32_t first_, tokens_, groups_;
 };
 
-/// The KV that one sequence attends over: blocks in ascending order without gap, every group whole in one block.
+/// KV in f16 that one sequence attends over, from token `first` (a multiple of 64) on: blocks in ascending order without
+/// gap, every group whole in one block. Tokens count from the sequence's own first, what comes before included.
 class KvSequence {
   public:
-    explicit KvSequence(KvShape shape) : shape_(shape) {}
+    explicit KvSequence(KvShape shape, std::uint32_t first = 0) : shape_(shape), first_(first), tokens_(first) {}
 
     KvShape shape() const { return shape_; }
+    std::uint32_t first() const { return first_; }
     std::uint32_t tokens() const { return tokens_; }
     std::uint64_t bytes() const;
 
@@ -57,13 +59,14 @@ class KvSequence {
     /// One block with the KV of [first, tokens()), first a multiple of 64 below tokens(); zero past its last token.
     Result<std::shared_ptr<KvBlock>> gather(Backend& backend, std::uint32_t first) const;
 
-    /// Runs of one layer and head over all blocks, and over `open` (a block from extend()) behind them where given.
+    /// Adds the runs of one layer and head over all blocks, and over `open` (a block from extend()) behind them where
+    /// given.
     void runs(std::uint32_t layer, std::uint32_t head, const KvBlock* open, std::vector<KvRun>& out) const;
 
   private:
     void copyGroup(std::uint32_t group, std::uint32_t tokens, const KvBlock& to) const;
     KvShape shape_;
-    std::uint32_t tokens_ = 0;
+    std::uint32_t first_, tokens_;
     std::vector<std::shared_ptr<KvBlock>> blocks_;
     std::vector<std::uint32_t> used_;  // tokens of each block that count: a later block took over the rest
 };

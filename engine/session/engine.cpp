@@ -3,12 +3,13 @@
 #include <algorithm>
 #include <chrono>
 #include <deque>
+#include <functional>
 
 #include "compute/registry.h"
 #include "document/document.h"
 #include "session/loaded_model.h"
 #include "session/reading.h"
-#include "session/turn.h"
+#include "session/turn_batch.h"
 #include "store/reading_store.h"
 
 namespace carrel {
@@ -22,6 +23,9 @@ double secondsSince(Clock::time_point start) {
 
 constexpr std::size_t kOpenReadings = 2;  // kept in memory: the one that is read and the one that is asked
 constexpr std::size_t kTurnRows = 64;     // of the workspace of questions and answers
+constexpr std::size_t kTogether = 8;      // turns answered together, and chats whose tails stay in memory
+
+constexpr std::uint64_t kMending = UINT64_MAX;  // ticket of a reading that nobody waits for
 
 const Error kStopped{Code::Cancelled, "", "stopped"};
 
@@ -36,12 +40,12 @@ class Engine final : public Compute {
           documents_(options_.dataDir) {}
 
     Result<ModelInfo> loadModel(const std::filesystem::path& file) override {
-        if (activeRead_ || activeTurn_)
+        if (activeRead_ || batch_)
             return Error{Code::InvalidArgument, file.string(), "a reading or an answer is under way"};
         const auto start = Clock::now();
         auto info = inspectModel(file);  // a file that cannot run leaves the loaded model alone
         if (!info) return info.error();
-        tail_.reset();
+        tails_.clear();
         readings_.clear();
         loaded_.reset();
         auto loaded = LoadedModel::load(file, *backend_);
@@ -60,19 +64,19 @@ class Engine final : public Compute {
     void read(ReadRequest request) override { reads_.push_back(std::move(request)); }
     void ask(TurnRequest request) override {
         events_.turnStage(request.ticket, TurnStage::Queued);
-        turns_.push_back(std::move(request));
+        turns_.push_back({std::move(request)});
     }
 
     bool step() override {
-        if (activeTurn_)
-            stepTurn();
-        else if (const auto next = runnableTurn(); next != turns_.end())
+        if (batch_)
+            stepTurns();
+        else if (const auto next = runnableTurn(nullptr); next != turns_.end())
             beginTurn(next);
         else if (activeRead_)
             stepRead();
         else if (!reads_.empty())
             beginRead();
-        return activeTurn_ || activeRead_ || !turns_.empty() || !reads_.empty();
+        return batch_ || activeRead_ || !turns_.empty() || !reads_.empty();
     }
 
     Result<ReadingSummary> readingOf(const std::string& document) override {
@@ -102,17 +106,53 @@ class Engine final : public Compute {
         return out;
     }
 
+    std::optional<TierView> tiers(const std::string& document) override {
+        const Reading* reading = find(document);
+        if (reading == nullptr) return std::nullopt;
+        TierView out;
+        out.report = batch_ && &batch_->reading() == reading ? batch_->report() : reportOf(reading->kv(), {}, 0);
+        out.report.disk.usedBytes = reading->stream().diskBytes().all();
+        for (const LayerChunks& row : reading->kv().chunks()) {
+            ChunkRow& to = out.rows.emplace_back(ChunkRow{row.layer, row.head, {}});
+            for (const Chunk& chunk : row.chunks)
+                to.chunks.push_back({chunk.firstLeaf * kLeafTokens, chunk.leaves * kLeafTokens,
+                                     static_cast<std::uint8_t>(chunk.tier), chunk.use});
+        }
+        return out;
+    }
+
+    Result<StoredCheck> verify(const std::string& document) override {
+        const auto reading = openReading(document, {}, {}, false);
+        if (!reading) return reading.error();
+        const auto checked = (*reading)->stream().verify();
+        if (!checked) return checked.error();
+        auto work = Workspace::make(*backend_, loaded_->model().config, 1);  // passes may lie in the others
+        if (!work) return work.error();
+        const auto holds = (*reading)->probeHolds(*work);
+        if (!holds && holds.error().code != Code::NotFound && holds.error().code != Code::Corrupt) return holds.error();
+        return StoredCheck{checked->groups, checked->bad, holds && *holds};
+    }
+
     Status forgetReadings(const std::string& document) override {
-        if (activeTurn_ && activeTurn_->request.document == document) endTurn(Result<Answer>(kStopped));
+        if (batch_ && batch_->reading().document().sha256 == document) failTurns(kStopped);
         if (activeRead_ && activeRead_->request.document == document) endRead(kStopped);
-        tail_.reset();
-        std::erase_if(readings_, [&](const auto& reading) { return reading->document().sha256 == document; });
+        std::erase_if(reads_,
+                      [&](const ReadRequest& read) { return read.ticket == kMending && read.document == document; });
+        closeReading(document);
         return store_->forgetDocument(document);
     }
 
     Status forgetChat(const std::string& chat) override {
-        if (activeTurn_ && activeTurn_->request.chat == chat) endTurn(Result<Answer>(kStopped));
-        if (tail_ && tail_->chat == chat) tail_.reset();
+        const auto ofChat = [&](const auto& turn) { return turn.request.chat == chat; };
+        if (batch_ && std::any_of(batch_->members().begin(), batch_->members().end(), ofChat))
+            while (batch_ && !batch_->betweenPasses()) stepTurns();  // it is other turns' pass too
+        if (batch_) failTurns(kStopped, ofChat);
+        std::vector<std::uint64_t> waiting;
+        for (const WaitingTurn& turn : turns_)
+            if (ofChat(turn)) waiting.push_back(turn.request.ticket);
+        std::erase_if(turns_, ofChat);
+        for (const std::uint64_t ticket : waiting) events_.turnFailed(ticket, kStopped);
+        std::erase_if(tails_, [&](const auto& tail) { return tail->chat == chat; });
         return store_->forgetTail(chat);
     }
 
@@ -121,12 +161,14 @@ class Engine final : public Compute {
         ReadRequest request;
         Reading* reading;
         Clock::time_point started;
+        bool mending = false;  // what was found damaged is read again; nobody asked for it
     };
-    struct ActiveTurn {
+    struct WaitingTurn {
         TurnRequest request;
-        std::unique_ptr<Turn> turn;
-        TurnStage stage;
-        double resumeS;
+        std::size_t told = 0;  // bytes of the answer that were handed out before its reading had to be mended
+        bool mended = false;
+        TurnStage stage = TurnStage::Opening;  // reported then
+        bool waits = false;                    // until what there was of its document is read again
     };
 
     static Error noModel() { return {Code::InvalidArgument, "", "no model is loaded"}; }
@@ -137,43 +179,64 @@ class Engine final : public Compute {
         return at == readings_.end() ? nullptr : at->get();
     }
 
-    Result<Reading*> openReading(const std::string& sha256, const std::string& password, std::stop_token stop) {
+    void closeReading(std::string document) {  // not the reading's own: that goes
+        std::erase_if(tails_, [&](const auto& tail) { return tail->document == document; });
+        std::erase_if(readings_, [&](const auto& reading) { return reading->document().sha256 == document; });
+    }
+
+    Result<Reading*> openReading(const std::string& sha256, const std::string& password, std::stop_token stop,
+                                 bool suspect) {
         if (!loaded_) return noModel();
         if (Reading* reading = find(sha256)) return reading;
         auto document = documents_.load(sha256, {options_.pdfHelper, password, {}, std::move(stop)});
         if (!document) return document.error();
-        auto reading = Reading::open(*loaded_, *store_, std::move(*document));
-        if (!reading) return reading.error();
         for (std::size_t i = 0; readings_.size() >= kOpenReadings && i < readings_.size();) {
-            if (activeRead_ && readings_[i].get() == activeRead_->reading)
+            const Reading* one = readings_[i].get();
+            if ((activeRead_ && one == activeRead_->reading) || (batch_ && one == &batch_->reading()))
                 ++i;
             else
-                tail_.reset(), readings_.erase(readings_.begin() + static_cast<std::ptrdiff_t>(i));
+                closeReading(readings_[i]->document().sha256);
         }
+        auto reading = Reading::open(*loaded_, *store_, std::move(*document), options_.kv, suspect);
+        if (!reading) return reading.error();
         readings_.push_back(std::move(*reading));
         return readings_.back().get();
     }
 
     ReadingSummary summary(const Reading& reading, double seconds) const {
+        const DiskBytes disk = reading.stream().diskBytes();
         return {reading.document().sha256,
                 reading.coverage(),
                 reading.reusedTokens(),
                 seconds,
-                reading.sequence().tokens() * loaded_->info().kvBytesPerToken,
-                reading.stream().diskBytes()};
+                reading.tokens() * loaded_->info().kvBytesPerToken,
+                disk.all(),
+                disk.keysValues,
+                disk.sketch,
+                disk.headers};
     }
 
     void beginRead() {
-        ActiveRead active{std::move(reads_.front()), nullptr, Clock::now()};
+        const bool mending = reads_.front().ticket == kMending;
+        activeRead_.emplace(ActiveRead{std::move(reads_.front()), nullptr, Clock::now(), mending});
         reads_.pop_front();
-        activeRead_.emplace(std::move(active));
         if (activeRead_->request.stop.stop_requested()) return endRead(kStopped);
-        const auto reading =
-            openReading(activeRead_->request.document, activeRead_->request.password, activeRead_->request.stop);
+        openActive();
+    }
+
+    void openActive() {
+        const auto reading = openReading(activeRead_->request.document, activeRead_->request.password,
+                                         activeRead_->request.stop, activeRead_->mending);
         if (!reading) return endRead(reading.error());
         activeRead_->reading = *reading;
-        events_.readingProgress(activeRead_->request.ticket, (*reading)->progress());
-        if ((*reading)->complete()) endRead(summary(**reading, secondsSince(activeRead_->started)));
+        progress();
+        if ((*reading)->complete() || (activeRead_->request.ticket == kMending && !(*reading)->damaged()))
+            endRead(summary(**reading, secondsSince(activeRead_->started)));
+    }
+
+    void progress() {
+        if (activeRead_->request.ticket != kMending)
+            events_.readingProgress(activeRead_->request.ticket, activeRead_->reading->progress());
     }
 
     void stepRead() {
@@ -182,83 +245,172 @@ class Engine final : public Compute {
             reading.dropBatch();
             return endRead(kStopped);
         }
-        const std::uint32_t before = reading.sequence().tokens();
+        const std::uint32_t before = reading.tokens();
         const auto more = reading.step(readWork_);
+        if (!more && more.error().code == Code::Corrupt && !activeRead_->mending) {
+            activeRead_->mending = true;  // once; a second time it is told
+            activeRead_->reading = nullptr;
+            closeReading(activeRead_->request.document);
+            return openActive();
+        }
         if (!more) return endRead(more.error());
-        if (reading.sequence().tokens() != before)
-            events_.readingProgress(activeRead_->request.ticket, reading.progress());
-        if (!*more) endRead(summary(reading, secondsSince(activeRead_->started)));
+        if (reading.tokens() != before) progress();
+        const bool mended = activeRead_->request.ticket == kMending && !reading.damaged();
+        if (!*more || mended) endRead(summary(reading, secondsSince(activeRead_->started)));
     }
 
     void endRead(const Result<ReadingSummary>& result) {
         const std::uint64_t ticket = activeRead_->request.ticket;
         activeRead_.reset();
-        events_.readingEnded(ticket, result);
+        if (ticket != kMending) events_.readingEnded(ticket, result);
     }
 
-    /// A question to a document of which nothing is read yet waits for its first batch.
-    bool waitsForReading(const TurnRequest& request) const {
-        const auto same = [&](const ReadRequest& read) { return read.document == request.document; };
+    /// A question to a document of which nothing is read yet waits for its first batch; one whose reading is mended,
+    /// for what there was.
+    bool waitsForReading(const WaitingTurn& turn) const {
+        const auto same = [&](const ReadRequest& read) { return read.document == turn.request.document; };
         const bool toBeRead =
             (activeRead_ && same(activeRead_->request)) || std::any_of(reads_.begin(), reads_.end(), same);
-        if (!toBeRead || request.stop.stop_requested()) return false;
-        const Reading* reading = find(request.document);
+        if (!toBeRead || turn.request.stop.stop_requested()) return false;
+        const Reading* reading = find(turn.request.document);
+        if (turn.waits) return reading == nullptr || reading->damaged();
         return reading == nullptr || (!reading->complete() && reading->readTokens().empty());
     }
 
-    std::deque<TurnRequest>::iterator runnableTurn() {
-        return std::find_if(turns_.begin(), turns_.end(),
-                            [&](const TurnRequest& turn) { return !waitsForReading(turn); });
+    /// The next turn that can begin; beside others on `reading` only one on it, of a chat that is not among them.
+    std::deque<WaitingTurn>::iterator runnableTurn(const Reading* reading) {
+        return std::find_if(turns_.begin(), turns_.end(), [&](const WaitingTurn& turn) {
+            if (waitsForReading(turn)) return false;
+            if (reading == nullptr) return true;
+            return turn.request.document == reading->document().sha256 &&
+                   std::none_of(batch_->members().begin(), batch_->members().end(),
+                                [&](const auto& member) { return member.request.chat == turn.request.chat; });
+        });
     }
 
-    void beginTurn(std::deque<TurnRequest>::iterator at) {
-        activeTurn_.emplace(ActiveTurn{std::move(*at), nullptr, TurnStage::Opening, 0});
+    void beginTurn(std::deque<WaitingTurn>::iterator at) {
+        WaitingTurn waiting = std::move(*at);
         turns_.erase(at);
-        TurnRequest& request = activeTurn_->request;
-        if (request.stop.stop_requested()) return endTurn(Result<Answer>(kStopped));
-        events_.turnStage(request.ticket, TurnStage::Opening);
+        const TurnRequest& request = waiting.request;
+        const auto fail = [&](const Error& error) { events_.turnFailed(request.ticket, error); };
+        if (request.stop.stop_requested()) return fail(kStopped);
+        if (!waiting.waits) events_.turnStage(request.ticket, TurnStage::Opening);
         const auto start = Clock::now();
-        const auto reading = openReading(request.document, request.password, request.stop);
-        if (!reading) return endTurn(Result<Answer>(reading.error()));
+        const auto reading = openReading(request.document, request.password, request.stop, false);
+        if (!reading) return fail(reading.error());
+        if ((*reading)->damaged() && !waiting.waits) {
+            readAgain(request);
+            waiting.waits = true;
+            return turns_.push_front(std::move(waiting));
+        }
         if ((*reading)->readTokens().empty())
-            return endTurn(Result<Answer>(Error{Code::InvalidArgument, "", "nothing of this document is read yet"}));
-        activeTurn_->resumeS = secondsSince(start);
-        activeTurn_->turn = std::make_unique<Turn>(*loaded_, **reading, turnWork_, request);
-        if (auto ready = activeTurn_->turn->prepare(*store_, std::move(tail_)); !ready)
-            return endTurn(Result<Answer>(ready.error()));
-        enterStage(TurnStage::ReadingQuestion);
+            return fail({Code::InvalidArgument, "", "nothing of this document is read yet"});
+        const double resumeS = secondsSince(start);
+        auto turn = std::make_unique<Turn>(*loaded_, **reading, turnWork_, request);
+        const auto tail = std::find_if(tails_.begin(), tails_.end(), [&](const auto& one) {
+            return one->document == request.document && one->chat == request.chat;
+        });
+        std::unique_ptr<Tail> open;
+        if (tail != tails_.end()) {
+            open = std::move(*tail);
+            tails_.erase(tail);
+        }
+        if (auto ready = turn->prepare(*store_, std::move(open)); !ready) return fail(ready.error());
+        if (!batch_) batch_.emplace(*loaded_, turnWork_, **reading);
+        batch_->add(
+            {std::move(waiting.request), std::move(turn), resumeS, waiting.stage, false, waiting.told, waiting.mended});
+        report(batch_->members().back());
     }
 
-    void enterStage(TurnStage stage) {
-        if (activeTurn_->stage == stage) return;
-        activeTurn_->stage = stage;
-        events_.turnStage(activeTurn_->request.ticket, stage);
+    void report(TurnBatch::Member& member) {
+        if (const TurnStage stage = member.turn->stage(); stage > member.stage) {
+            member.stage = stage;
+            events_.turnStage(member.request.ticket, stage);
+        }
+        std::string text = member.turn->takeText();
+        const std::size_t known = std::min(member.told, text.size());
+        member.told -= known;
+        member.handedOut += text.size();
+        text.erase(0, known);
+        if (!text.empty()) events_.turnText(member.request.ticket, text);
     }
 
-    void stepTurn() {
-        Turn& turn = *activeTurn_->turn;
-        const bool stopped = activeTurn_->request.stop.stop_requested();
-        const auto more = stopped ? Result<bool>(false) : turn.step();
-        if (!more) return endTurn(Result<Answer>(more.error()));
-        enterStage(turn.stage());
-        if (const std::string text = turn.takeText(); !text.empty())
-            events_.turnText(activeTurn_->request.ticket, text);
-        if (*more) return;
-        Answer answer = turn.finish(stopped);
+    void stepTurns() {
+        const auto stopped = [](const TurnBatch::Member& member) { return member.request.stop.stop_requested(); };
+        auto& members = batch_->members();
+        if (std::all_of(members.begin(), members.end(), stopped)) batch_->dropPass();
+        if (batch_->betweenPasses()) {
+            for (std::size_t i = 0; i < members.size();)
+                if (members[i].complete || stopped(members[i]))
+                    endTurn(i);
+                else
+                    ++i;
+            while (!members.empty() && members.size() < kTogether) {
+                const auto next = runnableTurn(&batch_->reading());
+                if (next == turns_.end()) break;
+                beginTurn(next);
+            }
+            if (members.empty()) return batch_.reset();
+        }
+        const auto done = batch_->step();
+        for (auto& member : members) report(member);
+        if (!done) done.error().code == Code::Corrupt ? mend(done.error()) : failTurns(done.error());
+    }
+
+    void endTurn(std::size_t index) {
+        auto& member = batch_->members()[index];
+        Answer answer = member.turn->finish(!member.complete);
         answer.timings.modelLoadS = modelLoadS_;
-        answer.timings.resumeS = activeTurn_->resumeS;
-        answer.timings.firstTokenS += activeTurn_->resumeS;
-        tail_ = turn.takeTail();
-        endTurn(std::move(answer));
+        answer.timings.resumeS = member.resumeS;
+        answer.timings.firstTokenS += member.resumeS;
+        answer.tiers = batch_->report();
+        report(member);
+        tails_.push_back(member.turn->takeTail());
+        if (tails_.size() > kTogether) tails_.erase(tails_.begin());
+        const std::uint64_t ticket = member.request.ticket;
+        batch_->members().erase(batch_->members().begin() + static_cast<std::ptrdiff_t>(index));
+        events_.answered(ticket, answer);
     }
 
-    void endTurn(const Result<Answer>& result) {
-        const std::uint64_t ticket = activeTurn_->request.ticket;
-        activeTurn_.reset();
-        if (result)
-            events_.answered(ticket, *result);
-        else
-            events_.turnFailed(ticket, result.error());
+    /// Between passes where `which` are not all.
+    void failTurns(const Error& error, const std::function<bool(const TurnBatch::Member&)>& which) {
+        std::vector<std::uint64_t> tickets;
+        for (const auto& member : batch_->members())
+            if (which(member)) tickets.push_back(member.request.ticket);
+        std::erase_if(batch_->members(), which);
+        if (batch_->members().empty()) batch_.reset();
+        for (const std::uint64_t ticket : tickets) events_.turnFailed(ticket, error);
+    }
+    void failTurns(const Error& error) {
+        failTurns(error, [](const auto&) { return true; });
+    }
+
+    /// KV that turned out to be damaged is read again, and the questions are asked again: their answers begin as they
+    /// did.
+    void mend(const Error& error) {
+        auto& members = batch_->members();
+        if (std::any_of(members.begin(), members.end(), [](const auto& member) { return member.mended; }))
+            return failTurns(error);
+        const TurnRequest first = members.front().request;
+        for (auto member = members.rbegin(); member != members.rend(); ++member)
+            turns_.push_front({std::move(member->request), member->handedOut, true, member->stage, true});
+        batch_.reset();
+        closeReading(first.document);
+        if (activeRead_ && activeRead_->request.document == first.document) {
+            activeRead_->mending = true;
+            return openActive();
+        }
+        readAgain(first);
+        if (!activeRead_) beginRead();
+    }
+
+    /// Nobody waits for it but turns.
+    void readAgain(const TurnRequest& turn) {
+        ReadRequest again;
+        again.ticket = kMending;
+        again.document = turn.document;
+        again.password = turn.password;
+        reads_.push_front(std::move(again));
     }
 
     ComputeOptions options_;
@@ -269,11 +421,11 @@ class Engine final : public Compute {
     DocumentStore documents_;
     Workspace readWork_, turnWork_;
     std::vector<std::unique_ptr<Reading>> readings_;
-    std::unique_ptr<Tail> tail_;  // of the chat that was asked last
+    std::vector<std::unique_ptr<Tail>> tails_;  // of the chats that were asked last
     std::deque<ReadRequest> reads_;
-    std::deque<TurnRequest> turns_;
+    std::deque<WaitingTurn> turns_;
     std::optional<ActiveRead> activeRead_;
-    std::optional<ActiveTurn> activeTurn_;
+    std::optional<TurnBatch> batch_;
     double modelLoadS_ = 0;
 };
 

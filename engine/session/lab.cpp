@@ -1,15 +1,12 @@
 #include <carrel/lab.h>
 
-#include <sys/resource.h>
-
 #include <algorithm>
 #include <chrono>
 #include <cmath>
 #include <numeric>
 
 #include "compute/registry.h"
-#include "session/loaded_model.h"
-#include "store/reading_store.h"
+#include "session/measurement.h"
 #include "transformer/sampler.h"
 
 namespace carrel {
@@ -23,17 +20,11 @@ double secondsSince(Clock::time_point start) {
 
 const Error kStopped{Code::Cancelled, "", "stopped"};
 
-double logSumExp(std::span<const float> logits) {
-    const float most = *std::max_element(logits.begin(), logits.end());
-    double sum = 0;
-    for (const float x : logits) sum += std::exp(static_cast<double>(x) - most);
-    return most + std::log(sum);
-}
-
 class LabImpl final : public Lab {
   public:
-    LabImpl(std::unique_ptr<Backend> backend, std::unique_ptr<LoadedModel> loaded, Workspace work)
-        : backend_(std::move(backend)),
+    LabImpl(LabOptions options, std::unique_ptr<Backend> backend, std::unique_ptr<LoadedModel> loaded, Workspace work)
+        : options_(std::move(options)),
+          backend_(std::move(backend)),
           loaded_(std::move(loaded)),
           work_(std::move(work)),
           vocabulary_(loaded_->model().config.vocabulary) {}
@@ -122,69 +113,16 @@ class LabImpl final : public Lab {
     }
 
     Result<BenchRow> bench(std::string_view text, std::uint32_t tokens, std::uint32_t batch, std::uint32_t predict,
-                           const std::filesystem::path& scratch, std::stop_token stop) override {
-        const auto encoded = loaded_->tokenizer().encode(text);
-        if (!encoded) return encoded.error();
-        if (encoded->empty() || tokens == 0 || batch == 0 || batch > work_.rows() || predict == 0)
-            return Error{Code::InvalidArgument, "", "bench needs a text, and tokens, batch and predict above 0"};
-        std::vector<std::int32_t> ids;
-        for (std::size_t i = 0; i < tokens; ++i)
-            ids.push_back((*encoded)[i % encoded->size()].id);  // a short text repeats
-
-        auto store = ReadingStore::open(realFileSystem(), scratch);
-        if (!store) return store.error();
-        const ModelConfig& config = loaded_->model().config;
-        auto stream = (*store)->openReading({std::string(64, '0'), loaded_->model().fingerprint, "bench", "f16"},
-                                            config.kvShape());
-        if (!stream) return stream.error();
-        if (auto empty = (*stream)->truncate(0); !empty) return empty.error();
-
-        BenchRow out{tokens, batch};
-        std::vector<float> logits(vocabulary_ * batch);
-        KvSequence prefix(config.kvShape());
-        double committing = 0;
-        if (auto warm = warmUp(); !warm) return warm.error();  // as llama.cpp's benchmark does
-        const auto start = Clock::now();
-        for (std::span<const std::int32_t> left = ids; !left.empty();) {
-            if (stop.stop_requested()) return kStopped;
-            const auto now = left.first(std::min(left.size(), kBatchTokens));
-            left = left.subspan(now.size());
-            const std::uint32_t from = prefix.tokens() / kGroupTokens * kGroupTokens;
-            if (auto done =
-                    loaded_->prefill(prefix, work_, now, {logits.data(), {left.empty() ? 1u : 0u, vocabulary_}});
-                !done)
-                return done.error();
-            const auto commit = Clock::now();
-            auto block = prefix.gather(*backend_, from);
-            if (!block) return block.error();
-            if (auto done =
-                    (*stream)->commit({from, std::span<const std::int32_t>(ids).subspan(from, prefix.tokens() - from),
-                                       (*block)->payload()});
-                !done)
-                return done.error();
-            committing += secondsSince(commit);
-        }
-        const double prefill = secondsSince(start);
-        out.prefillTokensPerS = tokens / prefill;
-        out.prefillUnpersistedTokensPerS = tokens / (prefill - committing);
-        out.firstTokenS = prefill;
-
-        std::vector<KvSequence> sequences(batch, prefix);
-        std::vector<std::int32_t> next(batch, Sampler({}).next(std::span(logits).first(vocabulary_)));
-        std::vector<double> steps;
-        for (std::uint32_t step = 0; step < predict; ++step) {
-            if (stop.stop_requested()) return kStopped;
-            const auto begun = Clock::now();
-            if (auto done = decodeStep(sequences, next, logits); !done) return done.error();
-            steps.push_back(secondsSince(begun));
-        }
-        const double decode = std::accumulate(steps.begin(), steps.end(), 0.0);
-        out.decodeTokensPerS = predict * batch / decode;
-        out.endToEnd128S = prefill + 128 * decode / predict;
-        rusage usage{};
-        getrusage(RUSAGE_SELF, &usage);
-        out.peakRssBytes = static_cast<std::uint64_t>(usage.ru_maxrss) * 1024;
-        return out;
+                           std::stop_token stop) override {
+        return Measurement(*loaded_, work_, options_).bench(text, tokens, batch, predict, stop);
+    }
+    Result<Comparison> compare(std::string_view text, std::uint32_t tokens, std::uint32_t probes,
+                               const std::string& referenceCodec, std::stop_token stop) override {
+        return Measurement(*loaded_, work_, options_).compare(text, tokens, probes, referenceCodec, stop);
+    }
+    Result<LayerSensitivity> sensitivity(std::string_view text, std::uint32_t tokens, std::uint32_t probes,
+                                         std::stop_token stop) override {
+        return Measurement(*loaded_, work_, options_).sensitivity(text, tokens, probes, stop);
     }
 
   private:
@@ -213,8 +151,7 @@ class LabImpl final : public Lab {
             if (!open) return open.error();
             Pass pass(loaded_->model(), *backend_, work_, {{&sequence, open->get(), ids.subspan(at, count)}},
                       at + count > first);
-            while (pass.step()) {
-            }
+            if (auto done = pass.run(); !done) return done;
             for (std::size_t row = first > at ? first - at : 0; row < count; row += kRows) {
                 const std::size_t rows = std::min(kRows, count - row);
                 pass.logits(row, rows, {logits.data(), {rows, vocabulary_}});
@@ -227,33 +164,7 @@ class LabImpl final : public Lab {
         return {};
     }
 
-    Status warmUp() {
-        KvSequence sequence(loaded_->model().config.kvShape());
-        const std::vector<std::int32_t> ids(32, 1);
-        std::vector<float> logits(vocabulary_);
-        return loaded_->prefill(sequence, work_, ids, {logits.data(), {1, vocabulary_}});
-    }
-
-    Status decodeStep(std::vector<KvSequence>& sequences, std::vector<std::int32_t>& next, std::vector<float>& logits) {
-        std::vector<std::shared_ptr<KvBlock>> open;
-        std::vector<PassInput> inputs;
-        for (std::size_t s = 0; s < sequences.size(); ++s) {
-            auto block = sequences[s].extend(*backend_, 1);
-            if (!block) return block.error();
-            open.push_back(std::move(*block));
-            inputs.push_back({&sequences[s], open.back().get(), std::span(&next[s], 1)});
-        }
-        Pass pass(loaded_->model(), *backend_, work_, std::move(inputs), true);
-        while (pass.step()) {
-        }
-        pass.logits(0, sequences.size(), {logits.data(), {sequences.size(), vocabulary_}});
-        for (std::size_t s = 0; s < sequences.size(); ++s) {
-            sequences[s].push(std::move(open[s]));
-            next[s] = Sampler({}).next(std::span<const float>(logits).subspan(s * vocabulary_, vocabulary_));
-        }
-        return {};
-    }
-
+    LabOptions options_;
     std::unique_ptr<Backend> backend_;
     std::unique_ptr<LoadedModel> loaded_;
     Workspace work_;
@@ -278,14 +189,15 @@ Result<std::vector<std::vector<std::int32_t>>> tokenizeTexts(const std::filesyst
     return out;
 }
 
-Result<std::unique_ptr<Lab>> Lab::open(const std::filesystem::path& model, unsigned threads, const std::string& isa) {
-    auto backend = makeCpuBackend(isa, threads);
+Result<std::unique_ptr<Lab>> Lab::open(const LabOptions& options) {
+    auto backend = makeCpuBackend(options.isa, options.threads);
     if (!backend) return backend.error();
-    auto loaded = LoadedModel::load(model, **backend);
+    auto loaded = LoadedModel::load(options.model, **backend);
     if (!loaded) return loaded.error();
     auto work = Workspace::make(**backend, (*loaded)->model().config, kBatchTokens);
     if (!work) return work.error();
-    return std::unique_ptr<Lab>(std::make_unique<LabImpl>(std::move(*backend), std::move(*loaded), std::move(*work)));
+    return std::unique_ptr<Lab>(
+        std::make_unique<LabImpl>(options, std::move(*backend), std::move(*loaded), std::move(*work)));
 }
 
 }  // namespace carrel

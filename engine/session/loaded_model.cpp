@@ -5,10 +5,7 @@
 
 namespace carrel {
 
-namespace {
-
-/// MemAvailable of the kernel: what can be had without swapping. 0 where it cannot be told.
-std::uint64_t availableBytes() {
+std::uint64_t availableMemory() {
     std::ifstream info("/proc/meminfo");
     for (std::string key, rest; info >> key; std::getline(info, rest))
         if (key == "MemAvailable:") {
@@ -18,13 +15,15 @@ std::uint64_t availableBytes() {
     return 0;
 }
 
+namespace {
+
 std::string mib(std::uint64_t bytes) {
     return std::to_string((bytes + (1u << 20) - 1) >> 20) + " MiB";
 }
 
 Result<ModelInfo> infoOf(const GgufFile& file, const ModelConfig& config) {
     // Weights stay at the file's size; activations, a short context and the program itself come on top.
-    const std::uint64_t need = file.fileBytes() + (std::uint64_t{256} << 20), have = availableBytes();
+    const std::uint64_t need = file.fileBytes() + (std::uint64_t{256} << 20), have = availableMemory();
     if (have != 0 && need > have)
         return Error{Code::NoMemory, file.path().string(),
                      "needs about " + mib(need) + " of memory, " + mib(have) + " are available"};
@@ -76,8 +75,7 @@ Status LoadedModel::prefill(KvSequence& sequence, Workspace& work, std::span<con
         auto open = sequence.extend(backend_, static_cast<std::uint32_t>(now.size()));
         if (!open) return open.error();
         Pass pass(model_, backend_, work, {{&sequence, open->get(), now}}, last);
-        while (pass.step()) {
-        }
+        if (auto done = pass.run(); !done) return done;
         if (last) pass.logits(now.size() - 1, 1, lastLogits);
         sequence.push(std::move(*open));
     }

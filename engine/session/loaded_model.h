@@ -17,6 +17,9 @@ namespace carrel {
 /// Tokens of a prefill pass at most, and so rows of a workspace.
 inline constexpr std::size_t kBatchTokens = 512;
 
+/// MemAvailable of the kernel, bytes: what can be had without swapping. 0 where it cannot be told.
+std::uint64_t availableMemory();
+
 /// Everything of one model file that answers: weights, words, prompt, activations.
 class LoadedModel {
   public:

@@ -10,9 +10,8 @@
 
 #include "document/document.h"
 #include "library/word_index.h"
-#include "session/loaded_model.h"
 #include "session/progress.h"
-#include "store/reading_store.h"
+#include "session/token_reading.h"
 
 namespace carrel {
 
@@ -21,46 +20,44 @@ namespace carrel {
 /// and answer.
 class Reading {
   public:
-    /// Loads what is on disk. KV that fails its checksum, or belongs to other tokens, is dropped and read again.
+    /// Opens what is on disk. KV that is found damaged, or belongs to other tokens, is dropped and read again; suspect:
+    /// every checksum is looked at, because something turned out to be damaged.
     /// Busy when another process reads this document; Corrupt, DiskFull, NoMemory, Io.
-    static Result<std::unique_ptr<Reading>> open(const LoadedModel& model, ReadingStore& store, Document document);
+    static Result<std::unique_ptr<Reading>> open(const LoadedModel& model, ReadingStore& store, Document document,
+                                                 const KvSettings& settings, bool suspect = false);
 
     const Document& document() const { return document_; }
-    const KvSequence& sequence() const { return sequence_; }
-    KvStream& stream() const { return *stream_; }
-    std::span<const std::int32_t> ids() const { return std::span(ids_).first(sequence_.tokens()); }  // read so far
+    DocumentKv& kv() const { return read_->kv(); }            // whole groups
+    const KvSequence& rest() const { return read_->rest(); }  // f16, behind them: less than a group
+    const std::optional<ReadPolicy>& policy() const { return read_->policy(); }
+    std::uint32_t tokens() const { return read_->tokens(); }
+    KvStream& stream() const { return read_->stream(); }
+    std::span<const std::int32_t> ids() const { return std::span(read_->ids()).first(tokens()); }  // read so far
     std::span<const TextToken> readTokens() const;  // the document's, read so far
     std::uint32_t openingTokens() const { return opening_; }
-    bool complete() const { return sequence_.tokens() == ids_.size(); }
+    bool complete() const { return read_->complete(); }
+    bool damaged() const { return read_->damaged(); }
     Coverage coverage() const;
     ReadingProgress progress() const;
-    std::uint64_t reusedTokens() const { return reused_; }
+    std::uint64_t reusedTokens() const { return read_->reusedTokens(); }
     double secondsReading() const { return progress_.seconds(); }
     WordIndex& words() { return *words_; }
 
     /// One quantum of reading. True while there is more. A failure (DiskFull, Io) leaves all whole batches read.
     Result<bool> step(Workspace& work);
     /// Forgets the batch at hand; the next step() begins it anew.
-    void dropBatch();
+    void dropBatch() { read_->dropBatch(); }
+    Result<bool> probeHolds(Workspace& work) { return read_->probeHolds(work); }
 
   private:
-    Reading(const LoadedModel& model, Document document);
-    Status loadStored();
-    Status beginBatch(Workspace& work);
-    Status endBatch();
+    explicit Reading(Document document) : document_(std::move(document)) {}
 
-    const LoadedModel& model_;
     Document document_;
     std::vector<TextToken> tokens_;  // the whole document
-    std::vector<std::int32_t> ids_;  // opening and what fits of the document
     std::uint32_t opening_ = 0;
-    std::unique_ptr<KvStream> stream_;
-    KvSequence sequence_;
+    std::optional<TokenReading> read_;  // opening and what fits of the document
     std::optional<WordIndex> words_;
-    std::uint64_t reused_ = 0;
     ProgressFit progress_;
-    std::shared_ptr<KvBlock> open_;
-    std::optional<Pass> pass_;
     double batchSeconds_ = 0;
 };
 

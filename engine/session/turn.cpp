@@ -20,17 +20,22 @@ void append(std::vector<std::int32_t>& to, const std::vector<std::int32_t>& more
     to.insert(to.end(), more.begin(), more.end());
 }
 
-/// Separator, history from `dropped` on, and the question.
-std::vector<std::int32_t> tailIds(const LoadedModel& model, const TurnRequest& request, std::size_t dropped) {
+/// Separator, history from `dropped` on, and the question. answers: which of the ids are an earlier answer's.
+std::vector<std::int32_t> tailIds(const LoadedModel& model, const TurnRequest& request, std::size_t dropped,
+                                  std::vector<bool>& answers) {
     const Prompt& prompt = model.prompt();
     std::vector<std::int32_t> ids = prompt.separator();
+    answers.clear();
     for (std::size_t i = dropped; i < request.history.size(); ++i) {
         append(ids, prompt.question(request.history[i].question));
+        answers.resize(ids.size(), false);
         if (const auto answer = model.tokenizer().encode(request.history[i].answer))
             for (const TextToken& token : *answer) ids.push_back(token.id);
+        answers.resize(ids.size(), true);
         append(ids, prompt.next());
     }
     append(ids, prompt.question(request.question));
+    answers.resize(ids.size(), false);
     return ids;
 }
 
@@ -39,13 +44,13 @@ std::vector<std::int32_t> tailIds(const LoadedModel& model, const TurnRequest& r
 Status Turn::prepare(ReadingStore& store, std::unique_ptr<Tail> open) {
     started_ = Clock::now();
     const ModelConfig& config = model_.model().config;
-    const std::uint32_t read = reading_.sequence().tokens(), first = read / kGroupTokens * kGroupTokens;
+    const std::uint32_t read = reading_.tokens(), first = reading_.kv().tokens();
 
     // Older turns go where they no longer fit; an answer that has no room at all is refused.
     const std::size_t room = config.window - std::min(config.window, read);
-    std::vector<std::int32_t> wanted = tailIds(model_, request_, 0);
+    std::vector<std::int32_t> wanted = tailIds(model_, request_, 0, answers_);
     while (wanted.size() + request_.maxTokens > room && answer_.droppedTurns < request_.history.size())
-        wanted = tailIds(model_, request_, ++answer_.droppedTurns);
+        wanted = tailIds(model_, request_, ++answer_.droppedTurns, answers_);
     if (wanted.size() + 16 > room)
         return Error{Code::InvalidArgument, "",
                      "the question has " + std::to_string(wanted.size()) + " tokens, " + std::to_string(room) +
@@ -57,15 +62,14 @@ Status Turn::prepare(ReadingStore& store, std::unique_ptr<Tail> open) {
         open.reset();  // its lock goes before another is asked for
         auto stream = store.openTail(reading_.stream(), request_.chat, first);
         if (!stream) return stream.error();
-        open = std::make_unique<Tail>(
-            Tail{request_.document, request_.chat, first, reading_.sequence(), {}, {}, std::move(*stream)});
-        open->sequence.truncate(first);
+        open = std::make_unique<Tail>(Tail{
+            request_.document, request_.chat, first, KvSequence(config.kvShape(), first), {}, {}, std::move(*stream)});
         std::vector<std::shared_ptr<KvBlock>> blocks;
-        const auto good = open->stream->load([&](std::uint32_t at, std::uint32_t tokens) -> std::span<std::byte> {
+        const auto good = open->stream->load([&](std::uint32_t at, std::uint32_t tokens) -> std::optional<KvMemory> {
             auto block = KvBlock::make(model_.backend(), config.kvShape(), at, tokens);
-            if (!block) return {};
+            if (!block) return std::nullopt;
             blocks.push_back(std::move(*block));
-            return blocks.back()->payload();
+            return KvMemory{blocks.back()->payload(), {}, {}};
         });
         if (good && *good == open->stream->tokens()) {  // a damaged tail is short: it is made again as a whole
             for (auto& block : blocks) open->sequence.push(std::move(block));
@@ -80,7 +84,7 @@ Status Turn::prepare(ReadingStore& store, std::unique_ptr<Tail> open) {
         tail_->sequence.truncate(first + static_cast<std::uint32_t>(same));
         tail_->ids.resize(same);
     } else {  // the reading itself is further than the tail
-        tail_->sequence = reading_.sequence();
+        tail_->sequence = reading_.rest();
         tail_->baseline.clear();
         tail_->ids.assign(wanted.begin(), wanted.begin() + (read - first));
     }
@@ -95,17 +99,28 @@ Status Turn::prepare(ReadingStore& store, std::unique_ptr<Tail> open) {
 Status Turn::beginPass() {
     // Where the separator's tokens look is where attention goes when nothing is asked: run once beside the chat, and
     // not kept.
-    if (tail_->baseline.empty()) bare_.emplace(reading_.sequence());
+    if (tail_->baseline.empty()) bare_.emplace(reading_.rest());
     const KvSequence& sequence = bare_ ? *bare_ : tail_->sequence;
     if (bare_) separator_ = model_.prompt().separator();
     passTokens_ = bare_ ? separator_.size() : std::min({pending_.size(), kPassTokens, work_.rows()});
+    // A tail that is made anew is what it was: questions read everything, answers by the policy.
+    const auto& policy = reading_.policy();
+    bool choosing = false;
+    if (policy && !bare_) {
+        const auto from = answers_.end() - static_cast<std::ptrdiff_t>(pending_.size());
+        choosing = *from;
+        const auto same = static_cast<std::size_t>(std::find(from, answers_.end(), !choosing) - from);
+        passTokens_ = std::min(passTokens_, same);
+        if (choosing && !reading_.kv().resident()) passTokens_ = 1;  // what several choose together may not fit
+    }
     auto open = sequence.extend(model_.backend(), static_cast<std::uint32_t>(passTokens_));
     if (!open) return open.error();
     open_ = std::move(*open);
     const bool last = !bare_ && passTokens_ == pending_.size();
     const auto ids = std::span<const std::int32_t>(bare_ ? separator_ : pending_).first(passTokens_);
-    pass_.emplace(model_.model(), model_.backend(), work_, std::vector<PassInput>{{&sequence, open_.get(), ids}},
-                  last || bare_);
+    pass_.emplace(model_.model(), model_.backend(), work_,
+                  std::vector<PassInput>{{&sequence, open_.get(), ids, &reading_.kv(), nullptr}}, last || bare_,
+                  Reads{choosing ? &*policy : nullptr, nullptr});
     pass_->reportMass([this](std::uint32_t layer, View<const float, 3> mass) { keepMass(layer, mass); });
     return {};
 }
@@ -130,31 +145,43 @@ void Turn::endPass() {
         open_.reset();
         return bare_.reset();
     }
-    tail_->sequence.push(std::move(open_));
-    tail_->ids.insert(tail_->ids.end(), pending_.begin(), pending_.begin() + static_cast<std::ptrdiff_t>(passTokens_));
-    pending_.erase(pending_.begin(), pending_.begin() + static_cast<std::ptrdiff_t>(passTokens_));
-    if (!last || decoding_) return;
+    accept();
+    if (!last) return;
     decoding_ = true;
     answer_.timings.questionPrefillS = secondsSince(started_);
     answering_ = Clock::now();
 }
 
+void Turn::accept() {
+    tail_->sequence.push(std::move(open_));
+    tail_->ids.insert(tail_->ids.end(), pending_.begin(), pending_.begin() + static_cast<std::ptrdiff_t>(passTokens_));
+    pending_.erase(pending_.begin(), pending_.begin() + static_cast<std::ptrdiff_t>(passTokens_));
+}
+
 Result<bool> Turn::step() {
-    if (!pass_) {
-        if (pending_.empty()) {  // logits are there: choose a token
-            const std::int32_t id = sampler_.next(logits_);
-            if (answer_.tokens == 0) answer_.timings.firstTokenS = secondsSince(started_);
-            if (model_.tokenizer().endsTurn(id) || answer_.tokens >= request_.maxTokens) return false;
-            ++answer_.tokens;
-            const std::string more = words_.add(model_.tokenizer().bytes(id));
-            fresh_ += more;
-            answer_.text += more;
-            pending_.push_back(id);
-        }
+    if (decoding_) return false;
+    if (!pass_)
         if (auto begun = beginPass(); !begun) return begun.error();
-    }
-    if (!pass_->step()) endPass();
-    return true;
+    const auto more = pass_->step();
+    if (!more) return more.error();
+    if (!*more) endPass();
+    return !decoding_;
+}
+
+Result<std::optional<PassInput>> Turn::next() {
+    const std::int32_t id = sampler_.next(logits_);
+    if (answer_.tokens == 0) answer_.timings.firstTokenS = secondsSince(started_);
+    if (model_.tokenizer().endsTurn(id) || answer_.tokens >= request_.maxTokens) return std::optional<PassInput>();
+    ++answer_.tokens;
+    const std::string more = words_.add(model_.tokenizer().bytes(id));
+    fresh_ += more;
+    answer_.text += more;
+    pending_.assign(1, id);
+    passTokens_ = 1;
+    auto open = tail_->sequence.extend(model_.backend(), 1);
+    if (!open) return open.error();
+    open_ = std::move(*open);
+    return std::optional<PassInput>(PassInput{&tail_->sequence, open_.get(), pending_, &reading_.kv(), nullptr});
 }
 
 std::vector<Source> Turn::findSources() {
@@ -182,8 +209,12 @@ Answer Turn::finish(bool stopped) {
     const std::uint32_t from = std::min(firstNew_, tail_->stream->tokens()) / kGroupTokens * kGroupTokens;
     if (tail_->sequence.tokens() == from) return answer_;  // stopped before anything new was run
     if (auto block = tail_->sequence.gather(model_.backend(), from))
-        static_cast<void>(static_cast<bool>(tail_->stream->commit(
-            {from, std::span<const std::int32_t>(tail_->ids).subspan(from - tail_->first), (*block)->payload()})));
+        static_cast<void>(static_cast<bool>(
+            tail_->stream->commit({from,
+                                   std::span<const std::int32_t>(tail_->ids).subspan(from - tail_->first),
+                                   (*block)->payload(),
+                                   {},
+                                   {}})));
     return answer_;
 }
 

@@ -17,14 +17,14 @@ namespace carrel {
 struct Tail {
     std::string document, chat;
     std::uint32_t first = 0;        // where it leaves the reading: a multiple of 64
-    KvSequence sequence;            // the reading up to `first`, then the tail
+    KvSequence sequence;            // from `first` on
     std::vector<std::int32_t> ids;  // of the tail's tokens
     std::vector<float> baseline;    // [leaves]: attention when nothing is asked; empty until measured
     std::unique_ptr<KvStream> stream;
 };
 
-/// One question: tail tokens, then the answer's, one a step; then sources. Made on a reading that has at least a group
-/// of tokens.
+/// One question: tail tokens in passes of its own; then the answer's, one a pass, which it may share with other turns
+/// on the same reading; then sources. Made on a reading that has at least a group of tokens.
 class Turn {
   public:
     Turn(const LoadedModel& model, Reading& reading, Workspace& work, TurnRequest request)
@@ -32,8 +32,16 @@ class Turn {
 
     /// Brings the chat's tail up to its history: from `open` where it is that chat's, else from disk, else empty.
     Status prepare(ReadingStore& store, std::unique_ptr<Tail> open);
-    /// One quantum. False when the answer is complete.
+    /// One quantum of the question. False when answering can begin.
     Result<bool> step();
+    /// Chooses the next token. Nothing when the answer is complete; else what the next pass must run for this turn.
+    Result<std::optional<PassInput>> next();
+    /// A layer's mass of that pass: this turn's row.
+    void keepMass(std::uint32_t layer, View<const float, 3> mass);
+    /// After that pass: its logits are filled in by the caller.
+    std::span<float> logits() { return logits_; }
+    void accept();
+    Reading& reading() const { return reading_; }
     TurnStage stage() const { return decoding_ ? TurnStage::Answering : TurnStage::ReadingQuestion; }
     std::string takeText() { return std::exchange(fresh_, {}); }
     /// Ends the turn: persists the tail, finds the sources. Also after a stop.
@@ -43,7 +51,6 @@ class Turn {
   private:
     Status beginPass();
     void endPass();
-    void keepMass(std::uint32_t layer, View<const float, 3> mass);
     std::vector<Source> findSources();
 
     const LoadedModel& model_;
@@ -52,6 +59,7 @@ class Turn {
     TurnRequest request_;
     std::unique_ptr<Tail> tail_;
     std::vector<std::int32_t> pending_;  // to be run: the rest of the question, or the last sampled token
+    std::vector<bool> answers_;          // of the tail's wanted tokens: an earlier answer's, read as it was then
     std::uint32_t firstNew_ = 0;         // position from which on the tail differs from what is stored
     std::shared_ptr<KvBlock> open_;
     std::optional<Pass> pass_;

@@ -15,11 +15,10 @@ class BatchStack {
     const std::vector<std::int32_t>& ids() const { return ids_; }
     const std::vector<BatchRow>& rows() const { return rows_; }
     /// Chain over the ids before `token`, a multiple of 64 between the first token and tokens().
-    std::uint64_t chainBefore(std::uint32_t token) const { return chain_[(token - firstToken_) / kStoreGroupTokens]; }
+    std::uint64_t chainBefore(std::uint32_t token) const { return chain_[(token - firstToken_) / kGroupTokens]; }
     /// Whether a batch may start here: a multiple of 64 up to tokens().
     bool continuesAt(std::uint32_t token) const {
-        return token % kStoreGroupTokens == 0 && token >= firstToken_ &&
-               token <= tokens() / kStoreGroupTokens * kStoreGroupTokens;
+        return token % kGroupTokens == 0 && token >= firstToken_ && token <= tokens() / kGroupTokens * kGroupTokens;
     }
 
     /// Drops what lies at and after `from`, a multiple of 64.

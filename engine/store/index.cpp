@@ -39,10 +39,13 @@ std::uint32_t smallOf(const SqlStatement& row, int column) {
     return static_cast<std::uint32_t>(row.integer(column));
 }
 
-ReadingRow readingOf(const SqlStatement& row) {
-    return {row.text(0),
-            {row.text(1), row.text(2), row.text(3), row.text(4)},
-            {smallOf(row, 5), smallOf(row, 6), smallOf(row, 7)}};
+/// Nothing where the codec is none that this format knows.
+std::optional<ReadingRow> readingOf(const SqlStatement& row) {
+    const auto codec = codecNamed(row.text(4));
+    if (!codec) return std::nullopt;
+    return ReadingRow{row.text(0),
+                      {row.text(1), row.text(2), row.text(3), *codec},
+                      {smallOf(row, 5), smallOf(row, 6), smallOf(row, 7)}};
 }
 
 /// Calls take(statement) for every row.
@@ -151,12 +154,12 @@ Result<std::optional<ReadingRow>> Index::reading(const std::string& id) {
     return found;
 }
 
-Result<std::vector<ReadingRow>> Index::readings() {
-    auto select = db_.prepare(kReadingColumns);
+Result<std::vector<std::pair<std::string, std::int64_t>>> Index::formats() {
+    auto select = db_.prepare("SELECT id, format FROM readings");
     if (!select) return select.error();
-    std::vector<ReadingRow> rows;
-    if (auto s = forEachRow(*select, [&](const SqlStatement& row) { rows.push_back(readingOf(row)); }); !s)
-        return s.error();
+    std::vector<std::pair<std::string, std::int64_t>> rows;
+    auto done = forEachRow(*select, [&](const SqlStatement& row) { rows.emplace_back(row.text(0), row.integer(1)); });
+    if (!done) return done.error();
     return rows;
 }
 
@@ -167,7 +170,7 @@ Status Index::addReading(const ReadingRow& row) {
         .bind(2, row.key.document)
         .bind(3, row.key.model)
         .bind(4, row.key.settings)
-        .bind(5, row.key.codec);
+        .bind(5, codecName(row.key.codec));
     insert->bind(6, std::int64_t{kStoreFormat}).bind(7, std::int64_t{row.shape.layers});
     return insert->bind(8, std::int64_t{row.shape.kvHeads}).bind(9, std::int64_t{row.shape.headDim}).run();
 }
@@ -251,21 +254,33 @@ Status Index::replaceFrom(std::int64_t stream, std::uint32_t from, const BatchRo
 }
 
 Result<std::vector<StreamInfo>> Index::readingsOf(const std::string& document) {
+    // A stream's files end with the last visible byte; pages are what a file system gives out.
     auto select = db_.prepare(R"(
-        SELECT r.id, r.document, r.model, r.settings, r.codec,
+        SELECT r.id, r.document, r.model, r.settings, r.codec, r.layers, r.kv_heads, r.head_dim,
                (SELECT ifnull(max(e.first + e.tokens), 0) FROM extents e JOIN streams s ON s.id = e.stream WHERE s.reading = r.id AND s.name = ''),
-               (SELECT ifnull(sum(e.bytes + e.sketch_bytes), 0) FROM extents e JOIN streams s ON s.id = e.stream WHERE s.reading = r.id)
-        FROM readings r WHERE r.document = ?1 ORDER BY r.id)");
+               (SELECT ifnull(sum(bytes), 0) FROM (SELECT max(e.offset + e.bytes) AS bytes FROM extents e JOIN streams s ON s.id = e.stream
+                                                   WHERE s.reading = r.id GROUP BY e.stream, e.segment)),
+               (SELECT ifnull(sum(bytes), 0) FROM (SELECT (max(e.sketch_offset + e.sketch_bytes) + 4095) / 4096 * 4096 AS bytes
+                                                   FROM extents e JOIN streams s ON s.id = e.stream WHERE s.reading = r.id GROUP BY e.stream))
+        FROM readings r WHERE r.document = ?1 AND r.format = ?2 ORDER BY r.id)");
     if (!select) return select.error();
     std::vector<StreamInfo> found;
-    auto done = forEachRow(select->bind(1, document), [&](const SqlStatement& row) {
-        found.push_back({row.text(0),
-                         {row.text(1), row.text(2), row.text(3), row.text(4)},
-                         smallOf(row, 5),
-                         bitsOf(row.integer(6))});
+    auto done = forEachRow(select->bind(1, document).bind(2, std::int64_t{kStoreFormat}), [&](const SqlStatement& row) {
+        if (const auto reading = readingOf(row))
+            found.push_back(
+                {reading->id, reading->key, smallOf(row, 8), bitsOf(row.integer(9)) + bitsOf(row.integer(10))});
     });
     if (!done) return done.error();
     return found;
+}
+
+Result<std::vector<std::string>> Index::idsOf(const std::string& document) {
+    auto select = db_.prepare("SELECT id FROM readings WHERE document = ?1");
+    if (!select) return select.error();
+    std::vector<std::string> ids;
+    auto done = forEachRow(select->bind(1, document), [&](const SqlStatement& row) { ids.push_back(row.text(0)); });
+    if (!done) return done.error();
+    return ids;
 }
 
 Result<std::vector<std::string>> Index::readingsWithTail(const std::string& name) {

@@ -38,7 +38,8 @@ class Index {
                                                const std::function<Status(Index&)>& fill);
 
     Result<std::optional<ReadingRow>> reading(const std::string& id);
-    Result<std::vector<ReadingRow>> readings();
+    /// Ids of all readings, with the format that wrote each.
+    Result<std::vector<std::pair<std::string, std::int64_t>>> formats();
     Status addReading(const ReadingRow& row);
     Status removeReading(const std::string& id);  // with its streams and batches
 
@@ -53,7 +54,8 @@ class Index {
     /// stream was forgotten.
     Status replaceFrom(std::int64_t stream, std::uint32_t from, const BatchRow* added);
 
-    Result<std::vector<StreamInfo>> readingsOf(const std::string& document);
+    Result<std::vector<StreamInfo>> readingsOf(const std::string& document);  // of this format
+    Result<std::vector<std::string>> idsOf(const std::string& document);      // of any
     /// Readings with a tail of this name.
     Result<std::vector<std::string>> readingsWithTail(const std::string& name);
 

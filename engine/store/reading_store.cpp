@@ -106,7 +106,8 @@ Result<std::int64_t> DiskStore::readingStream(const ReadingRow& wanted) {
 
 Result<std::unique_ptr<KvStream>> DiskStore::openReading(const ReadingKey& key, KvShape shape) {
     if (!possible(shape)) return Error{Code::InvalidArgument, key.document, "no shape of a model"};
-    if (key.codec != "f16") return Error{Code::Unsupported, key.document, "codec " + key.codec};
+    if (key.codec != KvCodec::F16 && !encodable(shape.headDim))
+        return Error{Code::InvalidArgument, key.document, "no codec for this head size"};
     const auto id = readingId(key, shape);
     if (!id) return id.error();
     auto held = lock(*id, false);
@@ -175,49 +176,55 @@ Status DiskStore::forgetTail(const std::string& name) {
 }
 
 Status DiskStore::forgetDocument(const std::string& document) {
-    const auto readings = index_->readingsOf(document);
+    const auto readings = index_->idsOf(document);
     if (!readings) return readings.error();
     std::vector<LockPtr> held;  // all before anything goes
-    for (const auto& reading : *readings) {
-        auto taken = lock(reading.id, false);
+    for (const auto& id : *readings) {
+        auto taken = lock(id, false);
         if (!taken) return taken.error();
         held.push_back(std::move(*taken));
     }
-    for (const auto& reading : *readings)
-        if (auto s = index_->removeReading(reading.id); !s) return s;
+    for (const auto& id : *readings)
+        if (auto s = index_->removeReading(id); !s) return s;
     Status done;
-    for (const auto& reading : *readings)
-        if (auto s = files_.remove(root_ / reading.id); !s) done = s;  // the others go all the same
+    for (const auto& id : *readings)
+        if (auto s = files_.remove(root_ / id); !s) done = s;  // the others go all the same
     return done;
 }
 
-/// Folders without rows, rows without folders; of readings that nobody holds. Files that cannot be removed wait for the
-/// next start.
+/// Folders without rows, rows without folders, and readings of older formats, which nobody will ever read; of readings
+/// that nobody holds. Files that cannot be removed wait for the next start.
 Status DiskStore::sweep() {
-    const auto rows = index_->readings();
+    const auto rows = index_->formats();
     if (!rows) return rows.error();
-    const auto known = [](const std::vector<ReadingRow>& list, const std::string& id) {
-        return std::any_of(list.begin(), list.end(), [&](const ReadingRow& row) { return row.id == id; });
+    const auto known = [](const auto& list, const std::string& id) {
+        return std::any_of(list.begin(), list.end(), [&](const auto& row) { return row.first == id; });
     };
+    for (const auto& [id, format] : *rows)
+        if (format < std::int64_t{kStoreFormat})
+            if (const auto held = lock(id, false))
+                if (auto s = index_->removeReading(id); !s) return s;
+    const auto left = index_->formats();
+    if (!left) return left.error();
     for (const auto& folder : foldersIn(root_)) {
         const std::string id = folder.filename().string();
         if (!looksLikeReadingId(id)) continue;
-        if (known(*rows, id)) {
+        if (known(*left, id)) {
             if (auto s = sweepTails(id); !s) return s;
             continue;
         }
         const auto held = lock(id, false);
         if (!held) continue;
-        const auto now = index_->readings();  // its writer may have added the row before we had the lock
+        const auto now = index_->formats();  // its writer may have added the row before we had the lock
         if (!now) return now.error();
         if (known(*now, id)) continue;
         const auto removed = files_.remove(folder);
         static_cast<void>(removed);
     }
     std::error_code failed;
-    for (const auto& row : *rows)
-        if (!std::filesystem::exists(root_ / row.id, failed) && !failed)
-            if (auto s = index_->removeReading(row.id); !s) return s;
+    for (const auto& [id, format] : *left)
+        if (!std::filesystem::exists(root_ / id, failed) && !failed)
+            if (auto s = index_->removeReading(id); !s) return s;
     return {};
 }
 

@@ -7,19 +7,21 @@
 #include <filesystem>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
 
 #include "base/file.h"
+#include "tensor/kv_layout.h"
 
 namespace carrel {
 
-/// The KV shape of a model. A group is 64 tokens of one layer and KV head: keys [64, headDim] then values [64,
-/// headDim], f16.
+/// The KV shape of a model.
 struct KvShape {
     std::uint32_t layers = 0, kvHeads = 0, headDim = 0;
-    std::size_t groupBytes() const { return std::size_t{2} * 64 * headDim * 2; }
+    std::size_t rows() const { return std::size_t{layers} * kvHeads; }
+    std::size_t groupBytes(KvCodec codec = KvCodec::F16) const { return payloadBytes(codec, headDim); }
     bool operator==(const KvShape&) const = default;
 };
 
@@ -28,21 +30,62 @@ struct ReadingKey {
     std::string document;  // SHA-256, hex
     std::string model;     // GgufFile::fingerprint
     std::string settings;  // RoPE, window mode, prefill mode, prompt version: "rope=neox,1e6;window;dense;prompt=1"
-    std::string codec = "f16";
+    KvCodec codec = KvCodec::F16;
     bool operator==(const ReadingKey&) const = default;
 };
 
-/// The KV of tokens [first, first + tokens), first a multiple of 64. payload [layers, kvHeads, groups, groupBytes] with
-/// groups = ceil(tokens / 64); a last group that is not full is zero past its tokens. ids are the tokens themselves.
+/// The KV of the ids' tokens from `first` on, a multiple of 64. `groups` whole groups, in the stream's codec: payload
+/// and codes [layers, kvHeads, groups, bytes of kv_layout.h] (f16: payload alone). A last group that is not full
+/// is f16 whatever the codec: unfinished [layers, kvHeads, f16 group], zero past its tokens; it is encoded when full.
+/// An f16 stream counts it among payload's groups instead: payload [layers, kvHeads, ceil(tokens / 64), ...].
 struct KvBatch {
     std::uint32_t first = 0;
     std::span<const std::int32_t> ids;
-    std::span<const std::byte> payload;
+    std::span<const std::byte> payload, codes, unfinished;
 };
 
-/// Where loaded KV goes: called once per batch, ascending, with the memory [layers, kvHeads, groups, groupBytes] to
-/// fill. Empty: out of memory.
-using KvAllocate = std::function<std::span<std::byte>(std::uint32_t first, std::uint32_t tokens)>;
+/// Memory of one stored batch, laid out as in KvBatch. Parts that are empty are not wanted and not read.
+struct KvMemory {
+    std::span<std::byte> payload, codes, unfinished;
+};
+/// Where loaded KV goes: called once per batch, ascending. Nothing: out of memory.
+using KvAllocate = std::function<std::optional<KvMemory>(std::uint32_t first, std::uint32_t tokens)>;
+
+struct ReaderOptions {
+    unsigned queueDepth = 32;  // with 256 KiB of buffers each, 1 MiB at least
+    bool direct = true;        // O_DIRECT where the file system has it
+    bool ring = true;          // io_uring where the kernel allows it, else pread on a few threads
+};
+
+/// Payloads of single groups, read while the caller goes on. One thread calls. Files stay open; commits to the stream
+/// may go on meanwhile, truncations may not.
+class GroupReader {
+  public:
+    struct Done {
+        std::uint64_t tag = 0;
+        bool good = false;  // every group arrived and had its checksum
+    };
+    struct Counters {
+        std::uint64_t bytesRead = 0, reads = 0;  // from disk, as read: whole sectors, still compressed
+    };
+    virtual ~GroupReader() = default;
+    /// Whole groups [group, group + count) of one layer and KV head, in the stream's codec, decompressed into `into`
+    /// [count, groupBytes(codec)], which stays valid until the tag is reaped. Neighbours on disk are read at once, up
+    /// to 1 MiB. More than queueDepth reads wait inside.
+    virtual void submit(std::uint64_t tag, std::uint32_t layer, std::uint32_t head, std::uint32_t group,
+                        std::uint32_t count, std::span<std::byte> into) = 0;
+    /// What has completed since the last call; waits until there are `atLeast` where so many are under way.
+    virtual std::vector<Done> reap(std::size_t atLeast) = 0;
+    virtual Counters counters() const = 0;
+    /// Memory for buffers, at their most, and the directory of groups; only commits make it more.
+    virtual std::uint64_t memoryBytes() const = 0;
+};
+
+/// What a stream's bytes on disk are: all of them, allocation to whole pages included.
+struct DiskBytes {
+    std::uint64_t keysValues = 0, sketch = 0, headers = 0;
+    std::uint64_t all() const { return keysValues + sketch + headers; }
+};
 
 /// One stream of KV on disk: a reading, or a chat's tail on top of one. Append-only segments, checksums per group, a
 /// sketch file, and an index row that makes each commit visible (order and bytes: FORMAT.md). Holds the reading's
@@ -54,7 +97,7 @@ class KvStream {
     virtual std::uint32_t tokens() const = 0;  // past the last committed one: firstToken() + ids().size()
     virtual const std::vector<std::int32_t>& ids() const = 0;  // of the committed tokens, from the stream's first
     virtual std::uint32_t firstToken() const = 0;              // 0 for a reading; for a tail a multiple of 64
-    virtual std::uint64_t diskBytes() const = 0;
+    virtual DiskBytes diskBytes() const = 0;
 
     /// Appends and makes durable: extents and sketch, fdatasync, then the row. batch.first is tokens() rounded down to
     /// 64 (a group that was not full is written anew) or any earlier multiple of 64 (what followed is dropped). At most
@@ -63,11 +106,23 @@ class KvStream {
     virtual Status commit(const KvBatch& batch) = 0;
     /// Drops what lies at and after `tokens` (a multiple of 64): rows first.
     virtual Status truncate(std::uint32_t tokens) = 0;
-    /// Reads everything committed and checks every checksum. Returns the token (multiple of 64) from which on KV is bad
-    /// and must be made again, or tokens() when all is well; what could not be read is bad too, and memory from there
-    /// on holds anything. All batches are allocated before any is read. NoMemory. Reads with a few threads of its own;
-    /// calls allocate on the caller's.
+    /// Reads what is committed, as far as it is wanted, and checks every checksum. Returns the token (multiple of 64)
+    /// from which on KV is bad and must be made again, or tokens() when all is well; what could not be read is bad too,
+    /// and memory from there on holds anything. All batches are allocated before any is read. NoMemory. Reads with a
+    /// few threads of its own; calls allocate on the caller's.
     virtual Result<std::uint32_t> load(const KvAllocate& allocate) = 0;
+    /// Of what is committed now and of what commits add. The stream must outlive it. Io, Corrupt.
+    virtual Result<std::unique_ptr<GroupReader>> reader(ReaderOptions options) = 0;
+    /// Checks every byte that matters: headers, groups, sketch. As load(), into nothing.
+    struct Check {
+        std::uint64_t groups = 0, bad = 0;  // of every layer and KV head; all of a batch where its sketch is bad
+        std::uint32_t good = 0;             // the token (multiple of 64) from which on something is bad, or tokens()
+    };
+    virtual Result<Check> verify() = 0;
+    /// A few bytes (at most 4 KiB) kept beside the stream, for the tokens it has now; more or fewer tokens, and there
+    /// is no note. NotFound, Corrupt.
+    virtual Status keepNote(std::span<const std::byte> bytes) = 0;
+    virtual Result<std::vector<std::byte>> note() = 0;
 };
 
 struct StreamInfo {
@@ -81,6 +136,7 @@ struct StoreLimits {
     std::uint64_t segmentBytes = std::uint64_t{1} << 30;  // a commit past this size starts a new segment file
     std::uint64_t reserveBytes = std::uint64_t{64}
                                  << 20;  // never used by a commit: room for the index, the library and everybody else
+    bool compress = true;                // payloads and sketches with zstd, where it saves at least 15 %
 };
 
 /// All readings under a data root: `readings/index.sqlite` and `readings/<id>/`. One connection; not thread-safe, its
@@ -99,7 +155,7 @@ class ReadingStore {
     virtual Result<std::unique_ptr<KvStream>> openReading(const ReadingKey& key, KvShape shape) = 0;
     /// The tail `name` on top of an open reading of this store, made when there is none. firstToken: a multiple of 64
     /// up to reading.tokens(), where a new tail would start (an existing one that starts elsewhere, or follows other
-    /// ids, is dropped). Shares the reading's lock. One handle per tail at a time.
+    /// ids, is dropped). f16 whatever the reading's codec. Shares the reading's lock. One handle per tail at a time.
     virtual Result<std::unique_ptr<KvStream>> openTail(const KvStream& reading, const std::string& name,
                                                        std::uint32_t firstToken) = 0;
     /// Readings of a document (all models), from rows alone. Any number of processes may look.

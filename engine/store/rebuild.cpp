@@ -1,6 +1,7 @@
 #include "store/rebuild.h"
 
 #include "store/batch_stack.h"
+#include "store/loader.h"
 #include "store/paths.h"
 
 namespace carrel {
@@ -12,55 +13,42 @@ struct FoundStream {
     std::vector<BatchRow> rows;
 };
 
-struct FoundBatch {
-    std::uint32_t segment;
-    std::uint64_t offset;
-    StoredBatch stored;
-};
-
-bool payloadIsWhole(File& file, const FoundBatch& batch, KvShape shape, std::uint64_t streamHash) {
-    const auto& h = batch.stored.header;
-    std::vector<std::byte> layerBytes(shape.groupBytes() * shape.kvHeads * groupsOf(h.tokens));
-    for (std::uint32_t layer = 0; layer < shape.layers; ++layer)
-        if (readExtent(file, batch.offset, {streamHash, layer, h.first, h.tokens}, shape, h.tokens, layerBytes) !=
-            groupsOf(h.tokens))
-            return false;
-    return true;
+BatchRow rowOf(std::uint32_t segment, std::uint64_t offset, const BatchHeader& h) {
+    return {h.first, h.tokens, h.tokens, segment, offset, h.bytes, h.sketchOffset, h.sketchBytes, h.checksum};
 }
 
 /// All batches of the stream in folder in the order they were written; nothing where no segment says whose it is.
 std::optional<FoundStream> scan(FileSystem& files, const std::filesystem::path& folder) {
     std::optional<FoundStream> found;
-    std::vector<FoundBatch> batches;
-    std::uint64_t hash = 0;
+    std::vector<std::pair<BatchRow, StoredBatch>> batches;
+    std::shared_ptr<File> sketch;
+    if (auto file = files.open(folder / "sketch.bin", OpenMode::Read)) sketch = std::move(*file);
     for (const std::uint32_t number : segmentsIn(folder)) {
         auto segment = openSegment(files, segmentPath(folder, number));
         if (!segment || segment->header.number != number) continue;
-        if (!found) {
-            found = FoundStream{segment->header, {}};
-            hash = segment->header.streamHash();
-        }
+        if (!found) found = FoundStream{segment->header, {}};
+        const auto& identity = found->identity;
+        const std::uint64_t hash = identity.streamHash();
         if (segment->header.streamHash() != hash) continue;
-        const auto shape = found->identity.shape;
+        const std::shared_ptr<File> file = std::move(segment->file);
         const std::size_t before = batches.size();
         for (std::uint64_t offset = kPage;;) {
-            auto stored = readBatch(*segment->file, offset, shape, hash);
+            auto stored = readBatch(*file, offset, identity.shape, hash);
             if (!stored) break;
-            batches.push_back({number, offset, std::move(*stored)});
-            offset += batches.back().stored.header.bytes;
+            const auto row = rowOf(number, offset, stored->header);
+            batches.emplace_back(row, std::move(*stored));
+            offset += row.bytes;
         }
+        if (batches.size() == before) continue;
         // Only a segment's last batch can be one whose commit never came to its end.
-        if (batches.size() > before && !payloadIsWhole(*segment->file, batches.back(), shape, hash)) batches.pop_back();
+        const std::vector<FoundBatch> last{{&batches.back().first, file, sketch, batches.back().second}};
+        if (Loader(identity.shape, identity.codec(), hash).check(last, UINT32_MAX).bad > 0) batches.pop_back();
     }
     if (!found) return found;
     BatchStack stack(found->identity.firstToken, found->identity.prefixChain);
-    for (const auto& [number, offset, stored] : batches) {
-        const auto& h = stored.header;
-        if (!stack.continuesAt(h.first) || stack.chainBefore(h.first) != h.chain)
-            continue;  // of ids that are no longer there
-        stack.put({h.first, h.tokens, h.tokens, number, offset, h.bytes, h.sketchOffset, h.sketchBytes, h.checksum},
-                  stored.ids);
-    }
+    for (const auto& [row, stored] : batches)
+        if (stack.continuesAt(row.first) && stack.chainBefore(row.first) == stored.header.chain)
+            stack.put(row, stored.ids);  // the others are of ids that are no longer there
     found->rows = stack.rows();
     return found;
 }

@@ -14,18 +14,36 @@ Result<OpenSegment> openSegment(FileSystem& files, const std::filesystem::path& 
     return OpenSegment{std::move(*file), std::move(*header)};
 }
 
-Status writeBatch(File& file, std::uint64_t offset, BatchHeader& header, KvShape shape, const KvBatch& batch) {
-    const BatchLayout layout(shape, header.tokens);
-    header.bytes = layout.bytes;
-    if (auto s = file.pwrite(header.encode(batch.ids), offset); !s) return s;
-    std::vector<std::byte> extent(layout.extentBytes);
-    const std::size_t layerBytes = batch.payload.size() / shape.layers;
+Result<std::vector<GroupPlace>> writeBatch(File& file, std::uint64_t offset, BatchHeader& header, KvShape shape,
+                                           KvCodec codec, const KvBatch& batch, bool compress) {
+    Compressor zstd;
+    const std::size_t perLayer = std::size_t{shape.kvHeads} * groupsOf(header.tokens);
+    std::vector<GroupPlace> places(perLayer * shape.layers);
+    std::vector<ExtentRef> extents;
+    const std::size_t payload = batch.payload.size() / shape.layers,
+                      unfinished = batch.unfinished.size() / shape.layers;
+    std::uint64_t at = BatchHeader::paddedBytes(header.tokens, shape.layers);
     for (std::uint32_t layer = 0; layer < shape.layers; ++layer) {
-        const ExtentHeader extentHeader{header.streamHash, layer, header.first, header.tokens};
-        encodeExtent(extentHeader, shape, batch.payload.subspan(layer * layerBytes, layerBytes), extent);
-        if (auto s = file.pwrite(extent, offset + layout.extentAt(layer)); !s) return s;
+        const auto own = std::span(places).subspan(layer * perLayer, perLayer);
+        auto bytes =
+            encodeExtent({header.streamHash, codec, layer, header.first, header.tokens}, shape,
+                         batch.payload.subspan(layer * payload, payload),
+                         batch.unfinished.subspan(layer * unfinished, unfinished), compress ? &zstd : nullptr, own);
+        for (auto& place : own) place.at += static_cast<std::uint32_t>(at / Extent::kPayloadAlignment);
+        extents.push_back(refOf(bytes));
+        if (layer + 1 == shape.layers) bytes.resize(roundUp(at + bytes.size(), kPage) - at);
+        if (auto s = file.pwrite(bytes, offset + at); !s) return s.error();
+        at += bytes.size();
     }
-    return {};
+    header.bytes = at;
+    if (auto s = file.pwrite(header.encode(batch.ids, extents), offset); !s) return s.error();
+    return places;
+}
+
+std::uint64_t mostBatchBytes(KvShape shape, KvCodec codec, std::uint32_t tokens) {
+    return roundUp(
+        BatchHeader::paddedBytes(tokens, shape.layers) + Extent{0, codec, 0, 0, tokens}.mostBytes(shape) * shape.layers,
+        kPage);
 }
 
 Result<StoredBatch> readBatch(File& file, std::uint64_t offset, KvShape shape, std::uint64_t streamHash) {
@@ -38,48 +56,52 @@ Result<StoredBatch> readBatch(File& file, std::uint64_t offset, KvShape shape, s
     const std::uint32_t tokens = BatchHeader::peekTokens(raw);
     if (tokens == 0 || tokens > kMaxBatchTokens)
         return Error{Code::Corrupt, where, "a batch of " + std::to_string(tokens) + " tokens"};
-    const BatchLayout layout(shape, tokens);
-    if (layout.bytes > *size - offset) return Error{Code::Truncated, where, "the segment ends inside"};
-    if (layout.headerBytes > raw.size()) {
-        raw.resize(layout.headerBytes);
+    const std::size_t headerBytes = BatchHeader::paddedBytes(tokens, shape.layers);
+    if (headerBytes > *size - offset) return Error{Code::Truncated, where, "the segment ends inside"};
+    if (headerBytes > raw.size()) {
+        raw.resize(headerBytes);
         if (auto s = file.pread(raw, offset); !s) return s.error();
     }
-    StoredBatch batch;
-    const auto header = BatchHeader::parse(raw, batch.ids, where);
-    if (!header) return header.error();
-    if (header->streamHash != streamHash || header->bytes != layout.bytes)
-        return Error{Code::Corrupt, where, "a batch of another reading"};
-    batch.header = *header;
+    auto batch = StoredBatch::parse(raw, shape, where);
+    if (!batch) return batch.error();
+    if (batch->header.streamHash != streamHash) return Error{Code::Corrupt, where, "a batch of another reading"};
+    if (batch->header.bytes > *size - offset) return Error{Code::Truncated, where, "the segment ends inside"};
     return batch;
 }
 
-std::uint32_t readExtent(File& file, std::uint64_t offset, const ExtentHeader& extent, KvShape shape,
-                         std::uint32_t tokens, std::span<std::byte> into) {
-    const BatchLayout layout(shape, extent.tokens);
-    const std::uint32_t wanted = groupsOf(tokens);
-    const std::size_t groupBytes = shape.groupBytes();
-    const std::uint64_t at = offset + layout.extentAt(extent.layer);
-    std::vector<std::byte> raw(layout.extentHeaderBytes);
-    if (!file.pread(raw, at)) return 0;
-    const auto groups = parseExtent(extent, shape, raw, "extent");
-    if (!groups) return 0;
-    // Payloads side by side on disk and in memory are read at once: all of the layer, or one head's, or a single group.
-    const bool packed = layout.groupStride == groupBytes;
-    const std::size_t all = std::size_t{shape.kvHeads} * wanted;
-    const std::size_t run = !packed ? 1 : wanted == layout.groups ? all : wanted;
-    for (std::size_t i = 0; i < all; i += run) {
-        const std::size_t onDisk = i / wanted * layout.groups + i % wanted;
-        if (!file.pread(into.subspan(i * groupBytes, run * groupBytes),
-                        at + layout.extentHeaderBytes + onDisk * layout.groupStride))
-            return 0;
-    }
-    std::uint32_t good = wanted;
-    for (std::uint32_t head = 0; head < shape.kvHeads; ++head)
-        for (std::uint32_t group = 0; group < good; ++group) {
-            const auto payload = into.subspan((std::size_t{head} * wanted + group) * groupBytes, groupBytes);
-            if (xxh3(payload) != (*groups)[std::size_t{head} * layout.groups + group].checksum) good = group;
+Result<std::vector<GroupPlace>> readPlaces(File& file, std::uint64_t offset, const StoredBatch& batch, KvShape shape,
+                                           KvCodec codec, std::uint32_t layer) {
+    const Extent extent{batch.header.streamHash, codec, layer, batch.header.first, batch.header.tokens};
+    const std::uint64_t at = batch.extentAt(layer);
+    const std::string where = "extent at byte " + std::to_string(offset + at);
+    if (extent.headerBytes(shape) > batch.extents[layer].bytes)
+        return Error{Code::Corrupt, where, "an extent too small"};
+    std::vector<std::byte> raw(extent.headerBytes(shape));
+    if (auto s = file.pread(raw, offset + at); !s) return s.error();
+    auto places = parseExtent(extent, shape, batch.extents[layer], raw, where);
+    if (!places) return places.error();
+    for (auto& place : *places) place.at += static_cast<std::uint32_t>(at / Extent::kPayloadAlignment);
+    return places;
+}
+
+void readGroups(File& file, std::uint64_t offset, std::span<const GroupPlace> places,
+                const std::function<bool(std::size_t)>& wanted,
+                const std::function<void(std::size_t, std::span<const std::byte>)>& take) {
+    std::vector<std::byte> raw;
+    for (std::size_t i = 0, next; i < places.size(); i = next) {
+        next = i + 1;
+        if (!wanted(i)) continue;
+        const std::uint64_t from = places[i].offset();
+        while (next < places.size() && wanted(next) && places[next].offset() == places[next - 1].end() &&
+               places[next].end() - from <= kMaxReadBytes)
+            ++next;
+        raw.resize(places[next - 1].offset() + places[next - 1].bytes - from);
+        const auto read = file.pread(raw, offset + from);
+        for (std::size_t k = i; k < next; ++k) {
+            const auto stored = std::span<const std::byte>(raw).subspan(places[k].offset() - from, places[k].bytes);
+            take(k, read && xxh3(stored) == places[k].checksum ? stored : std::span<const std::byte>());
         }
-    return good;
+    }
 }
 
 }  // namespace carrel

@@ -1,12 +1,10 @@
 #include "store/stream.h"
 
 #include <algorithm>
-#include <atomic>
-#include <system_error>
-#include <thread>
 
+#include "base/hash.h"
+#include "store/group_reader.h"
 #include "store/paths.h"
-#include "store/sketch_file.h"
 
 namespace carrel {
 
@@ -15,7 +13,6 @@ namespace {
 // A commit that drops more than this goes to a new segment file, so that the old one can be cut to what is still
 // visible.
 constexpr std::uint64_t kHoleBytes = std::uint64_t{16} << 20;
-constexpr unsigned kLoadThreads = 4;  // reads in flight
 
 /// For what is tried because it frees space early; the next commit cuts the files to the same size, or fails.
 void attempt(const Status&) {}
@@ -25,6 +22,7 @@ void attempt(const Status&) {}
 DiskStream::DiskStream(StreamPlace place)
     : place_(std::move(place)),
       streamHash_(place_.identity.streamHash()),
+      loader_(place_.identity.shape, place_.identity.codec(), streamHash_),
       stack_(place_.identity.firstToken, place_.identity.prefixChain) {}
 
 Result<std::unique_ptr<DiskStream>> DiskStream::open(StreamPlace place) {
@@ -56,7 +54,7 @@ Result<std::unique_ptr<File>> DiskStream::segmentFile(std::uint32_t number) cons
 bool DiskStream::accept(const BatchRow& row, const StoredBatch& stored) {
     const auto& h = stored.header;
     const bool whole =
-        row.tokens == h.tokens || (row.tokens > 0 && row.tokens < h.tokens && row.tokens % kStoreGroupTokens == 0);
+        row.tokens == h.tokens || (row.tokens > 0 && row.tokens < h.tokens && row.tokens % kGroupTokens == 0);
     if (row.first != tokens() || row.first != h.first || row.storedTokens != h.tokens || !whole ||
         row.bytes != h.bytes || row.checksum != h.checksum || row.sketchOffset != h.sketchOffset ||
         row.sketchBytes != h.sketchBytes || h.chain != stack_.chainBefore(row.first))
@@ -65,26 +63,42 @@ bool DiskStream::accept(const BatchRow& row, const StoredBatch& stored) {
     return true;
 }
 
-std::uint64_t DiskStream::diskBytes() const {
-    std::uint64_t bytes = 0;
-    for (const auto& row : stack_.rows()) bytes += row.bytes + row.sketchBytes;
+/// All that the files hold up to their last visible byte; what nothing shows any more in between counts as keys and
+/// values.
+DiskBytes DiskStream::diskBytes() const {
+    const auto shape = place_.identity.shape;
+    DiskBytes bytes;
+    std::uint64_t all = 0, sketchEnd = 0;
+    for (std::size_t i = 0; i < stack_.rows().size(); ++i) {
+        const auto& row = stack_.rows()[i];
+        const Extent extent{streamHash_, place_.identity.codec(), 0, row.first, row.storedTokens};
+        bytes.headers +=
+            BatchHeader::paddedBytes(row.storedTokens, shape.layers) + extent.headerBytes(shape) * shape.layers;
+        sketchEnd = std::max(sketchEnd, row.sketchOffset + row.sketchBytes);
+        if (i + 1 < stack_.rows().size() && stack_.rows()[i + 1].segment == row.segment) continue;
+        bytes.headers += kPage;  // the segment's own
+        all += row.offset + row.bytes;
+    }
+    bytes.keysValues = all - bytes.headers;
+    bytes.sketch = roundUp(sketchEnd, kPage);
     return bytes;
 }
 
 DiskStream::Target DiskStream::target(std::uint32_t first) const {
     if (stack_.rows().empty()) return {0, kPage, 0, true, true};
     const auto& last = stack_.rows().back();
+    const bool newSketch = last.sketchOffset + last.sketchBytes == 0;
     std::uint64_t dropped = 0;
     for (const auto& row : stack_.rows())
         if (row.first >= first) dropped += row.bytes;
     const std::uint64_t sketchOffset = last.sketchOffset + last.sketchBytes;
     if (dropped > kHoleBytes || last.offset + last.bytes >= place_.limits.segmentBytes)
-        return {last.segment + 1, kPage, sketchOffset, true, false};
-    return {last.segment, last.offset + last.bytes, sketchOffset, false, false};
+        return {last.segment + 1, kPage, sketchOffset, true, newSketch};
+    return {last.segment, last.offset + last.bytes, sketchOffset, false, newSketch};
 }
 
-/// Opens both files and cuts them to what is visible: whatever a crash or a failed commit left behind goes.
-Status DiskStream::prepare(const Target& target) {
+/// Opens what is written to and cuts it to what is visible: whatever a crash or a failed commit left behind goes.
+Status DiskStream::prepare(const Target& target, bool sketched) {
     // A segment after this one is left over; it would come after this commit when the index is made anew.
     for (const std::uint32_t number : segmentsIn(place_.folder))
         if (number > target.segment)
@@ -95,17 +109,18 @@ Status DiskStream::prepare(const Target& target) {
         segment_ = std::move(*file);
         segmentNumber_ = target.segment;
     }
-    if (!sketch_) {
-        auto file = place_.files.open(sketchPath(), OpenMode::Create);
-        if (!file) return file.error();
-        sketch_ = std::move(*file);
-    }
     const auto cutTo = [](File& file, std::uint64_t bytes) -> Status {
         const auto size = file.size();
         if (!size) return size.error();
         return *size == bytes ? Status{} : file.truncate(bytes);
     };
-    if (auto s = cutTo(*sketch_, target.sketchOffset); !s) return s;
+    if (sketched && !sketch_) {
+        auto file = place_.files.open(sketchPath(), OpenMode::Create);
+        if (!file) return file.error();
+        sketch_ = std::move(*file);
+    }
+    if (sketched)
+        if (auto s = cutTo(*sketch_, target.sketchOffset); !s) return s;
     if (!target.newSegment) return cutTo(*segment_, target.offset);
     if (auto s = segment_->truncate(0); !s) return s;
     auto header = place_.identity;
@@ -116,41 +131,40 @@ Status DiskStream::prepare(const Target& target) {
 }
 
 Status DiskStream::checkRoom(std::uint32_t tokens) const {
-    const auto shape = place_.identity.shape;
+    const auto& [shape, codec] = std::pair(place_.identity.shape, place_.identity.codec());
     const auto have = place_.files.freeBytes(place_.folder);
     if (!have) return have.error();
-    const std::uint64_t need =
-        BatchLayout(shape, tokens).bytes + sketchRecordBytes(shape, tokens) + kPage + place_.limits.reserveBytes;
+    const std::uint64_t need = mostBatchBytes(shape, codec, tokens) + mostSketchBytes(shape, codec, tokens) + kPage +
+                               place_.limits.reserveBytes;
     if (*have >= need) return {};
     return Error{Code::DiskFull, place_.folder.string(),
                  "needs " + std::to_string(need) + " bytes, " + std::to_string(*have) + " are free"};
 }
 
-Status DiskStream::write(const Target& target, const KvBatch& batch, BatchRow& row) {
+Status DiskStream::write(const Target& target, const KvBatch& batch, BatchRow& row, std::vector<GroupPlace>& places) {
     const auto shape = place_.identity.shape;
+    const auto codec = place_.identity.codec();
+    const auto tokens = static_cast<std::uint32_t>(batch.ids.size());
+    std::vector<std::byte> sketch;
+    if (mostSketchBytes(shape, codec, tokens) > 0)
+        sketch = encodeSketch({0, 0, 0, streamHash_, batch.first, tokens / kGroupTokens}, shape, batch.codes,
+                              place_.limits.compress);
     BatchHeader header{.streamHash = streamHash_,
                        .first = batch.first,
-                       .tokens = static_cast<std::uint32_t>(batch.ids.size()),
+                       .tokens = tokens,
                        .bytes = 0,
                        .chain = stack_.chainBefore(batch.first),
                        .sketchOffset = target.sketchOffset,
-                       .sketchBytes = sketchRecordBytes(shape, static_cast<std::uint32_t>(batch.ids.size())),
+                       .sketchBytes = sketch.size(),
+                       .sketchChecksum = sketch.empty() ? 0 : sketchChecksum(sketch),
                        .checksum = 0};
-    if (auto s = prepare(target); !s) return s;
-    if (auto s = writeBatch(*segment_, target.offset, header, shape, batch); !s) return s;
-    if (auto s = sketch_->pwrite(encodeSketch(streamHash_, batch.first, header.tokens, shape, batch.payload),
-                                 target.sketchOffset);
-        !s)
-        return s;
-    if (auto s = segment_->sync(); !s) return s;
-    if (auto s = sketch_->sync(); !s) return s;
-    if (target.newSegment)
-        if (auto s = place_.files.syncDirectory(place_.folder); !s) return s;
-    if (target.newSketch)  // the stream's first commit: its folders are new too
-        for (auto folder = place_.folder; folder != place_.root;) {
-            folder = folder.parent_path();
-            if (auto s = place_.files.syncDirectory(folder); !s) return s;
-        }
+    if (auto s = prepare(target, !sketch.empty()); !s) return s;
+    auto written = writeBatch(*segment_, target.offset, header, shape, codec, batch, place_.limits.compress);
+    if (!written) return written.error();
+    places = std::move(*written);
+    if (!sketch.empty())
+        if (auto s = sketch_->pwrite(sketch, target.sketchOffset); !s) return s;
+    if (auto s = makeDurable(target, !sketch.empty()); !s) return s;
     row = {.first = batch.first,
            .tokens = header.tokens,
            .storedTokens = header.tokens,
@@ -160,6 +174,23 @@ Status DiskStream::write(const Target& target, const KvBatch& batch, BatchRow& r
            .sketchOffset = target.sketchOffset,
            .sketchBytes = header.sketchBytes,
            .checksum = header.checksum};
+    return {};
+}
+
+Status DiskStream::makeDurable(const Target& target, bool sketched) {
+    if (auto s = segment_->sync(); !s) return s;
+    segment_->dropCache();  // what is read again goes past the cache, or once and in order
+    if (sketched) {
+        if (auto s = sketch_->sync(); !s) return s;
+        sketch_->dropCache();
+    }
+    if (target.newSegment || (sketched && target.newSketch))
+        if (auto s = place_.files.syncDirectory(place_.folder); !s) return s;
+    if (!stack_.rows().empty()) return {};
+    for (auto folder = place_.folder; folder != place_.root;) {  // the first commit: the folders are new too
+        folder = folder.parent_path();
+        if (auto s = place_.files.syncDirectory(folder); !s) return s;
+    }
     return {};
 }
 
@@ -173,17 +204,25 @@ void DiskStream::undo(const Target& target) {
     if (target.newSegment) attempt(place_.files.remove(segmentPath(place_.folder, target.segment)));
 }
 
+bool DiskStream::fits(const KvBatch& batch) const {
+    if (batch.ids.empty() || batch.ids.size() > kMaxBatchTokens || !stack_.continuesAt(batch.first) ||
+        batch.first > UINT32_MAX - batch.ids.size())
+        return false;
+    const auto tokens = static_cast<std::uint32_t>(batch.ids.size());
+    const auto sizes = loader_.sizes(tokens);
+    return batch.payload.size() == sizes.payload && batch.codes.size() == sizes.codes &&
+           batch.unfinished.size() == sizes.unfinished &&
+           mostBatchBytes(place_.identity.shape, place_.identity.codec(), tokens) <= kMaxBatchBytes;
+}
+
 Status DiskStream::commit(const KvBatch& batch) {
-    const auto shape = place_.identity.shape;
-    const std::size_t payload =
-        shape.groupBytes() * shape.layers * shape.kvHeads * groupsOf(static_cast<std::uint32_t>(batch.ids.size()));
-    if (batch.ids.empty() || batch.ids.size() > kMaxBatchTokens || batch.payload.size() != payload ||
-        !stack_.continuesAt(batch.first) || batch.first > UINT32_MAX - batch.ids.size())
+    if (!fits(batch))
         return Error{Code::InvalidArgument, place_.folder.string(), "a batch that does not continue this stream"};
     if (auto s = checkRoom(static_cast<std::uint32_t>(batch.ids.size())); !s) return s;
     const Target where = target(batch.first);
     BatchRow row;
-    auto done = write(where, batch, row);
+    std::vector<GroupPlace> places;
+    auto done = write(where, batch, row, places);
     if (done) done = place_.index->replaceFrom(place_.streamId, batch.first, &row);
     if (!done) {
         undo(where);
@@ -191,15 +230,17 @@ Status DiskStream::commit(const KvBatch& batch) {
     }
     const bool dropped = !stack_.rows().empty() && stack_.rows().back().first >= batch.first;
     stack_.put(row, batch.ids);
+    if (directory_) directory_->put(row, segmentPath(place_.folder, row.segment), where.newSegment, std::move(places));
     if (dropped || untidy_) trim();
     return {};
 }
 
 Status DiskStream::truncate(std::uint32_t to) {
-    if (to % kStoreGroupTokens != 0 || to < firstToken() || to > tokens())
+    if (to % kGroupTokens != 0 || to < firstToken() || to > tokens())
         return Error{Code::InvalidArgument, place_.folder.string(), "no place to truncate at"};
     if (auto s = place_.index->replaceFrom(place_.streamId, to, nullptr); !s) return s;
     stack_.cut(to);
+    if (directory_) directory_->cut(to);
     trim();
     return {};
 }
@@ -219,79 +260,100 @@ void DiskStream::trim() {
             if (const auto size = (*file)->size(); size && *size > end) attempt((*file)->truncate(end));
         }
     }
-    if (!stack_.rows().empty()) return;
-    sketch_.reset();
-    attempt(place_.files.remove(sketchPath()));
+    std::uint64_t sketchEnd = 0;
+    for (const auto& row : stack_.rows()) sketchEnd = std::max(sketchEnd, row.sketchOffset + row.sketchBytes);
+    if (sketchEnd == 0) {
+        sketch_.reset();
+        attempt(place_.files.remove(sketchPath()));
+    } else if (auto file = place_.files.open(sketchPath(), OpenMode::ReadWrite)) {
+        if (const auto size = (*file)->size(); size && *size > sketchEnd) attempt((*file)->truncate(sketchEnd));
+    }
+}
+
+std::vector<FoundBatch> DiskStream::findBatches() const {
+    std::vector<FoundBatch> found;
+    std::shared_ptr<File> sketch;
+    if (auto file = place_.files.open(sketchPath(), OpenMode::Read)) sketch = std::move(*file);
+    for (const auto& row : stack_.rows()) {
+        FoundBatch batch{&row, nullptr, sketch, std::nullopt};
+        if (!found.empty() && found.back().row->segment == row.segment)
+            batch.segment = found.back().segment;
+        else if (auto file = segmentFile(row.segment))
+            batch.segment = std::move(*file);
+        if (batch.segment)
+            if (auto stored = readBatch(*batch.segment, row.offset, place_.identity.shape, streamHash_);
+                stored && stored->header.checksum == row.checksum)
+                batch.stored = std::move(*stored);
+        found.push_back(std::move(batch));
+    }
+    return found;
 }
 
 Result<std::uint32_t> DiskStream::load(const KvAllocate& allocate) {
-    const auto shape = place_.identity.shape;
-    std::vector<std::unique_ptr<File>> files;
-    std::vector<Loading> parts;
-    std::uint32_t open = 0;  // number of the segment in files.back()
+    std::vector<KvMemory> memory;
     for (const auto& row : stack_.rows()) {
-        const auto memory = allocate(row.first, row.tokens);
-        if (memory.empty())
+        const auto own = allocate(row.first, row.tokens);
+        if (!own)
             return Error{Code::NoMemory, place_.folder.string(),
                          "no room for tokens from " + std::to_string(row.first)};
-        if (memory.size() != shape.groupBytes() * shape.layers * shape.kvHeads * groupsOf(row.tokens))
+        const auto sizes = loader_.sizes(row.tokens);
+        const auto fits = [](std::span<std::byte> part, std::size_t bytes) {
+            return part.empty() || part.size() == bytes;
+        };
+        if (!fits(own->payload, sizes.payload) || !fits(own->codes, sizes.codes) ||
+            !fits(own->unfinished, sizes.unfinished))
             return Error{Code::InvalidArgument, place_.folder.string(), "memory of another shape"};
-        if (files.empty() || row.segment != open) {
-            auto file = segmentFile(row.segment);
-            files.push_back(file ? std::move(*file) : nullptr);
-            open = row.segment;
-        }
-        parts.push_back({&row, files.back().get(), memory});
+        memory.push_back(*own);
     }
-    const std::uint32_t good = verify(parts);
-    if (good == tokens()) mendSketches(parts);
-    return good;
+    return loader_.load(findBatches(), memory, tokens());
 }
 
-std::uint32_t DiskStream::verify(const std::vector<Loading>& parts) {
+Result<KvStream::Check> DiskStream::verify() {
+    return loader_.check(findBatches(), tokens());
+}
+
+Result<std::unique_ptr<GroupReader>> DiskStream::reader(ReaderOptions options) {
+    if (!directory_) {
+        auto directory = std::make_shared<GroupDirectory>(place_.identity.shape, place_.identity.codec());
+        if (auto s = fillDirectory(*directory); !s) return s.error();
+        directory_ = std::move(directory);
+    }
+    return std::unique_ptr<GroupReader>(std::make_unique<DiskGroupReader>(place_.files, directory_, options));
+}
+
+/// Of a damaged extent nothing is known: its groups are there and never good.
+Status DiskStream::fillDirectory(GroupDirectory& directory) const {
     const auto shape = place_.identity.shape;
-    std::atomic<std::size_t> next{0};
-    std::atomic<std::uint32_t> bad{tokens()};
-    const auto work = [&] {
-        for (std::size_t i; (i = next++) < parts.size() * shape.layers;) {
-            const auto& [row, file, memory] = parts[i / shape.layers];
-            if (row->first >= bad) return;
-            const auto layer = static_cast<std::uint32_t>(i % shape.layers);
-            const std::size_t layerBytes = memory.size() / shape.layers;
-            const ExtentHeader extent{streamHash_, layer, row->first, row->storedTokens};
-            const std::uint32_t groups = file ? readExtent(*file, row->offset, extent, shape, row->tokens,
-                                                           memory.subspan(layer * layerBytes, layerBytes))
-                                              : 0;
-            if (groups == groupsOf(row->tokens)) continue;
-            const std::uint32_t from = row->first + groups * kStoreGroupTokens;
-            for (std::uint32_t seen = bad; from < seen && !bad.compare_exchange_weak(seen, from);) {
-            }
+    for (const auto& batch : findBatches()) {
+        const auto path = segmentPath(place_.folder, batch.row->segment);
+        if (!batch.stored)
+            return Error{Code::Corrupt, path.string(), "batch at token " + std::to_string(batch.row->first)};
+        const std::size_t perLayer = std::size_t{shape.kvHeads} * groupsOf(batch.row->storedTokens);
+        std::vector<GroupPlace> places;
+        places.reserve(perLayer * shape.layers);
+        for (std::uint32_t layer = 0; layer < shape.layers; ++layer) {
+            const auto own =
+                readPlaces(*batch.segment, batch.row->offset, *batch.stored, shape, place_.identity.codec(), layer);
+            if (own)
+                places.insert(places.end(), own->begin(), own->end());
+            else
+                places.resize(places.size() + perLayer);
         }
-    };
-    std::vector<std::thread> helpers;
-    try {
-        while (helpers.size() + 1 < kLoadThreads) helpers.emplace_back(work);
-    } catch (const std::system_error&) {  // no more threads: this one does what is left
+        directory.put(*batch.row, path, false, std::move(places));
     }
-    work();
-    for (auto& helper : helpers) helper.join();
-    return bad;
+    return {};
 }
 
-/// The sketch follows from the payload, which has just been verified. What cannot be mended now is tried again at the
-/// next load.
-void DiskStream::mendSketches(const std::vector<Loading>& parts) {
-    auto file = place_.files.open(sketchPath(), OpenMode::Create);
-    if (!file) return;
-    bool mended = false;
-    for (const auto& [row, segment, memory] : parts) {
-        const auto shape = place_.identity.shape;
-        if (readSketch(**file, row->sketchOffset, row->sketchBytes, streamHash_, row->first, row->tokens, shape))
-            continue;
-        attempt((*file)->pwrite(encodeSketch(streamHash_, row->first, row->tokens, shape, memory), row->sketchOffset));
-        mended = true;
-    }
-    if (mended) attempt((*file)->sync());
+NotePlace DiskStream::notePlace() const {
+    return {streamHash_, xxh3(std::as_bytes(std::span(ids()))), tokens()};
+}
+
+Status DiskStream::keepNote(std::span<const std::byte> bytes) {
+    return writeNote(place_.files, place_.folder / "note.bin", notePlace(), bytes);
+}
+
+Result<std::vector<std::byte>> DiskStream::note() {
+    return readNote(place_.files, place_.folder / "note.bin", notePlace());
 }
 
 }  // namespace carrel

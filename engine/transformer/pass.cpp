@@ -1,14 +1,14 @@
 #include "transformer/pass.h"
 
 #include <algorithm>
-#include <cmath>
 
 namespace carrel {
 
 namespace {
 
-// Multiply-adds of one attention slice: some 15 ms at the 80 GMAC/s that f32 attention reaches on two cores.
-constexpr std::uint64_t kSliceMacs = 1'200'000'000;
+const float* biasOf(const Buffer& bias) {
+    return bias.bytes() > 0 ? bias.as<const float>() : nullptr;
+}
 
 }  // namespace
 
@@ -24,7 +24,8 @@ Result<Workspace> Workspace::make(Backend& backend, const ModelConfig& config, s
                                                      {&work.value_, keys},
                                                      {&work.attention_, queries},
                                                      {&work.gate_, config.ffn},
-                                                     {&work.up_, config.ffn}};
+                                                     {&work.up_, config.ffn},
+                                                     {&work.nextQuery_, queries}};
     for (const auto& [buffer, cols] : parts) {
         auto made = backend.allocate(rows * cols * sizeof(float));
         if (!made) return made.error();
@@ -33,7 +34,8 @@ Result<Workspace> Workspace::make(Backend& backend, const ModelConfig& config, s
     return work;
 }
 
-Pass::Pass(const Model& model, Backend& backend, Workspace& workspace, std::vector<PassInput> inputs, bool hiddenWanted)
+Pass::Pass(const Model& model, Backend& backend, Workspace& workspace, std::vector<PassInput> inputs, bool hiddenWanted,
+           Reads reads)
     : model_(model), backend_(backend), work_(workspace), inputs_(std::move(inputs)), hiddenWanted_(hiddenWanted) {
     std::vector<std::int32_t> ids;
     for (std::uint32_t s = 0; s < inputs_.size(); ++s) {
@@ -47,22 +49,24 @@ Pass::Pass(const Model& model, Backend& backend, Workspace& workspace, std::vect
     }
     rows_ = ids.size();
     assert(rows_ > 0 && rows_ <= work_.rows_);
-    lastPosition_ = *std::max_element(position_.begin(), position_.end());
-    runs_.resize(inputs_.size() * model_.config.kvHeads);
+    attention_ = std::make_unique<PassAttention>(backend_, model_.config, inputs_, position_, sequence_, reads.policy,
+                                                 reads.stats, work_.attentionMemory_);
     backend_.embed(*model_.embedding, ids, view(work_.residual_, model_.config.hidden));
 }
 
-bool Pass::step() {
+Result<bool> Pass::step() {
     switch (stage_) {
         case Stage::AttentionIn:
             attentionIn();
             if (layer_ + 1 == model_.config.layers && !hiddenWanted_) return false;
             stage_ = Stage::Attend;
-            attended_ = 0;
             return true;
-        case Stage::Attend:
-            if (attendSlice()) stage_ = Stage::AttentionOut;
+        case Stage::Attend: {
+            const auto done = attention_->slice();
+            if (!done) return done.error();
+            if (*done) stage_ = Stage::AttentionOut;
             return true;
+        }
         case Stage::AttentionOut:
             attentionOut();
             stage_ = Stage::FfnIn;
@@ -79,20 +83,49 @@ bool Pass::step() {
     return false;
 }
 
+Status Pass::run() {
+    for (;;) {
+        const auto more = step();
+        if (!more) return more.error();
+        if (!*more) return {};
+    }
+}
+
+void Pass::query(const LayerWeights& layer, const Buffer& normed, const Buffer& out) {
+    const ModelConfig& c = model_.config;
+    const MatmulTarget target[] = {
+        {layer.query.get(), biasOf(layer.queryBias), view(out, std::size_t{c.heads} * c.headDim)}};
+    backend_.matmul(view(normed, c.hidden), target);
+    backend_.rope(heads(out, c.heads), position_, c.invFreq, c.rope);
+}
+
 void Pass::attentionIn() {
     const ModelConfig& c = model_.config;
     const LayerWeights& layer = model_.layers[layer_];
+    View<const float, 3> next;
+    if (attention_->predicts() && layer_ + 1 < c.layers) {
+        // What the next layer will ask for, from what goes into this one.
+        const LayerWeights& after = model_.layers[layer_ + 1];
+        backend_.rmsNorm(view(work_.residual_, c.hidden), after.attentionNorm.as<const float>(), c.rmsEps,
+                         view(work_.normed_, c.hidden));
+        query(after, work_.normed_, work_.nextQuery_);
+        next = heads(work_.nextQuery_, c.heads);
+    }
     const std::size_t queries = std::size_t{c.heads} * c.headDim, keys = std::size_t{c.kvHeads} * c.headDim;
-    const auto bias = [](const Buffer& b) { return b.bytes() > 0 ? b.as<const float>() : nullptr; };
     backend_.rmsNorm(view(work_.residual_, c.hidden), layer.attentionNorm.as<const float>(), c.rmsEps,
                      view(work_.normed_, c.hidden));
-    const MatmulTarget targets[] = {{layer.query.get(), bias(layer.queryBias), view(work_.query_, queries)},
-                                    {layer.key.get(), bias(layer.keyBias), view(work_.key_, keys)},
-                                    {layer.value.get(), bias(layer.valueBias), view(work_.value_, keys)}};
+    const MatmulTarget targets[] = {{layer.query.get(), biasOf(layer.queryBias), view(work_.query_, queries)},
+                                    {layer.key.get(), biasOf(layer.keyBias), view(work_.key_, keys)},
+                                    {layer.value.get(), biasOf(layer.valueBias), view(work_.value_, keys)}};
     backend_.matmul(view(work_.normed_, c.hidden), targets);
-    backend_.rope({work_.query_.as<float>(), {rows_, c.heads, c.headDim}}, position_, c.invFreq, c.rope);
-    backend_.rope({work_.key_.as<float>(), {rows_, c.kvHeads, c.headDim}}, position_, c.invFreq, c.rope);
+    backend_.rope(heads(work_.query_, c.heads), position_, c.invFreq, c.rope);
+    backend_.rope(heads(work_.key_, c.kvHeads), position_, c.invFreq, c.rope);
+    storeKeysValues();
+    attention_->begin(layer_, heads(work_.query_, c.heads), heads(work_.attention_, c.heads), next);
+}
 
+void Pass::storeKeysValues() {
+    const ModelConfig& c = model_.config;
     std::vector<std::uint16_t*> keyRows, valueRows;
     for (std::size_t row = 0; row < rows_; ++row) {
         const KvBlock& open = *inputs_[sequence_[row]].open;
@@ -104,41 +137,6 @@ void Pass::attentionIn() {
     }
     backend_.storeF16({work_.key_.as<const float>(), {rows_ * c.kvHeads, c.headDim}}, keyRows);
     backend_.storeF16({work_.value_.as<const float>(), {rows_ * c.kvHeads, c.headDim}}, valueRows);
-
-    runViews_.clear();
-    for (std::uint32_t s = 0; s < inputs_.size(); ++s)
-        for (std::uint32_t head = 0; head < c.kvHeads; ++head) {
-            auto& runs = runs_[s * c.kvHeads + head];
-            inputs_[s].past->runs(layer_, head, inputs_[s].open, runs);
-            runViews_.emplace_back(runs);
-        }
-}
-
-bool Pass::attendSlice() {
-    const ModelConfig& c = model_.config;
-    const std::uint64_t macsPerToken = std::uint64_t{2} * (lastPosition_ + 1) * c.heads * c.headDim;
-    const std::size_t count =
-        std::min<std::size_t>(rows_ - attended_, std::max<std::uint64_t>(8, kSliceMacs / macsPerToken));
-    AttendArgs args;
-    args.q = View<const float, 3>(work_.query_.as<const float>(), {rows_, c.heads, c.headDim}).rows(attended_, count);
-    args.position = std::span(position_).subspan(attended_, count);
-    args.sequence = std::span(sequence_).subspan(attended_, count);
-    args.runs = runViews_;
-    args.nKvHeads = c.kvHeads;
-    args.scale = 1.0f / std::sqrt(static_cast<float>(c.headDim));
-    args.out = View<float, 3>(work_.attention_.as<float>(), {rows_, c.heads, c.headDim}).rows(attended_, count);
-    const std::size_t leaves = lastPosition_ / kLeafTokens + 1;
-    View<float, 3> mass;
-    if (massSink_) {
-        mass_.resize(rows_ * c.heads * leaves);
-        mass = {mass_.data(), {rows_, c.heads, leaves}};
-        args.mass = mass.rows(attended_, count);
-    }
-    backend_.attend(args);
-    attended_ += count;
-    if (attended_ < rows_) return false;
-    if (massSink_) massSink_(layer_, mass);
-    return true;
 }
 
 void Pass::attentionOut() {

@@ -8,18 +8,10 @@
 #include <vector>
 
 #include "compute/backend.h"
-#include "kv/cache.h"
 #include "transformer/model.h"
+#include "transformer/pass_attention.h"
 
 namespace carrel {
-
-/// New tokens of one sequence: ids follow what `past` holds; their KV goes to `open`, which came from
-/// past->extend(ids.size()).
-struct PassInput {
-    const KvSequence* past = nullptr;
-    KvBlock* open = nullptr;
-    std::span<const std::int32_t> ids;
-};
 
 /// Activations of up to `rows` tokens at a time; kept between passes.
 class Workspace {
@@ -30,11 +22,15 @@ class Workspace {
   private:
     friend class Pass;
     std::size_t rows_ = 0;
-    Buffer residual_, normed_, query_, key_, value_, attention_, gate_, up_;
+    Buffer residual_, normed_, query_, key_, value_, attention_, gate_, up_, nextQuery_;
+    AttentionMemory attentionMemory_;
 };
 
-/// Called after a layer's attention with mass [tokens, heads, leaves] (AttendArgs::mass) of the whole pass.
-using MassSink = std::function<void(std::uint32_t layer, View<const float, 3> mass)>;
+/// How a pass reads the document before its sequences: all of it, or by a policy. stats may be null.
+struct Reads {
+    const ReadPolicy* policy = nullptr;
+    ReadStats* stats = nullptr;
+};
 
 /// One forward pass over the new tokens of one or more sequences, in steps of about 20 ms at most, so that its thread
 /// can look up between them; it may be left lying and taken up again. Decode is a pass of one token per sequence. What
@@ -42,12 +38,15 @@ using MassSink = std::function<void(std::uint32_t layer, View<const float, 3> ma
 class Pass {
   public:
     /// hiddenWanted: the caller will ask for logits; else the last layer stops at its keys and values.
-    Pass(const Model& model, Backend& backend, Workspace& workspace, std::vector<PassInput> inputs, bool hiddenWanted);
+    Pass(const Model& model, Backend& backend, Workspace& workspace, std::vector<PassInput> inputs, bool hiddenWanted,
+         Reads reads = {});
 
     /// Reports mass of all tokens' attention (several times slower; for tails, not for readings).
-    void reportMass(MassSink sink) { massSink_ = std::move(sink); }
-    /// One part of a layer. False when the pass is complete.
-    bool step();
+    void reportMass(MassSink sink) { attention_->reportMass(std::move(sink)); }
+    /// One part of a layer. False when the pass is complete. Io, Corrupt: a document's KV could not be had.
+    Result<bool> step();
+    /// All steps.
+    Status run();
     /// After the last step: logits [vocabulary] of row `row` (rows are the inputs' tokens in order) into out [rowCount,
     /// vocabulary].
     void logits(std::size_t firstRow, std::size_t rowCount, View<float, 2> out);
@@ -55,27 +54,26 @@ class Pass {
   private:
     enum class Stage { AttentionIn, Attend, AttentionOut, FfnIn, FfnOut };
     void attentionIn();
-    bool attendSlice();  // true when the layer's tokens are through
+    void query(const LayerWeights& layer, const Buffer& normed, const Buffer& out);
+    void storeKeysValues();
     void attentionOut();
     void ffnIn();
     void ffnOut();
     View<float, 2> view(const Buffer& buffer, std::size_t cols) const { return {buffer.as<float>(), {rows_, cols}}; }
+    View<float, 3> heads(const Buffer& buffer, std::size_t count) const {
+        return {buffer.as<float>(), {rows_, count, model_.config.headDim}};
+    }
 
     const Model& model_;
     Backend& backend_;
     Workspace& work_;
     std::vector<PassInput> inputs_;
     bool hiddenWanted_;
-    MassSink massSink_;
     std::size_t rows_ = 0;
     std::vector<std::uint32_t> position_, sequence_;
-    std::uint32_t lastPosition_ = 0;
-    std::vector<std::vector<KvRun>> runs_;
-    std::vector<std::span<const KvRun>> runViews_;
-    std::vector<float> mass_;
+    std::unique_ptr<PassAttention> attention_;
     std::uint32_t layer_ = 0;
     Stage stage_ = Stage::AttentionIn;
-    std::size_t attended_ = 0;
 };
 
 }  // namespace carrel

@@ -1,10 +1,15 @@
+#include "app/chat_controller.h"
 #include "app/engine_thread.h"
 #include "app/library_controller.h"
 #include "app/pages_controller.h"
 
+#include <QDirIterator>
 #include <QSignalSpy>
+#include <QStandardPaths>
 #include <QTemporaryDir>
 #include <QTest>
+
+#include <set>
 
 using namespace carrel;
 using namespace carrel::app;
@@ -85,6 +90,70 @@ class TestEngineThread : public QObject {
         QTRY_COMPARE_WITH_TIMEOUT(ended.count(), 1, 10000);
         QTest::qWait(100);
         QCOMPARE(ended.count(), 1);
+    }
+
+    void aListIsAnsweredTogetherAndLeavesNoTailsAndTheTiersCountIt() {
+        const QString model = QStandardPaths::locate(QStandardPaths::GenericDataLocation,
+                                                     QStringLiteral("carrel/models/smollm2-135m-instruct-q4_1.gguf"));
+        if (model.isEmpty()) QSKIP("no model: carrel/models/smollm2-135m-instruct-q4_1.gguf");
+        QTemporaryDir data, files;
+        QFile note(files.filePath(QStringLiteral("note.md")));
+        QVERIFY(note.open(QIODevice::WriteOnly));
+        for (int i = 0; i < 12; ++i)
+            note.write("# Bees\n\nThe oldest hive stands behind the mill and has nine frames.\n\n");
+        note.close();
+        ComputeOptions options;
+        options.dataDir = data.path().toStdString();
+        EngineThread engine(options);
+        std::string sha;
+        bool loaded = false;
+        engine.add(note.fileName().toStdString(), {}, {}, {}, [&](const Result<DocumentRow>& row) {
+            if (row) sha = row->sha256;
+        });
+        engine.loadModel(model.toStdString(), [&](const Result<ModelInfo>& info) { loaded = static_cast<bool>(info); });
+        QTRY_VERIFY_WITH_TIMEOUT(!sha.empty() && loaded, 60000);
+        QSignalSpy read(&engine, &EnginePort::readingEnded);
+        ReadRequest request;
+        request.ticket = engine.nextTicket();
+        request.document = sha;
+        engine.read(std::move(request));
+        QTRY_COMPARE_WITH_TIMEOUT(read.count(), 1, 60000);
+
+        Passwords passwords;
+        ChatController chat(engine, passwords, [](const QString&) { return true; });
+        QSignalSpy ended(&chat, &ChatController::ended);
+        chat.open(QString::fromStdString(sha));
+        QTRY_VERIFY(!chat.current().isEmpty());
+        std::set<quint64> writing;
+        bool together = false;
+        connect(&engine, &EnginePort::turnText, this, [&](quint64 ticket) {
+            if (ended.isEmpty()) writing.insert(ticket);
+            together = together || writing.size() == 3;
+        });
+        chat.askAll({QStringLiteral("Where is the oldest hive?"), QStringLiteral("How many frames are there?"),
+                     QStringLiteral("What stands behind the mill?")});
+        QTRY_COMPARE_WITH_TIMEOUT(ended.count(), 3, 120000);
+        QVERIFY(together);
+        std::optional<TierView> tiers;  // asked behind the tails, so that these are gone by then
+        engine.tiers(sha, [&](const Result<std::optional<TierView>>& view) { tiers = view ? *view : std::nullopt; });
+        QTRY_VERIFY_WITH_TIMEOUT(tiers, 10000);
+        QVERIFY(!tiers->rows.empty());
+        QVERIFY(tiers->report.device.bytesRead > 0);
+        QDirIterator tails(data.path(), {QStringLiteral("tails")}, QDir::Dirs, QDirIterator::Subdirectories);
+        while (tails.hasNext())
+            QCOMPARE(QDir(tails.next()).entryList(QDir::AllEntries | QDir::NoDotAndDotDot), QStringList());
+    }
+
+    void aDocumentThatIsNotOpenHasNoTiers() {
+        QTemporaryDir data;
+        ComputeOptions options;
+        options.dataDir = data.path().toStdString();
+        EngineThread engine(options);
+        std::optional<Result<std::optional<TierView>>> heard;
+        engine.tiers(std::string(64, 'a'), [&](const Result<std::optional<TierView>>& view) { heard = view; });
+        QTRY_VERIFY_WITH_TIMEOUT(heard, 10000);
+        QVERIFY(*heard);
+        QVERIFY(!**heard);
     }
 
     void nothingArrivesAfterShutdown() {

@@ -1,5 +1,8 @@
 #include <benchmark/benchmark.h>
 
+#include <algorithm>
+#include <cmath>
+#include <cstring>
 #include <random>
 #include <vector>
 
@@ -48,6 +51,130 @@ void attend(benchmark::State& state, std::size_t nKvHeads, std::size_t group, st
         benchmark::Counter(times * static_cast<double>(4 * keys.size()) / 1e9, benchmark::Counter::kIsRate);
 }
 
+enum class Reads { Dense, Scattered, Rest };
+
+// One decoded token over an encoded document, layer after layer so that nothing is warm: every leaf whole; one token in
+// twenty; or every leaf as a rest, of which a quarter had one token read.
+struct EncodedLayers {
+    static constexpr std::size_t kHeadDim = 64;
+    static constexpr std::size_t kStride = rowsBytes(kHeadDim), kBytes = std::size_t{160} << 20;
+    Buffer rows;  // [layers, nKvHeads, leaves] of kStride bytes, of which the head's keys
+    std::size_t nKvHeads, leaves, layers;
+    std::vector<std::uint16_t> grids;
+    std::vector<std::uint8_t> means;
+    std::vector<std::vector<KvPick>> picks;
+    std::vector<std::vector<KvRest>> rests;
+    std::vector<std::vector<KvRun>> runs;  // [layers * nKvHeads]
+    std::size_t keys = 0;                  // of all layers and heads
+
+    EncodedLayers(Buffer buffer, std::size_t kvHeads, std::size_t tokens, Reads reads)
+        : rows(std::move(buffer)),
+          nKvHeads(kvHeads),
+          leaves(tokens / kLeafTokens),
+          layers(kBytes / (kvHeads * leaves * kStride)) {
+        std::mt19937_64 random(1);
+        const std::size_t all = layers * nKvHeads * leaves;
+        std::ranges::generate(std::span(rows.as<std::uint64_t>(), all * kStride / 8), [&] { return random(); });
+        means.resize(all * 2 * kHeadDim);
+        std::ranges::generate(means, [&] { return static_cast<std::uint8_t>(random()); });
+        grids.resize(all / kGroupLeaves * 2 * kHeadDim);
+        for (std::size_t i = 0; i < grids.size(); ++i) grids[i] = f32ToF16(i / kHeadDim % 2 == 0 ? -1.6f : 0.0125f);
+        for (std::size_t leaf = 0; leaf < all; ++leaf) {
+            std::uint16_t grid[2 * kLeafTokens * valueBlocks(kHeadDim)];
+            for (std::size_t i = 0; i < std::size(grid); ++i) grid[i] = f32ToF16(i % 2 == 0 ? 0 : 0.0125f);
+            std::memcpy(at(leaf) + 32 * kHeadDim, grid, sizeof grid);
+        }
+        for (std::size_t head = 0; head < layers * nKvHeads; ++head) {
+            std::vector<KvPick>& chosen = picks.emplace_back();
+            std::vector<KvRest>& rest = rests.emplace_back();
+            for (std::size_t i = 0; i < leaves; ++i) {
+                const std::size_t leaf = head * leaves + i;
+                KvPick pick{at(leaf), &grids[leaf / kGroupLeaves * 2 * kHeadDim], static_cast<std::uint32_t>(i),
+                            0xffff};
+                if (reads == Reads::Scattered) {
+                    pick.tokens = 0;
+                    for (std::uint32_t t = 0; t < kLeafTokens; ++t)
+                        if (random() % 20 == 0) pick.tokens = static_cast<std::uint16_t>(pick.tokens | 1u << t);
+                    if (pick.tokens == 0) continue;
+                }
+                if (reads != Reads::Rest) {
+                    chosen.push_back(pick);
+                    continue;
+                }
+                pick.tokens = static_cast<std::uint16_t>(i % 4 == 0 ? 1u << random() % 16 : 0);
+                const std::uint8_t* mean = &means[leaf * 2 * kHeadDim];
+                rest.push_back({mean, reinterpret_cast<const std::int8_t*>(mean + kHeadDim), &kStep, pick});
+            }
+        }
+        for (std::size_t head = 0; head < layers * nKvHeads; ++head) addRuns(picks[head], rests[head]);
+    }
+
+  private:
+    static constexpr std::uint16_t kStep = 0x2266;  // 0.0125
+    std::byte* at(std::size_t leaf) { return rows.as<std::byte>(leaf * kStride); }
+    void addRuns(std::span<const KvPick> chosen, std::span<const KvRest> rest) {
+        std::vector<KvRun>& to = runs.emplace_back();
+        for (std::size_t i = 0; i < chosen.size();) {
+            std::uint32_t tokens = 0;
+            const std::size_t from = i;
+            for (std::uint32_t more;
+                 i < chosen.size() &&
+                 tokens + (more = static_cast<std::uint32_t>(std::popcount(chosen[i].tokens))) <= kGroupTokens;
+                 ++i)
+                tokens += more;
+            to.push_back(
+                {.first = chosen[from].leaf * kLeafTokens, .tokens = tokens, .picks = chosen.subspan(from, i - from)});
+            keys += tokens;
+        }
+        for (std::size_t i = 0; i < rest.size(); i += kGroupTokens) {
+            const auto some = rest.subspan(i, std::min<std::size_t>(kGroupTokens, rest.size() - i));
+            to.push_back({.tokens = static_cast<std::uint32_t>(some.size()), .rest = some});
+            keys += some.size();
+        }
+    }
+};
+
+void attendEncoded(benchmark::State& state, std::size_t nKvHeads, std::size_t group, std::size_t tokens, Reads reads) {
+    const auto made = makeCpuBackend("", benchThreads()), scalar = makeCpuBackend("scalar", 1);
+    if (!made || !scalar) return state.SkipWithError("no such backend");
+    auto buffer = (*made)->allocate(EncodedLayers::kBytes);
+    if (!buffer) return state.SkipWithError("no memory");
+    const EncodedLayers encoded(std::move(*buffer), nKvHeads, tokens, reads);
+    constexpr std::size_t kHeadDim = EncodedLayers::kHeadDim;
+    const std::size_t heads = nKvHeads * group;
+    std::mt19937 random(1);
+    std::normal_distribution<float> normal;
+    std::vector<float> q(heads * kHeadDim), out(q.size()), expected(q.size());
+    for (float& value : q) value = normal(random);
+    const std::uint32_t position = static_cast<std::uint32_t>(tokens), sequence = 0;
+    AttendArgs args;
+    args.q = View<const float, 3>(q.data(), {1, heads, kHeadDim});
+    args.position = {&position, 1};
+    args.sequence = {&sequence, 1};
+    args.nKvHeads = nKvHeads;
+    args.scale = 0.125f;
+    std::vector<std::span<const KvRun>> rows(nKvHeads);
+    args.runs = rows;
+    std::size_t layer = 0;
+    const auto next = [&](Backend& backend, std::vector<float>& to) {
+        for (std::size_t h = 0; h < nKvHeads; ++h) rows[h] = encoded.runs[layer * nKvHeads + h];
+        args.out = {to.data(), {1, heads, kHeadDim}};
+        backend.attend(args);
+    };
+    next(**scalar, expected);
+    next(**made, out);
+    for (std::size_t i = 0; i < out.size(); ++i)
+        if (std::fabs(out[i] - expected[i]) > 1e-4f) return state.SkipWithError("differs from scalar");
+    for (auto _ : state) {
+        layer = (layer + 1) % encoded.layers;
+        next(**made, out);
+    }
+    const double keys = static_cast<double>(state.iterations()) * static_cast<double>(encoded.keys) /
+                        static_cast<double>(encoded.layers);
+    state.counters["Mkeys/s"] = benchmark::Counter(keys / 1e6, benchmark::Counter::kIsRate);
+    state.counters["GB/s"] = benchmark::Counter(keys * 136 / 1e9, benchmark::Counter::kIsRate);
+}
+
 const bool kRegistered = [] {
     for (const std::size_t tokens : {512, 4096, 32768})
         for (const std::size_t batch : {1, 512}) {
@@ -59,6 +186,16 @@ const bool kRegistered = [] {
                 attend(s, 3, 3, tokens, batch);
             })->Apply(timeFairly);
         }
+    for (const std::size_t tokens : {4096, 32768})
+        for (const auto& [name, reads] :
+             {std::pair{"dense", Reads::Dense}, {"scattered", Reads::Scattered}, {"rest", Reads::Rest}})
+            for (const auto& [model, kvHeads, group] : {std::tuple{"qwen_2x7/", 2, 7}, {"smol_3x3/", 3, 3}}) {
+                const std::string title = std::string("attend_") + name + "/" + model + std::to_string(tokens);
+                benchmark::RegisterBenchmark(title.c_str(), [=, h = kvHeads, g = group,
+                                                             r = reads](benchmark::State& s) {
+                    attendEncoded(s, static_cast<std::size_t>(h), static_cast<std::size_t>(g), tokens, r);
+                })->Apply(timeFairly);
+            }
     return true;
 }();
 

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""A reading killed with SIGKILL at random moments loses at most the batch at hand, and answers as one that was never interrupted.
+"""A reading killed with SIGKILL at random moments, and then in answers, loses at most the batch at hand, and answers as one that was never
+interrupted.
 
   kill_reading.py --cli build/release/bin/carrel-cli --model M.gguf --document FILE [--kills 3] [--predict 64] [--seed 1]
 
@@ -52,10 +53,18 @@ def main():
         lost = []
         for kill in range(args.kills):
             reader = subprocess.Popen(command("killed", "read", args.document), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
-            counts = []
-            follower = threading.Thread(target=lambda: counts.extend(
-                int(m[1]) for m in map(re.compile(r"reading: (\d+) of").match, reader.stderr) if m))
+            counts, open_ = [], threading.Event()
+
+            def follow():
+                for m in map(re.compile(r"reading: (\d+) of").match, reader.stderr):
+                    if m:
+                        counts.append(int(m[1]))
+                        open_.set()
+                open_.set()
+            follower = threading.Thread(target=follow)
             follower.start()
+            if rng.random() < 0.75:   # else it may die while it opens
+                open_.wait()
             time.sleep(rng.uniform(0.05, 1.5 * seconds / args.kills))
             finished = reader.poll() is not None
             reader.kill()
@@ -74,6 +83,15 @@ def main():
         if again["reused_tokens"] < reported:
             sys.exit(f"{reported} tokens were reported as read, {again['reused_tokens']} were found")
 
+        begun = time.monotonic()
+        run("whole", "ask", args.document, QUESTION, "--predict", str(args.predict))
+        seconds = time.monotonic() - begun
+        for kill in range(args.kills):
+            asker = subprocess.Popen(command("killed", "ask", args.document, QUESTION, "--predict", str(args.predict)),
+                                     stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            time.sleep(rng.uniform(0.2, 1) * seconds)
+            asker.kill()
+            asker.wait()
         answers = [run(data, "ask", args.document, QUESTION, "--predict", str(args.predict))["answers"][0]["answer"] for data in ("whole", "killed")]
         print(f"answer: {answers[0]!r}")
         if answers[0] != answers[1]:

@@ -17,11 +17,23 @@ class FaultyFileSystem::FaultyFile final : public File {
 
     Result<std::uint64_t> size() override { return below_->size(); }
     Status pread(std::span<std::byte> into, std::uint64_t offset) override {
+        bool now = false;
+        auto fault = ReadFault::Fails;
         {
             const std::lock_guard guard(owner_.mutex_);
             if (owner_.failReads_ || owner_.crashed_) return broken(path_, "injected: the read fails");
+            fault = owner_.readFault_;
+            now = owner_.readsLeft_ != SIZE_MAX && owner_.readsLeft_-- == 0;  // wraps to SIZE_MAX: struck
         }
-        return below_->pread(into, offset);
+        if (!now) return below_->pread(into, offset);
+        if (fault == ReadFault::Fails) return broken(path_, "injected: the read fails");
+        if (auto s = below_->pread(into, offset); !s) return s;
+        if (fault == ReadFault::Flips) {
+            for (std::size_t at = 0; at < into.size(); at += 512) into[at] ^= std::byte{0x10};
+            return {};
+        }
+        std::fill(into.begin() + static_cast<std::ptrdiff_t>(into.size() / 2), into.end(), std::byte{0});
+        return Error{Code::Truncated, path_.string(), "injected: the read is short"};
     }
     Status pwrite(std::span<const std::byte> from, std::uint64_t offset) override {
         const std::lock_guard guard(owner_.mutex_);
@@ -46,6 +58,8 @@ class FaultyFileSystem::FaultyFile final : public File {
         return below_->sync();
     }
     Status lock() override { return below_->lock(); }
+    void dropCache() override { below_->dropCache(); }
+    std::uint32_t readAlignment() const override { return below_->readAlignment(); }
 
   private:
     /// Keeps the bytes [offset, offset + count) that are about to change, as far as there are any.
@@ -92,6 +106,15 @@ void FaultyFileSystem::failReads(bool fail) {
     const std::lock_guard guard(mutex_);
     failReads_ = fail;
 }
+void FaultyFileSystem::refuseDirect(bool refuse) {
+    const std::lock_guard guard(mutex_);
+    refuseDirect_ = refuse;
+}
+void FaultyFileSystem::failRead(ReadFault fault, std::size_t read) {
+    const std::lock_guard guard(mutex_);
+    readFault_ = fault;
+    readsLeft_ = read;
+}
 void FaultyFileSystem::setSpace(std::uint64_t bytes) {
     const std::lock_guard guard(mutex_);
     space_ = bytes;
@@ -104,7 +127,8 @@ void FaultyFileSystem::heal() {
     const std::lock_guard guard(mutex_);
     failAt_ = SIZE_MAX;
     space_ = claimed_ = UINT64_MAX;
-    crashed_ = failReads_ = false;
+    crashed_ = failReads_ = refuseDirect_ = false;
+    readsLeft_ = SIZE_MAX;
 }
 
 void FaultyFileSystem::powerCut(Keep keep) {
@@ -136,6 +160,8 @@ void FaultyFileSystem::powerCut(Keep keep) {
 Result<std::unique_ptr<File>> FaultyFileSystem::open(const std::filesystem::path& path, OpenMode mode) {
     const std::lock_guard guard(mutex_);
     if (crashed_) return broken(path, "injected: after the crash");
+    if (mode == OpenMode::Direct && refuseDirect_)
+        return Error{Code::Unsupported, path.string(), "injected: no direct reads"};
     std::error_code failed;
     const bool creates = mode == OpenMode::Create && !std::filesystem::exists(path, failed);
     if (creates) {

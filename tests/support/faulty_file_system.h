@@ -28,7 +28,16 @@ class FaultyFileSystem final : public FileSystem {
 
     /// The step `step` from now, 0 being the next, fails.
     void failAt(Fault fault, std::size_t step);
-    void failReads(bool fail);             // every pread is Io
+    void failReads(bool fail);       // every pread is Io
+    void refuseDirect(bool refuse);  // as a file system without direct reads
+    enum class ReadFault {
+        Fails,  // Io
+        Short,  // half of the bytes, then Truncated
+        Flips,  // a bit of every 512 bytes is another, and nobody says so
+    };
+    /// The read `read` from now, 0 being the next, goes wrong. Files have no descriptor: reads cannot go around this.
+    void failRead(ReadFault fault, std::size_t read);
+    bool readStruck() const { return readsLeft_ == SIZE_MAX; }  // the fault of failRead has happened
     void setSpace(std::uint64_t bytes);    // a write past this many more bytes is DiskFull; freeBytes does not know
     void claimSpace(std::uint64_t bytes);  // what freeBytes says, while writes pass
     void heal();                           // no more faults
@@ -63,7 +72,9 @@ class FaultyFileSystem final : public FileSystem {
     Fault fault_ = Fault::NoSpace;
     std::size_t steps_ = 0, failAt_ = SIZE_MAX;
     std::uint64_t space_ = UINT64_MAX, claimed_ = UINT64_MAX;
-    bool crashed_ = false, struck_ = false, failReads_ = false;
+    ReadFault readFault_ = ReadFault::Fails;
+    std::size_t readsLeft_ = SIZE_MAX;  // before the fault; SIZE_MAX: none to come
+    bool crashed_ = false, struck_ = false, failReads_ = false, refuseDirect_ = false;
     std::map<std::filesystem::path, std::vector<Undo>> unsynced_;
     std::set<std::filesystem::path> newFiles_;  // whose directory was not synced
 };

@@ -23,7 +23,8 @@ class ScriptedEngine final : public EnginePort {
     std::vector<TurnRequest> asks;
     std::vector<TurnRow> savedTurns;
     std::vector<std::pair<std::string, std::string>> drafts;  // chat, text
-    std::vector<std::string> forgottenReadings;
+    std::vector<std::string> forgottenReadings, forgottenTails;
+    std::vector<std::string> tierPolls;  // documents
     std::vector<std::string> loadedModels;
     int rendered = 0;
     bool shutDown = false;
@@ -37,6 +38,9 @@ class ScriptedEngine final : public EnginePort {
     std::string password = "secret";                       // of documents with "enc" in their file's name
     std::string script = "The answer.";
     std::vector<Source> sources;
+    std::optional<TierView> tierView;  // by itself: made up from what was asked
+    bool holdTiers = false;            // replies wait in heldTiers
+    std::vector<Reply<std::optional<TierView>>> heldTiers;
 
     /// A document as it would be after add(): 42 pages for .pdf, text without pages otherwise.
     static DocumentRow document(const std::string& file);
@@ -49,6 +53,8 @@ class ScriptedEngine final : public EnginePort {
     void ask(TurnRequest request) override;
     void readingOf(const std::string& document, Reply<ReadingSummary> reply) override;
     void forgetReadings(const std::string& document, Reply<void> reply) override;
+    void forgetTail(const std::string& tail) override { forgottenTails.push_back(tail); }
+    void tiers(const std::string& document, Reply<std::optional<TierView>> reply) override;
     void add(const std::filesystem::path& file, const std::string& password,
              std::function<void(std::uint32_t, std::uint32_t)> progress, std::stop_token stop,
              Reply<DocumentRow> reply) override;
@@ -82,6 +88,7 @@ class ScriptedEngine final : public EnginePort {
     template <class T>
     void deliver(const char* call, const Reply<T>& reply, std::function<Result<T>()> value);
     void tick();
+    TierView madeUpTiers(const std::string& document) const;
     bool stepTurn(Turn& turn);  // false: it has ended
     bool stepReading(Reading& reading);
     Answer answerOf(const Turn& turn, bool stopped) const;
@@ -91,6 +98,7 @@ class ScriptedEngine final : public EnginePort {
     std::vector<Reading> readings_;
     std::map<std::string, double> pagesRead_;  // by document
     std::int64_t lastId_ = 0;
+    std::uint64_t steps_ = 0;
 };
 
 }  // namespace carrel::app

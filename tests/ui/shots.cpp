@@ -12,6 +12,7 @@
 #include <QDeadlineTimer>
 #include <QDir>
 #include <QPalette>
+#include <QQuickItem>
 #include <QQuickWindow>
 #include <QStandardPaths>
 #include <QTemporaryDir>
@@ -59,12 +60,15 @@ class Walk {
         app.chat()->ask(question);
         if (!waitFor([&] { return app.chat()->answering(); }, 10)) return fail("the question was not taken");
         if (!waitFor([&] { return !app.chat()->answering(); }, 600)) return fail("no answer in time");
-        if (!shot("answer")) return false;
+        if (!shot("answer") || !together()) return false;
         QPalette dark;
         dark.setColor(QPalette::Window, QColor(0x20, 0x20, 0x20));
         dark.setColor(QPalette::WindowText, Qt::white);
         QApplication::setPalette(dark);
         if (!shot("answer-dark")) return false;
+        call("memoryPanel", "open");
+        if (!shot("memory-dark")) return false;
+        call("memoryPanel", "close");
         QApplication::setPalette(QPalette());
         app.library()->addFiles({QUrl::fromLocalFile(QStringLiteral("/nowhere/Missing report.pdf"))});
         waitFor([&] { return !app.problem().isEmpty(); }, 5);
@@ -72,6 +76,37 @@ class Walk {
     }
 
   private:
+    void call(const char* object, const char* method) {
+        auto* found = window_.window()->findChild<QObject*>(QString::fromLatin1(object));
+        if (!found || !QMetaObject::invokeMethod(found, method)) std::fprintf(stderr, "no %s.%s\n", object, method);
+    }
+
+    /// A list of questions, and what the engine reads while it answers them.
+    bool together() {
+        AppController& app = window_.controller();
+        const QStringList questions{QStringLiteral("What must a package description contain?"),
+                                    QStringLiteral("When may a package modify another's configuration files?"),
+                                    QStringLiteral("What is the changelog for?"),
+                                    QStringLiteral("Which licences are accepted?")};
+        call("questionsDialog", "open");
+        auto* text = window_.window()->findChild<QQuickItem*>(QStringLiteral("questions"));
+        if (text) text->setProperty("text", questions.join(QLatin1Char('\n')));
+        if (!shot("questions")) return false;
+        call("questionsDialog", "send");
+        if (!waitFor([&] { return app.chat()->listTotal() == questions.size(); }, 10))
+            return fail("the questions were not taken");
+        if (!waitFor([&] { return app.chat()->conversation()->rowCount() > 2 * questions.size() + 4; }, 600))
+            return fail("no answer began in time");
+        if (!shot("together")) return false;
+        call("memoryPanel", "open");
+        if (!waitFor([&] { return app.tiers()->isOpen(); }, 30)) return fail("the tiers were not heard of");
+        wait(1500);  // rates want two polls
+        if (!shot("memory")) return false;
+        call("memoryPanel", "close");
+        if (!waitFor([&] { return !app.chat()->answering(); }, 1800)) return fail("not all was answered in time");
+        return shot("together-answered");
+    }
+
     bool fail(const char* why) {
         std::fprintf(stderr, "shots: %s (%s)\n", why, qPrintable(window_.controller().problem()));
         return false;

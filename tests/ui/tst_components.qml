@@ -44,6 +44,24 @@ Item {
         columns: 2
         cells: ["a", "b", "1", "2"]
     }
+    QuestionsDialog {
+        id: questions
+        property var heard: []
+        onAsked: (list) => heard.push(list)
+    }
+    ListProgress {
+        id: progress
+        y: 380
+        width: 300
+        total: 0
+        ended: 0
+    }
+    TierTable {
+        id: tiers
+        y: 400
+        width: 480
+        tiers: []
+    }
     SignalSpy { id: clicked; target: chip; signalName: "clicked" }
     SignalSpy { id: dismissed; target: banner; signalName: "dismissed" }
 
@@ -102,6 +120,67 @@ Item {
             verify(banner.implicitHeight > 30);
             compare(banner.Accessible.name, banner.sentence);
             banner.sentence = "";
+        }
+        function openQuestions() {
+            questions.heard = [];
+            questions.ready = true;
+            questions.clear();
+            questions.open();
+            tryCompare(questions, "opened", true);
+            verify(questions.input.activeFocus, "one can type at once");
+        }
+        function test_eachLineIsAQuestionAndListMarksAreNotPartOfIt() {
+            openQuestions();
+            questions.input.text = "One?\n\n  2. Two? \n- Three?\n3 or 4?\n\u2022 Five?";
+            compare(questions.questions, ["One?", "Two?", "Three?", "3 or 4?", "Five?"]);
+            const list = findChild(questions.contentItem, "numbered");
+            compare(list.count, 5);
+            tryVerify(() => list.itemAtIndex(1) !== null);
+            compare(list.itemAtIndex(1).text, "2. Two?");
+            questions.close();
+        }
+        function test_ctrlEnterAsksAndKeepsTheTextUntilItIsSaved() {
+            openQuestions();
+            type("a?");
+            keyClick(Qt.Key_Return);
+            type("b?");
+            compare(questions.heard.length, 0);
+            keyClick(Qt.Key_Return, Qt.ControlModifier);
+            compare(questions.heard.length, 1);
+            compare(questions.heard[0], ["a?", "b?"]);
+            tryCompare(questions, "visible", false);
+            compare(questions.questions.length, 2);
+        }
+        function test_nothingIsAskedOfBlanksOrOfNobody() {
+            openQuestions();
+            const button = findChild(questions.contentItem, "askAll");
+            verify(!button.enabled);
+            keyClick(Qt.Key_Return, Qt.ControlModifier);
+            questions.input.text = "a?";
+            verify(button.enabled);
+            questions.ready = false;
+            verify(!button.enabled);
+            keyClick(Qt.Key_Return, Qt.ControlModifier);
+            compare(questions.heard.length, 0);
+            verify(questions.opened);
+            keyClick(Qt.Key_Escape);
+            tryCompare(questions, "visible", false);
+        }
+        function test_progressTakesRoomOnlyWhileAListIsAnswered() {
+            compare(progress.implicitHeight, 0);
+            progress.total = 5;
+            progress.ended = 2;
+            verify(progress.implicitHeight > 10);
+            compare(findChild(progress, "listProgress").text, "2 of 5 answered");
+            progress.total = 0;
+        }
+        function test_aTiersRowReadsAsOneSentence() {
+            const empty = tiers.implicitHeight;
+            tiers.tiers = [{ name: "Disk", used: "98 MiB", found: "91 %", read: "186 MiB", rate: "49 MB/s", stalls: "1.2 s" }];
+            tryVerify(() => tiers.implicitHeight > empty);
+            const rows = Array.from(tiers.children).filter(child => child.Accessible.name !== "");
+            compare(rows.length, 1);
+            compare(rows[0].Accessible.name, "Disk, Used 98 MiB, Found 91 %, Read 186 MiB, Now 49 MB/s, Waited 1.2 s");
         }
         function test_rowsHaveHeights() {
             verify(words.implicitHeight > 10);

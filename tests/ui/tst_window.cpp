@@ -113,6 +113,68 @@ class TestWindow : public QObject {
         QCOMPARE(engine_->savedTurns.back().state, TurnState::Stopped);
     }
 
+    void aListOfQuestionsIsTypedAskedAndStoppedFromTheKeyboard() {
+        openDocument();
+        QTest::keyClick(win(), Qt::Key_N, Qt::ControlModifier | Qt::ShiftModifier);
+        QTRY_VERIFY(item("questions")->hasActiveFocus());
+        type("One?");
+        QTest::keyClick(win(), Qt::Key_Return);
+        type("Two?");
+        QTest::keyClick(win(), Qt::Key_Return, Qt::ControlModifier);
+        QTRY_COMPARE(app().chat()->listTotal(), 2);
+        QTRY_COMPARE(item("listProgress")->property("text").toString(), QStringLiteral("0 of 2 answered"));
+        QTRY_COMPARE(item("questions")->property("text").toString(), QString());
+        QTRY_COMPARE(engine_->asks.size(), 2u);
+        QTRY_VERIFY_WITH_TIMEOUT(app().chat()->conversation()->rowCount() > 4, 5000);
+        QTest::keyClick(win(), Qt::Key_Escape);
+        QTRY_VERIFY(!app().chat()->answering());
+        QTRY_VERIFY(!item("listProgress")->isVisible());
+    }
+
+    void theMenuOfChatsOffersAList() {
+        openDocument();
+        click(item("chats"));
+        QQuickItem* entry = nullptr;
+        QTRY_VERIFY((entry = item("askSeveral")) && entry->isVisible());
+        click(entry);
+        QTRY_VERIFY(item("questions")->hasActiveFocus());
+    }
+
+    void theMemoryPanelAsksTheEngineWhileItIsSeenAndEscapeClosesItFirst() {
+        openDocument();
+        app().chat()->ask(QStringLiteral("Why?"));
+        QTRY_VERIFY(app().chat()->answering());
+        QVERIFY(engine_->tierPolls.empty());
+        QTest::keyClick(win(), Qt::Key_M, Qt::ControlModifier);
+        QTRY_VERIFY(app().tiers()->isOpen());
+        QTRY_VERIFY(item("summary")->isVisible());
+        QVERIFY(!item("notOpen")->isVisible());
+        auto* map = win()->findChild<QQuickItem*>(QStringLiteral("map"));
+        QTRY_VERIFY(map && map->hasActiveFocus());
+        QTest::keyClick(win(), Qt::Key_Down);
+        QTest::keyClick(win(), Qt::Key_Down);
+        QTRY_VERIFY(item("place")->property("text").toString().startsWith(QStringLiteral("Layer 1, head 2")));
+        QTest::keyClick(win(), Qt::Key_Escape);
+        QTRY_VERIFY(!app().tiers()->watching());
+        QVERIFY(app().chat()->answering());
+        const std::size_t polls = engine_->tierPolls.size();
+        QTest::qWait(600);
+        QCOMPARE(engine_->tierPolls.size(), polls);
+        QTest::keyClick(win(), Qt::Key_Escape);
+        QTRY_VERIFY(!app().chat()->answering());
+    }
+
+    void theMemoryPanelSaysWhenADocumentIsNotOpen() {
+        openDocument();
+        engine_->failures["tiers"] = Error{Code::NotFound, {}, {}};
+        click(item("memory"));
+        QTRY_VERIFY(!engine_->tierPolls.empty());
+        QTRY_VERIFY(item("notOpen")->isVisible());
+        QVERIFY(!item("summary")->isVisible());
+        click(item("closeMemory"));
+        QTRY_VERIFY(!app().tiers()->watching());
+    }
+
     void pauseAndResumeAreButtons() {
         openDocument();
         click(item("pause"));

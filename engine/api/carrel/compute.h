@@ -1,10 +1,12 @@
 #pragma once
 
 #include <carrel/events.h>
+#include <carrel/tiers.h>
 
 #include <cstdint>
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <stop_token>
 #include <string>
 #include <utility>
@@ -17,6 +19,7 @@ struct ComputeOptions {
     std::filesystem::path pdfHelper;  // carrel-pdf
     unsigned threads = 0;             // 0: one per core
     std::string isa;                  // scalar, avx2, avx512; empty: the best this machine has (CARREL_ISA overrides)
+    KvSettings kv;
 };
 
 /// What a model file says of itself, from its header alone.
@@ -48,6 +51,12 @@ struct StoredReading {
     std::uint64_t diskBytes = 0;
 };
 
+/// What verify() found.
+struct StoredCheck {
+    std::uint64_t groups = 0, bad = 0;
+    bool probeOk = false;  // the last token's logits are those that were stored when it was read
+};
+
 struct PastTurn {
     std::string question, answer;
 };
@@ -66,6 +75,7 @@ struct TurnRequest {
 /// Models, readings and turns: the only door that touches weights and KV. Not thread-safe: one thread calls everything,
 /// and only that thread hears events. A request is queued at once; step() does the work, one quantum (about 20 ms) a
 /// call. A turn goes ahead of a reading as soon as the layer at hand is done; the reading goes on where it was.
+/// Questions to one document that wait together are answered together: weights are read once a step for all.
 class Compute {
   public:
     static Result<std::unique_ptr<Compute>> open(const ComputeOptions& options, EventSink& events);
@@ -84,6 +94,11 @@ class Compute {
     virtual Result<ReadingSummary> readingOf(const std::string& document) = 0;
     /// What is on disk for this document, of every model. Needs no model. Cheap.
     virtual Result<std::vector<StoredReading>> storedReadings(const std::string& document) = 0;
+    /// Where an open reading's KV is and what answering read; nothing where it is not open. Cheap enough for a few
+    /// calls a second.
+    virtual std::optional<TierView> tiers(const std::string& document) = 0;
+    /// Checks every checksum of what is stored under the loaded model.
+    virtual Result<StoredCheck> verify(const std::string& document) = 0;
     /// Deletes the readings of a document, of every model: rows first, then files.
     virtual Status forgetReadings(const std::string& document) = 0;
     /// Deletes what is kept of a chat's tokens. The chat itself is the library's to forget.

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <carrel/result.h>
+#include <carrel/tiers.h>
 
 #include <cstdint>
 #include <string>
@@ -50,6 +51,7 @@ struct ReadingSummary {
     std::uint64_t reusedTokens = 0;
     double seconds = 0;
     std::uint64_t kvBytesF16 = 0, diskBytes = 0;
+    std::uint64_t keyValueBytes = 0, sketchBytes = 0, headerBytes = 0;  // of diskBytes
 };
 
 /// Seconds of one turn's stages.
@@ -65,6 +67,7 @@ struct Answer {
     std::uint32_t droppedTurns = 0;  // older turns of this chat that no longer fit the window
     bool stopped = false;            // by the person; the text up to there counts
     TurnTimings timings;
+    TierReport tiers;  // of the turns answered together with this one
 };
 
 enum class TurnStage : std::uint8_t { Queued, Opening, ReadingQuestion, Answering };

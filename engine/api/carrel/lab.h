@@ -1,6 +1,7 @@
 #pragma once
 
 #include <carrel/result.h>
+#include <carrel/tiers.h>
 
 #include <cstdint>
 #include <filesystem>
@@ -38,14 +39,38 @@ struct BenchRow {
     double prefillTokensPerS = 0, prefillUnpersistedTokensPerS = 0,
            decodeTokensPerS = 0;  // decode: all sequences together
     double firstTokenS = 0, endToEnd128S = 0;
-    std::uint64_t peakRssBytes = 0;
+    std::uint64_t peakRssBytes = 0, diskBytes = 0, kvBytesF16 = 0, reusedTokens = 0;
+    double decodeMedianS = 0, decodeWorstS = 0;  // of a step
+    TierReport tiers;
+};
+
+/// How one way of reading differs from another on the same text.
+struct Comparison {
+    double kldMean = 0, kldP99 = 0;  // KL(reference || tested) of the next token, nats
+    double topAgreement = 0;         // share of probes with the same best token
+    double clearFlips = 0;  // share of probes with another best token where the reference's lead is over 0.5 nat
+    double perplexityReference = 0, perplexity = 0;
+    std::uint32_t probes = 0;
+    TierReport tiers;  // of the tested way
+};
+
+/// One layer read in full or hardly at all: what that does to the next token.
+struct LayerSensitivity {
+    std::vector<double> kld;  // [layers]: only this layer chooses, all others read everything
+};
+
+struct LabOptions {
+    std::filesystem::path model;
+    unsigned threads = 0;
+    std::string isa;
+    KvSettings kv;
+    std::filesystem::path scratch;  // a folder for readings; bench and compare use what is stored there already
 };
 
 /// The model without documents: what scripts and measurements ask for. One thread.
 class Lab {
   public:
-    static Result<std::unique_ptr<Lab>> open(const std::filesystem::path& model, unsigned threads,
-                                             const std::string& isa);
+    static Result<std::unique_ptr<Lab>> open(const LabOptions& options);
     virtual ~Lab() = default;
 
     /// Greedy raw continuation; special tokens in the text are parsed, BOS where the model wants one. Ends at `predict`
@@ -58,11 +83,17 @@ class Lab {
     /// the second half scored.
     virtual Result<Perplexity> perplexity(std::string_view text, std::uint32_t context, std::uint32_t windows,
                                           std::stop_token stop) = 0;
-    /// Prefill of the text's first `tokens` tokens, committed to a store in `scratch` as a reading is, then `predict`
-    /// greedy steps of `batch` sequences on that prefix. The caller removes `scratch`.
+    /// Reads the text's first `tokens` tokens as a document is read, then `predict` steps of `batch` sequences on it:
+    /// greedy, each begun with another of the likeliest tokens. A short text repeats.
     virtual Result<BenchRow> bench(std::string_view text, std::uint32_t tokens, std::uint32_t batch,
-                                   std::uint32_t predict, const std::filesystem::path& scratch,
-                                   std::stop_token stop) = 0;
+                                   std::uint32_t predict, std::stop_token stop) = 0;
+    /// Reads `tokens` tokens, then walks the next `probes` teacher-forced: full attention with the reference's codec,
+    /// and as the options say.
+    virtual Result<Comparison> compare(std::string_view text, std::uint32_t tokens, std::uint32_t probes,
+                                       const std::string& referenceCodec, std::stop_token stop) = 0;
+    /// The same with one layer at a time choosing as the options say.
+    virtual Result<LayerSensitivity> sensitivity(std::string_view text, std::uint32_t tokens, std::uint32_t probes,
+                                                 std::stop_token stop) = 0;
 };
 
 }  // namespace carrel

@@ -1,73 +1,82 @@
 #include <algorithm>
-#include <limits>
 
-#include "compute/cpu/intrinsics.h"
-#include "compute/cpu/kernels.h"
-#include "compute/cpu/math.h"
+#include "compute/cpu/attention_math.h"
 
 namespace carrel {
 
 namespace {
 
-constexpr float kMasked = -std::numeric_limits<float>::infinity();
-
-// Keys 0 to 15 of a leaf are always added up in this order.
+// Up to 16 summands are always added up in this order, those that are missing as zeros.
 template <class T, class Add>
-CARREL_INLINE T leafSum(const T* p, Add add) {
+CARREL_INLINE T segmentSum(const T* p, Add add) {
     T s[8];
     for (std::size_t k = 0; k < 8; ++k) s[k] = add(p[k], p[k + 8]);
     for (std::size_t k = 0; k < 4; ++k) s[k] = add(s[k], s[k + 4]);
     return add(add(s[0], s[2]), add(s[1], s[3]));
 }
 
-// Inner loops run over rows, so that a compiler can put rows into lanes.
-template <bool Fused>
-CARREL_INLINE void attendRun(const float* q, const std::uint32_t* position, std::size_t rows, std::size_t headDim,
-                             const KvRun& run, const AttendState& state, float* scratch, float* leaf, float* runMax) {
-    float* keys = scratch;
-    float* values = keys + headDim * kGroupTokens;
-    float* p = values + headDim * kGroupTokens;  // [64, rows]
-    const std::size_t filled = run.tokens * headDim;
-    for (std::size_t i = 0; i < filled; ++i) keys[i] = f16ToF32(run.keys[i]), values[i] = f16ToF32(run.values[i]);
-    std::fill(keys + filled, keys + headDim * kGroupTokens, 0.0f);
-    std::fill(values + filled, values + headDim * kGroupTokens, 0.0f);
+CARREL_INLINE float sumOf(const float* p, std::size_t stride, std::size_t keys) {
+    float of[kLeafTokens] = {};
+    for (std::size_t k = 0; k < keys; ++k) of[k] = p[k * stride];
+    return segmentSum(of, [](float x, float y) { return x + y; });
+}
 
-    float m[kAttendRows], shrink[kAttendRows], sums[4][kAttendRows];
+// The two loops that take the time. Inner loops run over rows, so that a compiler can put rows into lanes.
+struct Plain {
+    // scores [64, rows]
+    static void dots(const float* q, std::size_t rows, std::size_t headDim, const LoadedRun& loaded, float* scores) {
+        for (std::size_t key = 0; key < kGroupTokens; ++key, scores += rows) {
+            std::fill_n(scores, rows, loaded.bias[key]);
+            for (std::size_t d = 0; d < headDim; ++d)
+                for (std::size_t r = 0; r < rows; ++r)
+                    scores[r] = madd<false>(q[d * rows + r], loaded.keys[key * headDim + d], scores[r]);
+        }
+    }
+    static void addValues(const float* p, const float* shrink, std::size_t rows, std::size_t headDim,
+                          const float* values, std::size_t tokens, float* out) {
+        const std::size_t rowStep = rows <= kFewRows ? headDim : 1, channelStep = rows <= kFewRows ? 1 : rows;
+        for (std::size_t d = 0; d < headDim; ++d, out += channelStep) {
+            for (std::size_t r = 0; r < rows; ++r) out[r * rowStep] *= shrink[r];
+            for (std::size_t key = 0; key < tokens; ++key)
+                for (std::size_t r = 0; r < rows; ++r)
+                    out[r * rowStep] = madd<false>(p[key * rows + r], values[key * headDim + d], out[r * rowStep]);
+        }
+    }
+};
+
+template <bool Fused, class Loops>
+CARREL_INLINE void attendRun(const float* q, const std::uint32_t* position, std::size_t rows, std::size_t headDim,
+                             const KvRun& run, const LoadedRun& loaded, const AttendState& state, float* scratch,
+                             float* sums, float* runMax) {
+    float* p = scratch;  // [64, rows]
+    const Reach reach(run);
+    float m[kAttendRows], shrink[kAttendRows];
     std::copy_n(state.m, rows, m);
+    Loops::dots(q, rows, headDim, loaded, p);
     for (std::size_t key = 0; key < kGroupTokens; ++key) {
         float* scores = p + key * rows;
-        std::fill_n(scores, rows, 0.0f);
-        for (std::size_t d = 0; d < headDim; ++d)
-            for (std::size_t r = 0; r < rows; ++r)
-                scores[r] = madd<Fused>(q[d * rows + r], keys[key * headDim + d], scores[r]);
+        const auto from = reach.first + static_cast<std::uint32_t>(key) * reach.step;
         for (std::size_t r = 0; r < rows; ++r) {
-            if (key >= run.tokens || run.first + key > position[r]) scores[r] = kMasked;
+            if (from > position[r]) scores[r] = kMasked;
             m[r] = std::max(m[r], scores[r]);
         }
     }
     for (std::size_t key = 0; key < kGroupTokens; ++key)
         for (std::size_t r = 0; r < rows; ++r) p[key * rows + r] = expFast<Fused>(p[key * rows + r] - m[r]);
     for (std::size_t r = 0; r < rows; ++r) {
-        for (std::size_t i = 0; i < 4; ++i) {
-            float of[kLeafTokens];
-            for (std::size_t k = 0; k < kLeafTokens; ++k) of[k] = p[(i * kLeafTokens + k) * rows + r];
-            sums[i][r] = leafSum(of, [](float x, float y) { return x + y; });
-        }
+        float quarter[4];
+        for (std::size_t i = 0; i < 4; ++i) quarter[i] = sumOf(p + i * kLeafTokens * rows + r, rows, kLeafTokens);
         shrink[r] = expFast<Fused>(state.m[r] - m[r]);
-        state.sum[r] = madd<Fused>(state.sum[r], shrink[r], (sums[0][r] + sums[1][r]) + (sums[2][r] + sums[3][r]));
+        state.sum[r] = madd<Fused>(state.sum[r], shrink[r], (quarter[0] + quarter[1]) + (quarter[2] + quarter[3]));
     }
     std::copy_n(m, rows, state.m);
-    if (leaf != nullptr) {
-        for (std::size_t i = 0; i < 4; ++i) std::copy_n(sums[i], rows, leaf + i * rows);
+    if (sums != nullptr) {
+        forSegments(run, [&](std::size_t at, std::size_t keys, std::size_t) {
+            for (std::size_t r = 0; r < rows; ++r) *sums++ = sumOf(p + at * rows + r, rows, keys);
+        });
         std::copy_n(m, rows, runMax);
     }
-    for (std::size_t d = 0; d < headDim; ++d) {
-        float* out = state.out + d * rows;
-        for (std::size_t r = 0; r < rows; ++r) out[r] *= shrink[r];
-        for (std::size_t key = 0; key < kGroupTokens; ++key)
-            for (std::size_t r = 0; r < rows; ++r)
-                out[r] = madd<Fused>(p[key * rows + r], values[key * headDim + d], out[r]);
-    }
+    Loops::addValues(p, shrink, rows, headDim, loaded.values, run.tokens, state.out);
 }
 
 template <bool Fused>
@@ -79,14 +88,21 @@ CARREL_INLINE void merge(const AttendState& from, std::size_t rows, std::size_t 
         into.sum[r] = madd<Fused>(from.sum[r], fresh[r], into.sum[r] * old[r]);
         into.m[r] = m;
     }
+    if (rows <= kFewRows) {
+        for (std::size_t r = 0; r < rows; ++r)
+            for (std::size_t i = r * headDim; i < (r + 1) * headDim; ++i)
+                into.out[i] = madd<Fused>(from.out[i], fresh[r], into.out[i] * old[r]);
+        return;
+    }
     for (std::size_t d = 0; d < headDim; ++d)
         for (std::size_t r = 0; r < rows; ++r)
             into.out[d * rows + r] = madd<Fused>(from.out[d * rows + r], fresh[r], into.out[d * rows + r] * old[r]);
 }
 
 void attendRunScalar(const float* q, const std::uint32_t* position, std::size_t rows, std::size_t headDim,
-                     const KvRun& run, const AttendState& state, float* scratch, float* leaf, float* runMax) {
-    attendRun<false>(q, position, rows, headDim, run, state, scratch, leaf, runMax);
+                     const KvRun& run, const LoadedRun& loaded, const AttendState& state, float* scratch, float* sums,
+                     float* runMax) {
+    attendRun<false, Plain>(q, position, rows, headDim, run, loaded, state, scratch, sums, runMax);
 }
 void mergeScalar(const AttendState& from, std::size_t rows, std::size_t headDim, const AttendState& into) {
     merge<false>(from, rows, headDim, into);
@@ -94,9 +110,69 @@ void mergeScalar(const AttendState& from, std::size_t rows, std::size_t headDim,
 
 #if defined(__x86_64__)
 
+// Rows a multiple of 16, headDim of 4: 8 sums in registers at a time.
+struct Lanes256 {
+    CARREL_AVX2 static void dots(const float* q, std::size_t rows, std::size_t headDim, const LoadedRun& loaded,
+                                 float* scores) {
+        for (std::size_t r = 0; r < rows; r += 16)
+            for (std::size_t first = 0; first < kGroupTokens; first += 4) {
+                __m256 dot[4][2];
+#pragma GCC unroll 4
+                for (std::size_t k = 0; k < 4; ++k) dot[k][0] = dot[k][1] = _mm256_set1_ps(loaded.bias[first + k]);
+                for (std::size_t d = 0; d < headDim; ++d) {
+                    const __m256 low = _mm256_load_ps(q + d * rows + r), high = _mm256_load_ps(q + d * rows + r + 8);
+#pragma GCC unroll 4
+                    for (std::size_t k = 0; k < 4; ++k) {
+                        const __m256 key = _mm256_broadcast_ss(loaded.keys + (first + k) * headDim + d);
+                        dot[k][0] = _mm256_fmadd_ps(low, key, dot[k][0]);
+                        dot[k][1] = _mm256_fmadd_ps(high, key, dot[k][1]);
+                    }
+                }
+#pragma GCC unroll 4
+                for (std::size_t k = 0; k < 4; ++k) {
+                    _mm256_store_ps(scores + (first + k) * rows + r, dot[k][0]);
+                    _mm256_store_ps(scores + (first + k) * rows + r + 8, dot[k][1]);
+                }
+            }
+    }
+    CARREL_AVX2 static void addValues(const float* p, const float* shrink, std::size_t rows, std::size_t headDim,
+                                      const float* values, std::size_t tokens, float* out) {
+        for (std::size_t r = 0; r < rows; r += 16)
+            for (std::size_t d = 0; d < headDim; d += 4) {
+                float* to = out + d * rows + r;
+                const __m256 low = _mm256_loadu_ps(shrink + r), high = _mm256_loadu_ps(shrink + r + 8);
+                __m256 sum[4][2];
+#pragma GCC unroll 4
+                for (std::size_t c = 0; c < 4; ++c) {
+                    sum[c][0] = _mm256_mul_ps(_mm256_load_ps(to + c * rows), low);
+                    sum[c][1] = _mm256_mul_ps(_mm256_load_ps(to + c * rows + 8), high);
+                }
+                for (std::size_t key = 0; key < tokens; ++key) {
+                    const __m256 share = _mm256_load_ps(p + key * rows + r),
+                                 share2 = _mm256_load_ps(p + key * rows + r + 8);
+#pragma GCC unroll 4
+                    for (std::size_t c = 0; c < 4; ++c) {
+                        const __m256 value = _mm256_broadcast_ss(values + key * headDim + d + c);
+                        sum[c][0] = _mm256_fmadd_ps(share, value, sum[c][0]);
+                        sum[c][1] = _mm256_fmadd_ps(share2, value, sum[c][1]);
+                    }
+                }
+#pragma GCC unroll 4
+                for (std::size_t c = 0; c < 4; ++c) {
+                    _mm256_store_ps(to + c * rows, sum[c][0]);
+                    _mm256_store_ps(to + c * rows + 8, sum[c][1]);
+                }
+            }
+    }
+};
+
 CARREL_AVX2 void attendRunAvx2(const float* q, const std::uint32_t* position, std::size_t rows, std::size_t headDim,
-                               const KvRun& run, const AttendState& state, float* scratch, float* leaf, float* runMax) {
-    attendRun<true>(q, position, rows, headDim, run, state, scratch, leaf, runMax);
+                               const KvRun& run, const LoadedRun& loaded, const AttendState& state, float* scratch,
+                               float* sums, float* runMax) {
+    if (rows <= kFewRows)
+        attendFewAvx2(q, position, rows, headDim, run, loaded, state, scratch, sums, runMax);
+    else
+        attendRun<true, Lanes256>(q, position, rows, headDim, run, loaded, state, scratch, sums, runMax);
 }
 CARREL_AVX2 void mergeAvx2(const AttendState& from, std::size_t rows, std::size_t headDim, const AttendState& into) {
     merge<true>(from, rows, headDim, into);
@@ -106,49 +182,39 @@ CARREL_AVX512 void mergeAvx512(const AttendState& from, std::size_t rows, std::s
     merge<true>(from, rows, headDim, into);
 }
 
-CARREL_AVX512 CARREL_INLINE void toFloats512(const std::uint16_t* from, std::size_t count, float* to,
-                                             std::size_t room) {
-    std::size_t i = 0;
-    for (; i + 16 <= count; i += 16)
-        _mm512_storeu_ps(to + i, _mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(from + i))));
-    for (; i < count; i += 8)
-        _mm256_storeu_ps(to + i, _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(from + i))));
-    for (; i < room; i += 8) _mm256_storeu_ps(to + i, _mm256_setzero_ps());
+CARREL_AVX512 CARREL_INLINE __m512 segmentSum512(__m512* e) {
+#pragma GCC unroll 8
+    for (std::size_t k = 0; k < 8; ++k) e[k] = _mm512_add_ps(e[k], e[k + 8]);
+#pragma GCC unroll 4
+    for (std::size_t k = 0; k < 4; ++k) e[k] = _mm512_add_ps(e[k], e[k + 4]);
+    return _mm512_add_ps(_mm512_add_ps(e[0], e[2]), _mm512_add_ps(e[1], e[3]));
 }
 
-// expFast of something not above 0.
-CARREL_AVX512 CARREL_INLINE __m512 exp512(__m512 x) {
-    const __m512 clamped = _mm512_max_ps(x, _mm512_set1_ps(-87.0f)), round = _mm512_set1_ps(12582912.0f);
-    const __m512 n = _mm512_sub_ps(_mm512_fmadd_ps(clamped, _mm512_set1_ps(1.44269504f), round), round);
-    __m512 r = _mm512_fmadd_ps(n, _mm512_set1_ps(-0.693359375f), clamped);
-    r = _mm512_fmadd_ps(n, _mm512_set1_ps(2.12194440e-4f), r);
-    __m512 p = _mm512_set1_ps(1.9875691500e-4f);
-    p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(1.3981999507e-3f));
-    p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(8.3334519073e-3f));
-    p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(4.1665795894e-2f));
-    p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(1.6666665459e-1f));
-    p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(5.0000001201e-1f));
-    p = _mm512_add_ps(_mm512_fmadd_ps(p, _mm512_mul_ps(r, r), r), _mm512_set1_ps(1.0f));
-    const __mmask16 seen = _mm512_cmp_ps_mask(x, _mm512_set1_ps(-87.0f), _CMP_GE_OQ);
-    return _mm512_maskz_scalef_ps(seen, p, n);
+template <std::size_t Vectors>
+CARREL_AVX512 void storeSums512(const KvRun& run, const float* p, float* sums) {
+    const auto store = [p, &sums](std::size_t at, std::size_t keys, std::size_t) CARREL_AVX512 {
+        for (std::size_t v = 0; v < Vectors; ++v, sums += 16) {
+            __m512 e[kLeafTokens];
+            for (std::size_t k = 0; k < kLeafTokens; ++k)
+                e[k] = k < keys ? _mm512_load_ps(p + ((at + k) * Vectors + v) * 16) : _mm512_setzero_ps();
+            _mm512_storeu_ps(sums, segmentSum512(e));
+        }
+    };
+    forSegments(run, store);
 }
 
 // Vectors of 16 rows; 16 sums in registers at a time, each of one row (in lanes) and key, or row and channel.
 template <std::size_t Vectors>
 CARREL_AVX512 void attendVectors512(const float* q, const std::uint32_t* position, std::size_t headDim,
-                                    const KvRun& run, const AttendState& state, float* scratch, float* leaf,
-                                    float* runMax) {
+                                    const KvRun& run, const LoadedRun& loaded, const AttendState& state, float* p,
+                                    float* sums, float* runMax) {
     constexpr std::size_t kRows = Vectors * 16,
                           kKeys = Vectors == 1   ? 16
                                   : Vectors == 2 ? 8
                                                  : 4,
                           kChannels = Vectors < 3 ? 8 : 4;
-    float* keys = scratch;
-    float* values = keys + headDim * kGroupTokens;
-    float* p = values + headDim * kGroupTokens;  // [64, rows]
-    toFloats512(run.keys, run.tokens * headDim, keys, kGroupTokens * headDim);
-    toFloats512(run.values, run.tokens * headDim, values, kGroupTokens * headDim);
-
+    const float *keys = loaded.keys, *values = loaded.values;
+    const Reach reach(run);
     __m512 m[Vectors];
     for (std::size_t v = 0; v < Vectors; ++v) m[v] = _mm512_load_ps(state.m + 16 * v);
     for (std::size_t first = 0; first < kGroupTokens; first += kKeys) {
@@ -156,7 +222,7 @@ CARREL_AVX512 void attendVectors512(const float* q, const std::uint32_t* positio
 #pragma GCC unroll 16
         for (std::size_t k = 0; k < kKeys; ++k)
 #pragma GCC unroll 4
-            for (std::size_t v = 0; v < Vectors; ++v) dot[k][v] = _mm512_setzero_ps();
+            for (std::size_t v = 0; v < Vectors; ++v) dot[k][v] = _mm512_set1_ps(loaded.bias[first + k]);
         for (std::size_t d = 0; d < headDim; ++d) {
             __m512 column[Vectors];
 #pragma GCC unroll 4
@@ -171,11 +237,10 @@ CARREL_AVX512 void attendVectors512(const float* q, const std::uint32_t* positio
 #pragma GCC unroll 16
         for (std::size_t k = 0; k < kKeys; ++k) {
             const auto at = static_cast<std::uint32_t>(first + k);
-            const __m512i reaches = _mm512_set1_epi32(static_cast<int>(run.first + at));
+            const __m512i reaches = _mm512_set1_epi32(static_cast<int>(reach.first + at * reach.step));
 #pragma GCC unroll 4
             for (std::size_t v = 0; v < Vectors; ++v) {
-                __mmask16 seen = _mm512_cmpge_epu32_mask(_mm512_loadu_si512(position + 16 * v), reaches);
-                if (at >= run.tokens) seen = 0;
+                const __mmask16 seen = _mm512_cmpge_epu32_mask(_mm512_loadu_si512(position + 16 * v), reaches);
                 const __m512 score = _mm512_mask_mov_ps(_mm512_set1_ps(kMasked), seen, dot[k][v]);
                 m[v] = _mm512_max_ps(m[v], score);
                 _mm512_store_ps(p + at * kRows + 16 * v, score);
@@ -184,7 +249,7 @@ CARREL_AVX512 void attendVectors512(const float* q, const std::uint32_t* positio
     }
     __m512 shrink[Vectors];
     for (std::size_t v = 0; v < Vectors; ++v) {
-        __m512 sums[4];
+        __m512 quarter[4];
         for (std::size_t i = 0; i < 4; ++i) {
             __m512 e[kLeafTokens];
 #pragma GCC unroll 16
@@ -193,19 +258,15 @@ CARREL_AVX512 void attendVectors512(const float* q, const std::uint32_t* positio
                 e[k] = exp512(_mm512_sub_ps(_mm512_load_ps(at), m[v]));
                 _mm512_store_ps(at, e[k]);
             }
-#pragma GCC unroll 8
-            for (std::size_t k = 0; k < 8; ++k) e[k] = _mm512_add_ps(e[k], e[k + 8]);
-#pragma GCC unroll 4
-            for (std::size_t k = 0; k < 4; ++k) e[k] = _mm512_add_ps(e[k], e[k + 4]);
-            sums[i] = _mm512_add_ps(_mm512_add_ps(e[0], e[2]), _mm512_add_ps(e[1], e[3]));
-            if (leaf != nullptr) _mm512_storeu_ps(leaf + i * kRows + 16 * v, sums[i]);
+            quarter[i] = segmentSum512(e);
         }
         shrink[v] = exp512(_mm512_sub_ps(_mm512_load_ps(state.m + 16 * v), m[v]));
-        const __m512 sum = _mm512_add_ps(_mm512_add_ps(sums[0], sums[1]), _mm512_add_ps(sums[2], sums[3]));
+        const __m512 sum = _mm512_add_ps(_mm512_add_ps(quarter[0], quarter[1]), _mm512_add_ps(quarter[2], quarter[3]));
         _mm512_store_ps(state.sum + 16 * v, _mm512_fmadd_ps(_mm512_load_ps(state.sum + 16 * v), shrink[v], sum));
         _mm512_store_ps(state.m + 16 * v, m[v]);
-        if (leaf != nullptr) _mm512_storeu_ps(runMax + 16 * v, m[v]);
+        if (sums != nullptr) _mm512_storeu_ps(runMax + 16 * v, m[v]);
     }
+    if (sums != nullptr) storeSums512<Vectors>(run, p, sums);
     for (std::size_t d = 0; d < headDim; d += kChannels) {
         __m512 out[kChannels][Vectors];
 #pragma GCC unroll 8
@@ -232,11 +293,14 @@ CARREL_AVX512 void attendVectors512(const float* q, const std::uint32_t* positio
 }
 
 void attendRunAvx512(const float* q, const std::uint32_t* position, std::size_t rows, std::size_t headDim,
-                     const KvRun& run, const AttendState& state, float* scratch, float* leaf, float* runMax) {
-    if (rows == 16) attendVectors512<1>(q, position, headDim, run, state, scratch, leaf, runMax);
-    if (rows == 32) attendVectors512<2>(q, position, headDim, run, state, scratch, leaf, runMax);
-    if (rows == 48) attendVectors512<3>(q, position, headDim, run, state, scratch, leaf, runMax);
-    if (rows == 64) attendVectors512<4>(q, position, headDim, run, state, scratch, leaf, runMax);
+                     const KvRun& run, const LoadedRun& loaded, const AttendState& state, float* scratch, float* sums,
+                     float* runMax) {
+    if (rows <= kFewRows) return attendFewAvx512(q, position, rows, headDim, run, loaded, state, scratch, sums, runMax);
+    const auto attend = rows == 16   ? attendVectors512<1>
+                        : rows == 32 ? attendVectors512<2>
+                        : rows == 48 ? attendVectors512<3>
+                                     : attendVectors512<4>;
+    attend(q, position, headDim, run, loaded, state, scratch, sums, runMax);
 }
 
 #endif

@@ -15,14 +15,6 @@ namespace {
 constexpr std::size_t kPartRuns = 16;
 constexpr float kNothing =
     -std::numeric_limits<float>::max();  // a maximum over no keys that can be subtracted from itself
-constexpr std::size_t kMarks =
-    5 * kAttendRows;  // of one run: sums of its four leaves, and the maximum they are relative to
-
-AttendState stateAt(std::byte* at) {
-    auto* floats = reinterpret_cast<float*>(at);
-    return {floats, floats + kAttendRows, floats + 2 * kAttendRows};
-}
-
 void clear(const AttendState& state, std::size_t rows, std::size_t headDim) {
     std::fill_n(state.m, rows, kNothing);
     std::fill_n(state.sum, rows, 0.0f);
@@ -48,12 +40,12 @@ void Attention::plan(const AttendArgs& args) {
         const std::size_t first = s == 0 ? 0 : next[s - 1], pairs = (next[s] - first) * group_;
         for (std::size_t head = 0; head < args.nKvHeads; ++head)
             for (std::size_t pair = 0; pair < pairs; pair += kAttendRows) {
-                Block block{s * args.nKvHeads + head, head, pair, std::min(kAttendRows, pairs - pair), first, 0};
-                std::uint32_t newest = 0;
+                Block block{s * args.nKvHeads + head, head, pair, std::min(kAttendRows, pairs - pair), first, 0, 0};
                 for (std::size_t p = pair; p < pair + block.pairs; ++p)
-                    newest = std::max(newest, args.position[order_[first + p / group_]]);
+                    block.newest = std::max(block.newest, args.position[order_[first + p / group_]]);
                 const auto runs = args.runs[block.runsRow];
-                while (block.runs < runs.size() && runs[block.runs].first <= newest) ++block.runs;
+                block.runs = runs.size();
+                while (block.runs > 0 && !block.sees(runs[block.runs - 1])) --block.runs;
                 blocks_.push_back(block);
             }
     }
@@ -61,71 +53,123 @@ void Attention::plan(const AttendArgs& args) {
     std::stable_sort(blocks_.begin(), blocks_.end(), [](const Block& a, const Block& b) { return a.runs > b.runs; });
 }
 
-Attention::Lanes Attention::lanes(std::size_t slot) const {
-    Carver carver(base_ + slot * lanesBytes_);
+void Attention::planMarks(const AttendArgs& args) {
+    firstMark_.clear();
+    marksBefore_.clear();
+    for (const auto runs : args.runs) {
+        firstMark_.push_back(marksBefore_.size());
+        std::size_t marks = 0;
+        for (const KvRun& run : runs) {
+            marksBefore_.push_back(marks);
+            marks += segmentsOf(run) + 1;
+        }
+        marksBefore_.push_back(marks);
+    }
+}
+
+AttendState Attention::stateIn(Carver& carver) const {
+    auto* m = carver.take<float>(kAttendRows);
+    auto* sum = carver.take<float>(kAttendRows);
+    return {m, sum, carver.take<float>(headDim_ * kAttendRows)};
+}
+
+Attention::Lanes Attention::lanes(Carver& carver) const {
     Lanes out{};
     out.q = carver.take<float>(headDim_ * kAttendRows);
     out.position = carver.take<std::uint32_t>(kAttendRows);
-    out.scratch = carver.take<float>((2 * headDim_ + kAttendRows) * kGroupTokens);
-    out.part = stateAt(reinterpret_cast<std::byte*>(carver.take<float>((headDim_ + 2) * kAttendRows)));
+    out.loaded.keys = carver.take<float>(headDim_ * kGroupTokens);
+    out.loaded.values = carver.take<float>(headDim_ * kGroupTokens);
+    out.loaded.bias = carver.take<float>(kGroupTokens);
+    out.scratch = carver.take<float>((headDim_ + kAttendRows) * kGroupTokens);
+    out.part = stateIn(carver);
     return out;
 }
 
-AttendState Attention::total(std::size_t part) const {
-    return stateAt(base_ + pool_.size() * lanesBytes_ + part * stateBytes_);
-}
-
 void Attention::load(const AttendArgs& args, const Block& block, const Lanes& to) const {
-    const std::size_t rows = rowsOf(block);
+    const std::size_t rows = block.rows();
     for (std::size_t r = 0; r < rows; ++r) {
         if (r >= block.pairs) {
             to.position[r] = 0;
             for (std::size_t d = 0; d < headDim_; ++d) to.q[d * rows + r] = 0;
             continue;
         }
-        const std::size_t pair = block.firstPair + r, token = order_[block.firstToken + pair / group_];
-        const float* from = args.q.row(token) + (block.kvHead * group_ + pair % group_) * headDim_;
+        const auto [token, head] = placeOf(block, r);
+        const float* from = args.q.row(token) + head * headDim_;
         to.position[r] = args.position[token];
         for (std::size_t d = 0; d < headDim_; ++d) to.q[d * rows + r] = from[d] * args.scale;
     }
 }
 
+void Attention::begin(const AttendArgs& args, const Block& block, const AttendState& state) const {
+    clear(state, block.rows(), headDim_);
+    if (args.begins) return;
+    for (std::size_t r = 0; r < block.pairs; ++r) {
+        const auto [token, head] = placeOf(block, r);
+        const float* from = args.state.row(token) + head * (headDim_ + 2);
+        for (std::size_t d = 0; d < headDim_; ++d) state.out[channelAt(block, r, d)] = from[d];
+        state.m[r] = from[headDim_];
+        state.sum[r] = from[headDim_ + 1];
+    }
+}
+
 void Attention::attendPart(const AttendArgs& args, const Block& block, std::size_t part, const Lanes& lanes,
-                           const AttendState& into, float* marks) {
+                           const AttendState& into, float* marks) const {
+    const auto loadRun = kLoadRun.at(isa_);
     const auto attendRun = kAttendRun.at(isa_);
     const auto runs = args.runs[block.runsRow];
-    const std::size_t rows = rowsOf(block);
+    const std::size_t rows = block.rows();
     clear(into, rows, headDim_);
     for (std::size_t i = part * kPartRuns; i < std::min(block.runs, (part + 1) * kPartRuns); ++i) {
-        float* leaf = marks == nullptr ? nullptr : marks + i * kMarks;
-        attendRun(lanes.q, lanes.position, rows, headDim_, runs[i], into, lanes.scratch, leaf,
-                  leaf ? leaf + 4 * rows : nullptr);
+        if (!block.sees(runs[i])) continue;
+        float *runMax = nullptr, *sums = nullptr;
+        if (marks != nullptr) {
+            runMax = marks + marksBefore_[firstMark_[block.runsRow] + i] * rows;
+            sums = runMax + rows;
+        }
+        loadRun(runs[i], headDim_, lanes.loaded);
+        if (i + 1 < block.runs) fetchRun(runs[i + 1], headDim_);
+        attendRun(lanes.q, lanes.position, rows, headDim_, runs[i], lanes.loaded, into, lanes.scratch, sums, runMax);
     }
 }
 
 void Attention::finish(const AttendArgs& args, const Block& block, const AttendState& state, const float* marks) const {
-    const std::size_t rows = rowsOf(block);
-    const auto runs = args.runs[block.runsRow];
     for (std::size_t r = 0; r < block.pairs; ++r) {
-        const std::size_t pair = block.firstPair + r, token = order_[block.firstToken + pair / group_];
-        const std::size_t head = block.kvHead * group_ + pair % group_;
+        const auto [token, head] = placeOf(block, r);
         const float inverse = state.sum[r] > 0 ? 1 / state.sum[r] : 0;
-        float* out = args.out.row(token) + head * headDim_;
-        for (std::size_t d = 0; d < headDim_; ++d) out[d] = state.out[d * rows + r] * inverse;
+        if (args.ends) {
+            float* out = args.out.row(token) + head * headDim_;
+            for (std::size_t d = 0; d < headDim_; ++d) out[d] = state.out[channelAt(block, r, d)] * inverse;
+        } else {
+            float* to = args.state.row(token) + head * (headDim_ + 2);
+            for (std::size_t d = 0; d < headDim_; ++d) to[d] = state.out[channelAt(block, r, d)];
+            to[headDim_] = state.m[r];
+            to[headDim_ + 1] = state.sum[r];
+        }
         if (args.logSumExp.data() != nullptr)
             args.logSumExp.row(token)[head] =
                 state.sum[r] > 0 ? state.m[r] + std::log(state.sum[r]) : -std::numeric_limits<float>::infinity();
-        if (marks == nullptr) continue;
-        const std::size_t leaves = args.mass.size(2);
+    }
+    if (marks != nullptr) writeMass(args, block, state, marks);
+}
+
+void Attention::writeMass(const AttendArgs& args, const Block& block, const AttendState& state,
+                          const float* marks) const {
+    const auto runs = args.runs[block.runsRow];
+    const std::size_t rows = block.rows(), leaves = args.mass.size(2);
+    for (std::size_t r = 0; r < block.pairs; ++r) {
+        const auto [token, head] = placeOf(block, r);
         float* mass = args.mass.row(token) + head * leaves;
-        std::fill_n(mass, leaves, 0.0f);
+        if (args.begins) std::fill_n(mass, leaves, 0.0f);
+        const float inverse = state.sum[r] > 0 ? 1 / state.sum[r] : 0;
         for (std::size_t i = 0; i < block.runs; ++i) {
-            const float* leaf = marks + i * kMarks;
-            const float share = std::exp(leaf[4 * rows + r] - state.m[r]) * inverse;
-            for (std::size_t k = 0; k * kLeafTokens < runs[i].tokens; ++k) {
-                const std::size_t at = runs[i].first / kLeafTokens + k;
-                if (at < leaves) mass[at] = leaf[k * rows + r] * share;
-            }
+            if (!block.sees(runs[i])) continue;
+            const float* runMax = marks + marksBefore_[firstMark_[block.runsRow] + i] * rows;
+            const float* sums = runMax + rows;
+            const float share = std::exp(runMax[r] - state.m[r]) * inverse;
+            forSegments(runs[i], [&](std::size_t, std::size_t, std::size_t leaf) {
+                if (leaf < leaves) mass[leaf] += sums[r] * share;
+                sums += rows;
+            });
         }
     }
 }
@@ -135,39 +179,51 @@ void Attention::run(const AttendArgs& args) {
     group_ = args.q.size(1) / args.nKvHeads;
     assert(args.q.size(1) == group_ * args.nKvHeads && args.position.size() == args.q.size(0));
     assert(args.sequence.size() == args.q.size(0) && args.runs.size() % args.nKvHeads == 0);
+    assert((args.begins && args.ends) || args.state.data() != nullptr);
     plan(args);
     if (blocks_.empty()) return;
-    const std::size_t mostRuns = blocks_.front().runs,
-                      mostParts = std::max<std::size_t>(1, (mostRuns + kPartRuns - 1) / kPartRuns);
+    const bool marked = args.mass.data() != nullptr;
+    if (marked) planMarks(args);
+    const auto partsOf = [](const Block& block) { return (block.runs + kPartRuns - 1) / kPartRuns; };
+    const std::size_t mostParts = std::max<std::size_t>(1, partsOf(blocks_.front()));
     // With few blocks the threads share a block's parts; with many, one thread goes through a block's parts in turn.
     const bool shareParts = mostParts > 1 && blocks_.size() < 4 * pool_.size();
-    const std::size_t states = shareParts ? blocks_.size() * (mostParts + 1) : pool_.size();
-    const bool marked = args.mass.data() != nullptr;
-    markFloats_ = marked ? mostRuns * kMarks : 0;
-    stateBytes_ = (headDim_ + 2) * kAttendRows * sizeof(float);
-    lanesBytes_ = (headDim_ * kAttendRows + kAttendRows + (2 * headDim_ + kAttendRows) * kGroupTokens) * sizeof(float) +
-                  stateBytes_;
-    base_ = memory_.need(pool_.size() * lanesBytes_ + states * stateBytes_ +
-                         markFloats_ * (shareParts ? blocks_.size() : pool_.size()) * sizeof(float));
-    const auto marksOf = [&](std::size_t i) {
-        return marked ? reinterpret_cast<float*>(base_ + pool_.size() * lanesBytes_ + states * stateBytes_) +
-                            i * markFloats_
-                      : nullptr;
+    std::size_t marks = 0;
+    for (const Block& block : blocks_)
+        if (marked) marks = std::max(marks, marksBefore_[firstMark_[block.runsRow] + block.runs] * block.rows());
+    // Scratch of each thread; then, of each block or, where parts are not shared, each thread: the parts' states, the
+    // total and the marks.
+    const std::size_t owners = shareParts ? blocks_.size() : pool_.size(), states = shareParts ? mostParts + 1 : 1;
+    struct Owned {
+        std::vector<AttendState> states;  // the total first
+        float* marks;
     };
+    std::vector<Lanes> ofThread(pool_.size());
+    std::vector<Owned> owned(owners);
+    const auto layOut = [&](Carver carver) {
+        for (Lanes& each : ofThread) each = lanes(carver);
+        for (Owned& each : owned) {
+            each.states.clear();
+            for (std::size_t i = 0; i < states; ++i) each.states.push_back(stateIn(carver));
+            each.marks = marked ? carver.take<float>(marks) : nullptr;
+        }
+        return carver.used();
+    };
+    layOut(Carver(memory_.need(layOut(Carver()))));
     const auto merge = kMerge.at(isa_);
-    const auto partsOf = [](const Block& block) { return (block.runs + kPartRuns - 1) / kPartRuns; };
 
     if (!shareParts) {
         forEachWithSlot(pool_, blocks_.size(), [&](std::size_t slot, std::size_t i) {
             const Block& block = blocks_[i];
-            const Lanes mine = lanes(slot);
+            const Lanes& mine = ofThread[slot];
+            const Owned& own = owned[slot];
             load(args, block, mine);
-            clear(total(slot), rowsOf(block), headDim_);
+            begin(args, block, own.states[0]);
             for (std::size_t part = 0; part < partsOf(block); ++part) {
-                attendPart(args, block, part, mine, mine.part, marksOf(slot));
-                merge(mine.part, rowsOf(block), headDim_, total(slot));
+                attendPart(args, block, part, mine, mine.part, own.marks);
+                merge(mine.part, block.rows(), headDim_, own.states[0]);
             }
-            finish(args, block, total(slot), marksOf(slot));
+            finish(args, block, own.states[0], own.marks);
         });
         return;
     }
@@ -175,17 +231,16 @@ void Attention::run(const AttendArgs& args) {
         const std::size_t i = item / mostParts, part = item % mostParts;
         const Block& block = blocks_[i];
         if (part >= partsOf(block)) return;
-        const Lanes mine = lanes(slot);
-        load(args, block, mine);
-        attendPart(args, block, part, mine, total(i * (mostParts + 1) + 1 + part), marksOf(i));
+        load(args, block, ofThread[slot]);
+        attendPart(args, block, part, ofThread[slot], owned[i].states[1 + part], owned[i].marks);
     });
     forEachWithSlot(pool_, blocks_.size(), [&](std::size_t, std::size_t i) {
         const Block& block = blocks_[i];
-        const AttendState all = total(i * (mostParts + 1));
-        clear(all, rowsOf(block), headDim_);
+        const AttendState& all = owned[i].states[0];
+        begin(args, block, all);
         for (std::size_t part = 0; part < partsOf(block); ++part)
-            merge(total(i * (mostParts + 1) + 1 + part), rowsOf(block), headDim_, all);
-        finish(args, block, all, marksOf(i));
+            merge(owned[i].states[1 + part], block.rows(), headDim_, all);
+        finish(args, block, all, owned[i].marks);
     });
 }
 

@@ -19,31 +19,51 @@ class Attention {
     struct Block {
         std::size_t runsRow, kvHead;
         std::size_t firstPair, pairs;  // pair p: token order_[firstToken + p / group], head p % group of the KV head's
-        std::size_t firstToken, runs;  // runs that its newest token may see
+        std::size_t firstToken, runs;  // runs up to the last that some row sees
+        std::uint32_t newest;          // of its tokens' positions
+
+        std::size_t rows() const { return pairs <= kFewRows ? pairs : (pairs + 15) / 16 * 16; }
+        bool sees(const KvRun& run) const { return !run.picks.empty() || !run.rest.empty() || run.first <= newest; }
     };
     struct Lanes {  // one block laid out for the kernels
         float* q;
         std::uint32_t* position;
+        LoadedRun loaded;
         float* scratch;
         AttendState part;
     };
+    /// Where row r of a block comes from and goes to.
+    struct Place {
+        std::size_t token, head;
+    };
+    Place placeOf(const Block& block, std::size_t r) const {
+        const std::size_t pair = block.firstPair + r;
+        return {order_[block.firstToken + pair / group_], block.kvHead * group_ + pair % group_};
+    }
+    std::size_t channelAt(const Block& block, std::size_t r, std::size_t d) const {
+        const std::size_t rows = block.rows();
+        return rows <= kFewRows ? r * headDim_ + d : d * rows + r;
+    }
     void plan(const AttendArgs& args);
-    std::size_t rowsOf(const Block& block) const { return (block.pairs + 15) / 16 * 16; }
-    Lanes lanes(std::size_t slot) const;
-    AttendState total(std::size_t part) const;
+    void planMarks(const AttendArgs& args);
+    Lanes lanes(Carver& carver) const;
+    AttendState stateIn(Carver& carver) const;
     void load(const AttendArgs& args, const Block& block, const Lanes& to) const;
+    void begin(const AttendArgs& args, const Block& block, const AttendState& state) const;
     void attendPart(const AttendArgs& args, const Block& block, std::size_t part, const Lanes& lanes,
-                    const AttendState& into, float* marks);
+                    const AttendState& into, float* marks) const;
     void finish(const AttendArgs& args, const Block& block, const AttendState& state, const float* marks) const;
+    void writeMass(const AttendArgs& args, const Block& block, const AttendState& state, const float* marks) const;
 
     Isa isa_;
     ThreadPool& pool_;
     std::size_t headDim_ = 0, group_ = 1;
     std::vector<std::size_t> order_, ends_;
     std::vector<Block> blocks_;
+    // Marks of one row of `runs`: per run the sums of its segments and the maximum that they are relative to, [rows]
+    // each. marksBefore_[firstMark_[row] + run]: how many come before a run's.
+    std::vector<std::size_t> firstMark_, marksBefore_;
     Scratch memory_;
-    std::byte* base_ = nullptr;
-    std::size_t lanesBytes_ = 0, stateBytes_ = 0, markFloats_ = 0;
 };
 
 }  // namespace carrel

@@ -10,7 +10,9 @@
 #include <vector>
 
 #include "compute/cpu/attention_plan.h"
+#include "compute/cpu/judge_plan.h"
 #include "compute/cpu/kernels.h"
+#include "compute/cpu/kv_codec.h"
 #include "compute/cpu/matmul_plan.h"
 
 namespace carrel {
@@ -54,7 +56,13 @@ class Angles {
 
 class CpuBackend final : public Backend {
   public:
-    CpuBackend(Isa isa, unsigned threads) : isa_(isa), pool_(threads), matmul_(isa, pool_), attention_(isa, pool_) {}
+    CpuBackend(Isa isa, unsigned threads)
+        : isa_(isa),
+          pool_(threads),
+          matmul_(isa, pool_),
+          attention_(isa, pool_),
+          codecs_(isa, pool_),
+          judgement_(isa, pool_) {}
 
     std::string name() const override {
         static constexpr const char* kNames[] = {"scalar", "avx2", "avx512"};
@@ -121,6 +129,16 @@ class CpuBackend final : public Backend {
     }
 
     void attend(const AttendArgs& args) override { attention_.run(args); }
+    void encode(KvCodec codec, std::size_t headDim, std::span<const EncodeGroup> groups) override {
+        codecs_.encode(codec, headDim, groups);
+    }
+    void unpack(KvCodec codec, std::size_t headDim, std::span<const UnpackLeaf> leaves) override {
+        codecs_.unpack(codec, headDim, leaves);
+    }
+    void means(KvCodec codec, std::size_t headDim, std::span<const GroupMeans> groups) override {
+        codecs_.means(codec, headDim, groups);
+    }
+    void judge(const JudgeArgs& args) override { judgement_.run(args); }
 
     void swiglu(View<float, 2> gate, View<const float, 2> up) override {
         assert(gate.size(0) == up.size(0) && gate.size(1) == up.size(1));
@@ -142,6 +160,8 @@ class CpuBackend final : public Backend {
     ThreadPool pool_;
     Matmul matmul_;
     Attention attention_;
+    KvCodecs codecs_;
+    Judgement judgement_;
     Angles angles_;
     std::uint64_t sequence_ = 0;
 };

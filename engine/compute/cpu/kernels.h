@@ -1,6 +1,8 @@
 #pragma once
 
+#include <algorithm>
 #include <array>
+#include <bit>
 #include <cassert>
 #include <cstddef>
 #include <cstdint>
@@ -80,23 +82,56 @@ using RopeFn = void (*)(float* head, const float* cosine, const float* sine, std
 using SwigluFn = void (*)(float* gate, const float* up, std::size_t n);
 using ToF16Fn = void (*)(const float* from, std::size_t n, std::uint16_t* to);
 
-/// Rows of queries that attend together: all of one sequence and one KV head. Lanes are rows, so that nothing is added
-/// across lanes.
+/// Rows of queries that attend together: all of one sequence and one KV head. Nothing that the bits show is added
+/// across lanes, so that a row has the same bits in any block.
 inline constexpr std::size_t kAttendRows = 64;
+/// A block of so few rows is not filled up to 16: keys and channels go into lanes instead of rows.
+inline constexpr std::size_t kFewRows = 8;
 /// What a block of rows has seen of its keys so far. m and sum [rows]: greatest score and sum of exp(score - m); out
-/// [headDim, rows].
+/// [headDim, rows], of few rows [rows, headDim].
 struct AttendState {
     float* m;
     float* sum;
     float* out;
 };
+/// A run's keys and values as f32 [64, headDim] and what is added to the scores [64]: 0, the logarithm of how many
+/// tokens a rest stands for, minus infinity after the run's tokens (zeros in keys and values).
+struct LoadedRun {
+    float* keys;
+    float* values;
+    float* bias;
+};
+using LoadRunFn = void (*)(const KvRun& run, std::size_t headDim, const LoadedRun& to);
+/// Asks for a run's memory ahead of its loading: chosen tokens lie where no processor guesses them.
+void fetchRun(const KvRun& run, std::size_t headDim);
+
+/// How a run's keys are summed up in mass: f16 by leaves of 16, picks one by one, rests not at all.
+inline std::size_t segmentsOf(const KvRun& run) {
+    if (!run.rest.empty()) return 0;
+    return run.picks.empty() ? (run.tokens + kLeafTokens - 1) / kLeafTokens : run.picks.size();
+}
+/// visit(first key, keys, leaf of the document) for each of them; at most 16 keys.
+template <class Visit>
+CARREL_INLINE void forSegments(const KvRun& run, const Visit& visit) {
+    if (!run.rest.empty()) return;
+    if (run.picks.empty())
+        for (std::size_t at = 0; at < run.tokens; at += kLeafTokens)
+            visit(at, std::min<std::size_t>(kLeafTokens, run.tokens - at), (run.first + at) / kLeafTokens);
+    std::size_t at = 0;
+    for (const KvPick& pick : run.picks) {
+        const auto keys = static_cast<std::size_t>(std::popcount(pick.tokens));
+        visit(at, keys, std::size_t{pick.leaf});
+        at += keys;
+    }
+}
 /// Adds one run to `state`.
-///   q         [headDim, rows]    scaled; rows a multiple of 16 up to kAttendRows
+///   q         [headDim, rows]    scaled; rows 1 to kFewRows or a multiple of 16 up to kAttendRows
 ///   position  [rows]
-///   scratch   (2 * headDim + rows) * 64 floats
-///   leaf, runMax  [4, rows], [rows]: sums of exp(score - runMax) per 16 keys; or null
+///   scratch   (headDim + rows) * 64 floats
+///   sums, runMax  [segments, rows], [rows]: sums of exp(score - runMax) per segment; or null
 using AttendRunFn = void (*)(const float* q, const std::uint32_t* position, std::size_t rows, std::size_t headDim,
-                             const KvRun& run, const AttendState& state, float* scratch, float* leaf, float* runMax);
+                             const KvRun& run, const LoadedRun& loaded, const AttendState& state, float* scratch,
+                             float* sums, float* runMax);
 /// into = into merged with from. Merging is not associative in its bits: callers do it in the order of the keys.
 using MergeFn = void (*)(const AttendState& from, std::size_t rows, std::size_t headDim, const AttendState& into);
 
@@ -109,6 +144,7 @@ extern const Variants<NormFn> kNorm;
 extern const Variants<RopeFn> kRope;
 extern const Variants<SwigluFn> kSwiglu;
 extern const Variants<ToF16Fn> kToF16;
+extern const Variants<LoadRunFn> kLoadRun;
 extern const Variants<AttendRunFn> kAttendRun;
 extern const Variants<MergeFn> kMerge;
 

@@ -1,6 +1,7 @@
 #include <doctest/doctest.h>
 #include <sys/stat.h>
 
+#include <cstring>
 #include <set>
 
 #include "base/file.h"
@@ -122,6 +123,37 @@ TEST_CASE("Reads and writes move all bytes at any offset, and a read past the en
     REQUIRE((*file)->truncate(7));
     CHECK(*(*file)->size() == 7);
     CHECK((*file)->sync());
+}
+
+TEST_CASE(
+    "A file opened for direct reads gives the same bytes, or is Unsupported, and says what reads must be multiples "
+    "of") {
+    const TemporaryFolder folder;
+    auto& files = realFileSystem();
+    const auto path = folder.path() / "data";
+    std::string text(3 * 4096, ' ');
+    for (std::size_t i = 0; i < text.size(); ++i) text[i] = static_cast<char>('a' + i % 23);
+    auto file = files.open(path, OpenMode::Create);
+    REQUIRE(file);
+    REQUIRE((*file)->pwrite(asBytes(text), 0));
+    REQUIRE((*file)->sync());
+    (*file)->dropCache();
+    CHECK((*file)->readAlignment() == 1);
+    CHECK((*file)->descriptor() >= 0);
+    auto direct = files.open(path, OpenMode::Direct);
+    if (!direct) {
+        CHECK(codeOf(direct) == Code::Unsupported);
+        return;
+    }
+    const std::uint32_t align = (*direct)->readAlignment();
+    CHECK(align >= 1);
+    CHECK(4096 % align == 0);
+    alignas(4096) static std::byte back[4096];
+    for (std::uint64_t at = 0; at + sizeof back <= text.size(); at += align) {
+        REQUIRE((*direct)->pread(back, at));
+        CHECK(std::memcmp(back, text.data() + at, sizeof back) == 0);
+    }
+    CHECK(codeOf(files.open(folder.path() / "missing", OpenMode::Direct)) == Code::NotFound);
 }
 
 TEST_CASE("Files and folders that are made belong to their owner alone; a missing file is removed without complaint") {

@@ -59,13 +59,16 @@ struct World {
     }
 };
 
-/// The runs are [0, end) once, in order, whole groups, and hold what `tokens` says up to `known`.
+/// The runs, behind what was there, are [0, end) once, in order, whole groups, and hold what `tokens` says up to
+/// `known`.
 void checkRuns(const KvSequence& sequence, const KvBlock* open, std::size_t end,
                const std::vector<std::uint32_t>& tokens, std::size_t known) {
-    std::vector<KvRun> runs(3);  // what was in it goes
     for (std::uint32_t layer = 0; layer < kShape.layers; ++layer)
         for (std::uint32_t head = 0; head < kShape.kvHeads; ++head) {
+            std::vector<KvRun> runs(1);
             sequence.runs(layer, head, open, runs);
+            REQUIRE(runs.at(0).tokens == 0);
+            runs.erase(runs.begin());
             std::size_t next = 0;
             std::size_t wrong = 0;
             for (const KvRun& run : runs) {

@@ -10,17 +10,17 @@
 #include <map>
 #include <string>
 
+#include "base/hash.h"
 #include "store/format.h"
 #include "store/reading_store.h"
-#include "tensor/quant.h"
 
 namespace carrel {
 
-/// A folder of its own, gone with the test. In memory where it can be: thousands of syncs, and none of these power cuts
-/// is real.
+/// A folder of its own, gone with the test. In memory where it can be, unless a disk is asked for: thousands of syncs,
+/// and none of these power cuts is real.
 struct TempFolder {
-    TempFolder() {
-        const bool shm = ::access("/dev/shm", W_OK) == 0;
+    explicit TempFolder(bool onDisk = false) {
+        const bool shm = !onDisk && ::access("/dev/shm", W_OK) == 0;
         std::string name =
             ((shm ? std::filesystem::path("/dev/shm") : std::filesystem::temp_directory_path()) / "carrel-store-XXXXXX")
                 .string();
@@ -36,14 +36,18 @@ struct TempFolder {
 };
 
 inline constexpr KvShape kShape{2, 2, 16};
-inline const ReadingKey kKey{"d0c", "m0del", "rope=neox,1e6;window;dense;prompt=1", "f16"};
+inline ReadingKey keyOf(KvCodec codec) {
+    return {"d0c", "m0del", "rope=neox,1e6;window;dense;prompt=1", codec};
+}
+inline const ReadingKey kKey = keyOf(KvCodec::F16);
+inline constexpr KvCodec kCodecs[] = {KvCodec::F16, KvCodec::K8V8, KvCodec::K8V6, KvCodec::K8V4};
 
-/// KV that a model would have made: a function of token, position and place alone.
+/// Bytes that stand for KV: a function of the group's tokens and of the place alone. The store never looks into them.
 struct Kv {
     std::uint32_t first;
     std::vector<std::int32_t> ids;
-    std::vector<std::byte> payload;
-    KvBatch batch() const { return {first, ids, payload}; }
+    std::vector<std::byte> payload, codes, unfinished;
+    KvBatch batch() const { return {first, ids, payload, codes, unfinished}; }
 };
 
 inline std::vector<std::int32_t> someIds(std::uint32_t count, std::int32_t seed = 0) {
@@ -53,23 +57,36 @@ inline std::vector<std::int32_t> someIds(std::uint32_t count, std::int32_t seed 
     return ids;
 }
 
+/// Every third group compresses well, the others do not at all.
+inline void fillGroup(std::span<std::byte> out, std::uint64_t seed, std::uint32_t group) {
+    std::uint64_t state = seed * 0x9e3779b97f4a7c15u + 1;
+    for (auto& byte : out) {
+        state ^= state << 13, state ^= state >> 7, state ^= state << 17;
+        byte = static_cast<std::byte>(group % 3 == 1 ? (state & 3) : (state >> 32));
+    }
+}
+
 /// KV of tokens [first, end) of a document with these ids (the first of them at position `origin`).
 inline Kv kvOf(KvShape shape, const std::vector<std::int32_t>& ids, std::uint32_t first, std::uint32_t end,
-               std::uint32_t origin = 0) {
-    const std::uint32_t groups = groupsOf(end - first);
-    Kv kv{first, {ids.begin() + (first - origin), ids.begin() + (end - origin)}, {}};
-    std::vector<std::uint16_t> values(std::size_t{shape.layers} * shape.kvHeads * groups * shape.groupBytes() / 2);
-    for (std::size_t i = 0; i < values.size(); ++i) {
-        const std::size_t dim = i % shape.headDim, token = i / shape.headDim % 64, half = i / shape.headDim / 64 % 2;
-        const std::size_t group = i / (shape.groupBytes() / 2) % groups, head = i / (shape.groupBytes() / 2) / groups;
-        const std::size_t at = group * 64 + token;
-        if (first + at >= end) continue;
-        const auto mixed = static_cast<std::uint32_t>(kv.ids[at]) * 31u +
-                           static_cast<std::uint32_t>((first + at) * 7 + dim * 3 + half * 5 + head * 11);
-        values[i] = f32ToF16(static_cast<float>(mixed * 2654435761u >> 21) / 512.0f - 2.0f);
-    }
-    kv.payload.resize(values.size() * 2);
-    std::memcpy(kv.payload.data(), values.data(), kv.payload.size());
+               std::uint32_t origin = 0, KvCodec codec = KvCodec::F16) {
+    Kv kv{first, {ids.begin() + (first - origin), ids.begin() + (end - origin)}, {}, {}, {}};
+    const std::uint32_t all = groupsOf(end - first);
+    const std::uint32_t whole = codec == KvCodec::F16 ? all : (end - first) / 64;
+    const auto part = [&](std::vector<std::byte>& out, std::uint64_t kind, std::size_t bytes, std::uint32_t from,
+                          std::uint32_t to) {
+        out.resize(shape.rows() * (to - from) * bytes);
+        for (std::size_t i = 0; i < shape.rows() * (to - from); ++i) {
+            const auto group = from + static_cast<std::uint32_t>(i % (to - from));
+            const auto tokens = std::span(kv.ids).subspan(group * 64);
+            const auto seed = xxh3(std::as_bytes(tokens.first(std::min<std::size_t>(64, tokens.size()))),
+                                   kind + 10 * (i / (to - from)) + 1000 * (first / 64 + group));
+            fillGroup(std::span(out).subspan(i * bytes, bytes), seed, first / 64 + group);
+        }
+    };
+    part(kv.payload, 1, shape.groupBytes(codec), 0, whole);
+    if (codec == KvCodec::F16) return kv;
+    part(kv.codes, 2, codesBytes(shape.headDim), 0, whole);
+    part(kv.unfinished, 3, shape.groupBytes(), whole, all);
     return kv;
 }
 
@@ -90,44 +107,99 @@ inline std::unique_ptr<ReadingStore> openStore(const std::filesystem::path& root
     return must(ReadingStore::open(files, root, limits));
 }
 
+/// What load() gives of one batch, in memory of its own.
+struct Loaded {
+    std::uint32_t first = 0, tokens = 0;
+    std::vector<std::byte> payload, codes, unfinished;
+    KvMemory memory() { return {payload, codes, unfinished}; }
+};
+
+/// Memory for all parts of a batch, full of what nobody wrote.
+inline Loaded memoryFor(KvShape shape, KvCodec codec, std::uint32_t first, std::uint32_t tokens) {
+    const std::size_t rows = shape.rows(), whole = codec == KvCodec::F16 ? groupsOf(tokens) : tokens / 64;
+    const auto some = [](std::size_t bytes) { return std::vector<std::byte>(bytes, std::byte{0xee}); };
+    Loaded loaded{first, tokens, some(rows * whole * shape.groupBytes(codec)), {}, {}};
+    if (codec == KvCodec::F16) return loaded;
+    loaded.codes = some(rows * whole * codesBytes(shape.headDim));
+    loaded.unfinished = some(tokens % 64 == 0 ? 0 : rows * shape.groupBytes());
+    return loaded;
+}
+
+/// Checks [rows, groups] of a part before the group at token `good`.
+inline void comparePart(const char* name, const std::vector<std::byte>& found, const std::vector<std::byte>& expected,
+                        KvShape shape, std::uint32_t groups, std::uint32_t first, std::uint32_t good) {
+    REQUIRE(found.size() == expected.size());
+    if (found.empty()) return;
+    const std::size_t rows = shape.rows(), bytes = found.size() / rows / groups;
+    for (std::size_t i = 0; i < rows * groups; ++i)
+        if (first + i % groups * 64 < good && std::memcmp(&found[i * bytes], &expected[i * bytes], bytes) != 0)
+            FAIL("wrong " << name << " from token " << first + i % groups * 64 << " on");
+}
+
 /// Loads, and checks that every byte before the position returned is what the ids say. Returns that position.
-inline std::uint32_t loadAndCompare(KvStream& stream, KvShape shape) {
-    struct Part {
-        std::uint32_t first, tokens;
-        std::vector<std::byte> memory;
-    };
-    std::deque<Part> parts;
-    const auto good = must(stream.load([&](std::uint32_t first, std::uint32_t tokens) -> std::span<std::byte> {
-        const std::size_t bytes = std::size_t{shape.layers} * shape.kvHeads * groupsOf(tokens) * shape.groupBytes();
-        parts.push_back({first, tokens, std::vector<std::byte>(bytes, std::byte{0xee})});
-        return parts.back().memory;
+inline std::uint32_t loadAndCompare(KvStream& stream, KvShape shape, KvCodec codec = KvCodec::F16) {
+    std::deque<Loaded> parts;
+    const auto good = must(stream.load([&](std::uint32_t first, std::uint32_t tokens) {
+        parts.push_back(memoryFor(shape, codec, first, tokens));
+        return std::optional(parts.back().memory());
     }));
     std::uint32_t next = stream.firstToken();
     for (const auto& part : parts) {
         CHECK(part.first == next);
         next += part.tokens;
-        const auto expected = kvOf(shape, stream.ids(), part.first, part.first + part.tokens, stream.firstToken());
-        const std::uint32_t groups = groupsOf(part.tokens);
-        for (std::size_t i = 0; i < std::size_t{shape.layers} * shape.kvHeads * groups; ++i) {
-            if (part.first + i % groups * 64 >= good) continue;
-            const std::size_t at = i * shape.groupBytes();
-            if (std::memcmp(part.memory.data() + at, expected.payload.data() + at, shape.groupBytes()) != 0)
-                FAIL("wrong payload from token " << part.first + i % groups * 64 << " on");
-        }
+        const auto expected = kvOf(shape, stream.ids(), part.first, next, stream.firstToken(), codec);
+        const std::uint32_t whole = codec == KvCodec::F16 ? groupsOf(part.tokens) : part.tokens / 64;
+        comparePart("payload", part.payload, expected.payload, shape, whole, part.first, good);
+        comparePart("codes", part.codes, expected.codes, shape, whole, part.first, good);
+        if (!part.unfinished.empty())
+            comparePart("unfinished", part.unfinished, expected.unfinished, shape, 1, part.first + whole * 64, good);
     }
     CHECK(next == stream.tokens());
     return good;
 }
 
-/// The stream holds exactly these ids, and their KV.
-inline void checkHolds(KvStream& stream, const std::vector<std::int32_t>& ids, KvShape shape = kShape) {
+/// The stream holds exactly these ids, and their KV; nothing on disk is wrong.
+inline void checkHolds(KvStream& stream, const std::vector<std::int32_t>& ids, KvShape shape = kShape,
+                       KvCodec codec = KvCodec::F16) {
     CHECK(stream.ids() == ids);
-    CHECK(loadAndCompare(stream, shape) == stream.tokens());
+    CHECK(loadAndCompare(stream, shape, codec) == stream.tokens());
+    const auto check = must(stream.verify());
+    CHECK(check.bad == 0);
+    CHECK(check.good == stream.tokens());
+    CHECK((check.groups == 0) == ids.empty());
+}
+
+/// Reads whole groups of every head one by one through a reader; fails where one that is good is wrong. Whether any is
+/// bad, or the reader cannot be had.
+inline bool readAndCompare(KvStream& stream, const std::vector<std::int32_t>& ids, KvShape shape, KvCodec codec,
+                           ReaderOptions options = {}) {
+    const auto reader = stream.reader(options);
+    if (!reader) return true;
+    const std::uint32_t tokens = stream.tokens() - stream.firstToken();
+    const std::uint32_t groups = codec == KvCodec::F16 ? groupsOf(tokens) : tokens / 64,
+                        first = stream.firstToken() / 64;
+    const auto expected = kvOf(shape, ids, stream.firstToken(), stream.tokens(), stream.firstToken(), codec).payload;
+    const std::size_t bytes = shape.groupBytes(codec);
+    std::vector<std::byte> memory(expected.size(), std::byte{0xee});
+    for (std::size_t i = 0; i < shape.rows() * groups; ++i)
+        (*reader)->submit(i, static_cast<std::uint32_t>(i / groups / shape.kvHeads),
+                          static_cast<std::uint32_t>(i / groups % shape.kvHeads),
+                          first + static_cast<std::uint32_t>(i % groups), 1,
+                          std::span(memory).subspan(i * bytes, bytes));
+    const auto done = (*reader)->reap(shape.rows() * groups);
+    REQUIRE(done.size() == shape.rows() * groups);
+    bool bad = false;
+    for (const auto& one : done) {
+        bad = bad || !one.good;
+        if (one.good && std::memcmp(&memory[one.tag * bytes], &expected[one.tag * bytes], bytes) != 0)
+            FAIL("wrong group " << one.tag % groups << " from the reader");
+    }
+    return bad;
 }
 
 inline void commit(KvStream& stream, const std::vector<std::int32_t>& ids, std::uint32_t first, std::uint32_t end,
-                   KvShape shape = kShape) {
-    must(stream.commit(kvOf(shape, ids, first, end, stream.firstToken()).batch()));
+                   KvShape shape = kShape, KvCodec codec = KvCodec::F16) {
+    must(stream.commit(kvOf(shape, ids, first, end, stream.firstToken(), codec).batch()));
 }
 
 inline std::vector<std::int32_t> firstOf(const std::vector<std::int32_t>& ids, std::size_t count) {

@@ -18,43 +18,152 @@ std::filesystem::path readingFolder(const std::filesystem::path& data) {
 
 }  // namespace
 
-TEST_CASE("what was committed is there after reopening, byte for byte") {
-    for (const KvShape shape :
-         {kShape, KvShape{3, 1, 8}, KvShape{1, 2, 24}}) {  // the last two need padding between payloads
-        TempFolder data;
-        const auto ids = someIds(500);
-        {
+TEST_CASE("what was committed is there after reopening, byte for byte, whatever the codec") {
+    for (const KvShape shape : {kShape, KvShape{3, 1, 8}, KvShape{1, 2, 48}})
+        for (const KvCodec codec : kCodecs) {
+            if (codec != KvCodec::F16 && !encodable(shape.headDim)) continue;
+            CAPTURE(shape.headDim);
+            CAPTURE(std::string(codecName(codec)));
+            TempFolder data;
+            const auto ids = someIds(500);
+            {
+                const auto store = openStore(data.path);
+                const auto stream = must(store->openReading(keyOf(codec), shape));
+                CHECK(stream->tokens() == 0);
+                CHECK(loadAndCompare(*stream, shape, codec) == 0);
+                commit(*stream, ids, 0, 256, shape, codec);
+                commit(*stream, ids, 256, 500, shape, codec);
+                checkHolds(*stream, ids, shape, codec);
+            }
             const auto store = openStore(data.path);
-            const auto stream = must(store->openReading(kKey, shape));
-            CHECK(stream->tokens() == 0);
-            CHECK(loadAndCompare(*stream, shape) == 0);
-            commit(*stream, ids, 0, 256, shape);
-            commit(*stream, ids, 256, 500, shape);
-            checkHolds(*stream, ids, shape);
+            const auto stream = must(store->openReading(keyOf(codec), shape));
+            checkHolds(*stream, ids, shape, codec);
+            const auto rows = must(store->readingsOf(kKey.document));
+            REQUIRE(rows.size() == 1);
+            CHECK(rows[0].tokens == 500);
+            CHECK(rows[0].diskBytes == stream->diskBytes().all());
+            CHECK(rows[0].key == keyOf(codec));
         }
+}
+
+TEST_CASE("the bytes on disk that a stream names are the bytes that its files have") {
+    for (const KvCodec codec : kCodecs)
+        for (const bool compress : {true, false}) {
+            CAPTURE(std::string(codecName(codec)));
+            CAPTURE(compress);
+            TempFolder data;
+            const auto ids = someIds(64 * 60);
+            auto limits = kSmall;
+            limits.compress = compress;
+            limits.segmentBytes = 100000;
+            const auto store = openStore(data.path, realFileSystem(), limits);
+            const auto stream = must(store->openReading(keyOf(codec), kShape));
+            for (std::uint32_t at = 0; at < ids.size(); at += 640) commit(*stream, ids, at, at + 640, kShape, codec);
+            commit(*stream, ids, 1280, 1300, kShape, codec);  // what it drops is still there
+            std::uint64_t segments = 0, sketch = 0, files = 0;
+            for (const auto& [name, bytes] : filesBelow(readingFolder(data.path))) {
+                (name.ends_with(".seg") ? segments : sketch) += bytes;
+                files += name.ends_with(".seg");
+            }
+            const auto disk = stream->diskBytes();
+            CHECK(files > 1);
+            CHECK(disk.keysValues + disk.headers == segments);
+            CHECK(disk.sketch == (sketch + 4095) / 4096 * 4096);
+            CHECK((disk.sketch == 0) == (codec == KvCodec::F16));
+            CHECK(must(store->readingsOf(kKey.document)).at(0).diskBytes == disk.all());
+        }
+}
+
+TEST_CASE("what compresses is stored compressed, what does not is not, and both are as they were") {
+    std::uint64_t stored[2];
+    for (const bool compress : {false, true}) {
+        TempFolder data;
+        const auto ids = someIds(64 * 30);  // every third group of the fixture compresses to a quarter
+        auto limits = kSmall;
+        limits.compress = compress;
+        const auto store = openStore(data.path, realFileSystem(), limits);
+        const auto stream = must(store->openReading(keyOf(KvCodec::K8V8), kShape));
+        commit(*stream, ids, 0, 64 * 30, kShape, KvCodec::K8V8);
+        checkHolds(*stream, ids, kShape, KvCodec::K8V8);
+        stored[compress] = stream->diskBytes().keysValues;
+    }
+    const std::size_t plain = kShape.rows() * 30 * kShape.groupBytes(KvCodec::K8V8);
+    CHECK(stored[0] >= plain);
+    CHECK(stored[0] < plain + kPage);  // payloads back to back, the batch to a page
+    CHECK(stored[1] < stored[0] * 0.80);
+    CHECK(stored[1] > stored[0] * 0.66);
+}
+
+TEST_CASE("a group that was not full is written anew by the next commit, encoded as soon as it is full") {
+    for (const KvCodec codec : kCodecs) {
+        CAPTURE(std::string(codecName(codec)));
+        TempFolder data;
+        const auto ids = someIds(310);
         const auto store = openStore(data.path);
-        const auto stream = must(store->openReading(kKey, shape));
-        checkHolds(*stream, ids, shape);
-        const auto rows = must(store->readingsOf(kKey.document));
-        REQUIRE(rows.size() == 1);
-        CHECK(rows[0].tokens == 500);
-        CHECK(rows[0].diskBytes == stream->diskBytes());
-        CHECK(rows[0].key == kKey);
+        auto stream = must(store->openReading(keyOf(codec), kShape));
+        commit(*stream, ids, 0, 40, kShape, codec);  // nothing but an unfinished group
+        checkHolds(*stream, firstOf(ids, 40), kShape, codec);
+        commit(*stream, ids, 0, 100, kShape, codec);
+        commit(*stream, ids, 64, 110, kShape, codec);
+        checkHolds(*stream, firstOf(ids, 110), kShape, codec);
+        commit(*stream, ids, 64, 300, kShape, codec);
+        commit(*stream, ids, 256, 310, kShape, codec);
+        checkHolds(*stream, ids, kShape, codec);
+        stream.reset();
+        stream = must(store->openReading(keyOf(codec), kShape));
+        checkHolds(*stream, ids, kShape, codec);
+        must(stream->truncate(256));  // with it goes what was not full
+        checkHolds(*stream, firstOf(ids, 256), kShape, codec);
+        commit(*stream, ids, 256, 310, kShape, codec);
+        checkHolds(*stream, ids, kShape, codec);
     }
 }
 
-TEST_CASE("a group that was not full is written anew by the next commit") {
+TEST_CASE("parts that are not wanted are not read") {
     TempFolder data;
     const auto ids = someIds(300);
     const auto store = openStore(data.path);
-    auto stream = must(store->openReading(kKey, kShape));
-    commit(*stream, ids, 0, 100);
-    commit(*stream, ids, 64, 110);
-    commit(*stream, ids, 64, 300);
-    checkHolds(*stream, ids);
-    stream.reset();
-    stream = must(store->openReading(kKey, kShape));
-    checkHolds(*stream, ids);
+    const auto stream = must(store->openReading(keyOf(KvCodec::K8V8), kShape));
+    commit(*stream, ids, 0, 128, kShape, KvCodec::K8V8);
+    commit(*stream, ids, 128, 300, kShape, KvCodec::K8V8);
+    const auto loadParts = [&](auto keep) {
+        std::deque<Loaded> parts;
+        const auto good = must(stream->load([&](std::uint32_t first, std::uint32_t tokens) {
+            parts.push_back(memoryFor(kShape, KvCodec::K8V8, first, tokens));
+            return std::optional(keep(parts.back().memory()));
+        }));
+        return std::pair(good, std::move(parts));
+    };
+    const auto sketchAlone = [](KvMemory m) { return KvMemory{{}, m.codes, {}}; };
+    const auto payloadAlone = [](KvMemory m) { return KvMemory{m.payload, {}, {}}; };
+    const auto restAlone = [](KvMemory m) { return KvMemory{{}, {}, m.unfinished}; };
+    const auto folder = readingFolder(data.path);
+    const auto expected = kvOf(kShape, ids, 128, 300, 0, KvCodec::K8V8);
+    {
+        auto [good, parts] = loadParts(restAlone);
+        CHECK(good == 300);
+        CHECK(parts.back().unfinished == expected.unfinished);
+    }
+    std::filesystem::rename(folder / "sketch.bin", folder / "away");
+    {
+        auto [good, parts] = loadParts(payloadAlone);
+        CHECK(good == 300);
+        CHECK(parts.back().payload == expected.payload);
+        CHECK(loadParts(sketchAlone).first == 0);
+    }
+    std::filesystem::rename(folder / "away", folder / "sketch.bin");
+    {
+        // Payloads gone bad: nobody who asks for the sketch alone can tell.
+        std::fstream file(folder / "kv-000.seg", std::ios::in | std::ios::out | std::ios::binary);
+        file.seekp(3 * 4096);
+        file << std::string(4096, 'x');
+    }
+    {
+        auto [good, parts] = loadParts(sketchAlone);
+        CHECK(good == 300);
+        CHECK(parts.back().codes == expected.codes);
+        CHECK(loadParts(payloadAlone).first < 300);
+    }
 }
 
 TEST_CASE("a commit that starts earlier drops what followed") {
@@ -111,7 +220,12 @@ TEST_CASE("batches that do not continue the stream are refused and change nothin
     kv.first = 64;
     kv.payload.pop_back();
     CHECK(stream->commit(kv.batch()).error().code == Code::InvalidArgument);  // of another shape
-    CHECK(stream->commit({64, {}, {}}).error().code == Code::InvalidArgument);
+    CHECK(stream->commit({64, {}, {}, {}, {}}).error().code == Code::InvalidArgument);
+    kv = kvOf(kShape, ids, 64, 200, 0, KvCodec::K8V8);
+    CHECK(stream->commit(kv.batch()).error().code == Code::InvalidArgument);  // of another codec
+    kv = kvOf(kShape, ids, 64, 200);
+    kv.codes.resize(64);
+    CHECK(stream->commit(kv.batch()).error().code == Code::InvalidArgument);  // a sketch that f16 has not
     CHECK(stream->truncate(65).error().code == Code::InvalidArgument);
     CHECK(stream->truncate(128).error().code == Code::InvalidArgument);
     checkHolds(*stream, firstOf(ids, 100));
@@ -119,7 +233,7 @@ TEST_CASE("batches that do not continue the stream are refused and change nothin
 
 TEST_CASE("a large reading goes over several segment files") {
     TempFolder data;
-    const auto ids = someIds(64 * 200);
+    const auto ids = someIds(64 * 400);
     const auto store = openStore(data.path);  // segments of 1 MiB, 16 KiB of payload per group
     auto stream = must(store->openReading(kKey, kShape));
     for (std::uint32_t at = 0; at < ids.size(); at += 512) commit(*stream, ids, at, at + 512);
@@ -147,9 +261,10 @@ TEST_CASE("a reading of another document, model, setting or shape is another rea
         CAPTURE(field);
         CHECK(must(store->openReading(key, shape))->tokens() == 0);
     }
-    ReadingKey key = kKey;
-    key.codec = "int8";
-    CHECK(store->openReading(key, kShape).error().code == Code::Unsupported);
+    for (const KvCodec codec : {KvCodec::K8V8, KvCodec::K8V6, KvCodec::K8V4})
+        CHECK(must(store->openReading(keyOf(codec), kShape))->tokens() == 0);
+    ReadingKey key = keyOf(KvCodec::K8V8);
+    CHECK(store->openReading(key, {2, 2, 24}).error().code == Code::InvalidArgument);  // no size for this codec
     CHECK(store->openReading(kKey, {0, 2, 16}).error().code == Code::InvalidArgument);
     key = kKey;
     key.settings.assign(5000, 's');
@@ -285,6 +400,55 @@ TEST_CASE("folders are the owner's alone, and backups are told to leave them out
     std::string line;
     std::getline(tag, line);
     CHECK(line == "Signature: 8a477f597d28d172789f06886806bc55");
+}
+
+TEST_CASE("a tail is f16 whatever its reading's codec") {
+    TempFolder data;
+    const auto ids = someIds(200), chat = someIds(150, 9);
+    for (int round = 0; round < 2; ++round) {
+        const auto store = openStore(data.path);
+        const auto reading = must(store->openReading(keyOf(KvCodec::K8V4), kShape));
+        if (round == 0) commit(*reading, ids, 0, 200, kShape, KvCodec::K8V4);
+        const auto tail = must(store->openTail(*reading, "chat", 192));
+        if (round == 0) commit(*tail, chat, 192, 342);
+        checkHolds(*tail, chat);
+        checkHolds(*reading, ids, kShape, KvCodec::K8V4);
+        CHECK(tail->diskBytes().sketch == 0);
+    }
+    std::filesystem::remove(data.path / "readings" / "index.sqlite");
+    const auto store = openStore(data.path);
+    const auto reading = must(store->openReading(keyOf(KvCodec::K8V4), kShape));
+    checkHolds(*reading, ids, kShape, KvCodec::K8V4);
+    checkHolds(*must(store->openTail(*reading, "chat", 192)), chat);
+}
+
+TEST_CASE("readings of an older format are swept, those of a newer one are left alone and not shown") {
+    TempFolder data;
+    const auto ids = someIds(64);
+    openStore(data.path);
+    const auto root = data.path / "readings";
+    const std::string older(32, '1'), held(32, '2'), newer(32, '3');
+    for (const auto& [id, format] : {std::pair(older, 1), std::pair(held, 1), std::pair(newer, 9)}) {
+        std::filesystem::create_directories(root / id);
+        std::ofstream(root / id / "kv-000.seg") << "of another format";
+        auto db = must(SqlDatabase::open(root / "index.sqlite"));
+        must(db.exec("INSERT INTO readings VALUES ('" + id + "', 'd0c', 'm0del', 's', 'f16', " +
+                     std::to_string(format) +
+                     ", 2, 2, 16); INSERT INTO streams(reading, name, first_token, prefix_chain) VALUES ('" + id +
+                     "', '', 0, 0)"));
+    }
+    auto lock = must(realFileSystem().open(root / held / "lock", OpenMode::Create));
+    must(lock->lock());  // an older Carrel that runs beside this one
+    const auto store = openStore(data.path);
+    CHECK(!std::filesystem::exists(root / older));
+    CHECK(std::filesystem::exists(root / held / "kv-000.seg"));
+    CHECK(std::filesystem::exists(root / newer / "kv-000.seg"));
+    CHECK(must(store->readingsOf(kKey.document)).empty());
+    commit(*must(store->openReading(kKey, kShape)), ids, 0, 64);
+    CHECK(must(store->readingsOf(kKey.document)).size() == 1);
+    lock.reset();
+    must(store->forgetDocument(kKey.document));  // of every format
+    for (const auto& entry : std::filesystem::directory_iterator(root)) CHECK(!entry.is_directory());
 }
 
 TEST_CASE("an index that a newer Carrel made is refused and left alone") {

@@ -38,8 +38,7 @@ struct Runner {
     }
     std::vector<float> run(std::span<const std::int32_t> ids) {
         begin(ids);
-        while (pass->step()) {
-        }
+        REQUIRE(pass->run());
         auto out = logits(0, ids.size());
         end();
         return out;
@@ -131,8 +130,7 @@ TEST_CASE("A token's logits and KV have the same bits whatever other sequences s
                 rows += parts[i].size();
             }
             Pass pass(loaded.model, *loaded.backend, work, inputs, true);
-            while (pass.step()) {
-            }
+            REQUIRE(pass.run());
             std::vector<float> all(rows * loaded.vocabulary());
             pass.logits(0, rows, {all.data(), {rows, loaded.vocabulary()}});
             auto at = all.begin();
@@ -175,15 +173,14 @@ TEST_CASE("A pass that is left lying while another sequence's passes run gives t
             CAPTURE(pause);
             Runner reading(loaded), question(loaded);
             reading.begin(ids);
-            for (std::size_t i = 0; i < pause; ++i) REQUIRE(reading.pass->step());
+            for (std::size_t i = 0; i < pause; ++i) REQUIRE(*reading.pass->step());
             std::vector<float> between = question.run(std::span(other).first(50));
             for (std::size_t i = 50; i < other.size(); ++i) {
                 const auto one = question.run(std::span(other).subspan(i, 1));
                 between.insert(between.end(), one.begin(), one.end());
             }
             checkSame(between, wholeOther.logits);
-            while (reading.pass->step()) {
-            }
+            REQUIRE(reading.pass->run());
             checkSame(reading.logits(0, ids.size()), whole.logits);
             reading.end();
             CHECK(reading.kv() == whole.kv);
@@ -199,7 +196,7 @@ TEST_CASE("A batch that is dropped and begun anew gives the same bits") {
     reading.run(std::span(ids).first(70));
     for (std::size_t steps = 0; steps < 10; ++steps) {
         reading.begin(std::span(ids).subspan(70, 5 + steps));
-        for (std::size_t i = 0; i < steps; ++i) REQUIRE(reading.pass->step());
+        for (std::size_t i = 0; i < steps; ++i) REQUIRE(*reading.pass->step());
         reading.pass.reset();
         reading.open.reset();
     }
@@ -217,7 +214,7 @@ TEST_CASE("A pass whose hidden state nobody wants writes the same KV") {
         for (std::size_t at = 0; at < ids.size(); at += 65) {
             reading.begin(std::span(ids).subspan(at, 65), false);
             std::size_t steps = 1;
-            while (reading.pass->step()) ++steps;
+            while (*reading.pass->step()) ++steps;
             CHECK(steps == 6);  // one whole layer, and the last one's keys and values
             reading.end();
         }
@@ -255,8 +252,7 @@ TEST_CASE("The reported mass of each token and head is 1 in every layer, and lie
                         if (std::abs(sum - 1) > 1e-4) FAIL("token " << t << ", head " << h << " sums to " << sum);
                     }
             });
-            while (runner.pass->step()) {
-            }
+            REQUIRE(runner.pass->run());
             CHECK(layers == std::vector<std::uint32_t>{0, 1});
             const auto from = static_cast<std::size_t>(first) * loaded.vocabulary();
             const auto logits = runner.logits(0, static_cast<std::size_t>(count));

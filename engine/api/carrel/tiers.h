@@ -1,0 +1,66 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace carrel {
+
+enum class Judge : std::uint8_t {
+    Sketch,  // 2-bit codes of every key
+    Means,   // mean keys of leaves
+    MinMax,  // bounds per chunk, per KV head
+    LeoAm,   // the paper's released way: bounds of 32 tokens, one choice a layer, coarse to fine
+};
+
+/// How documents' KV is kept and read. Defaults need no thought; the rest is for scripts and measurements.
+struct KvSettings {
+    std::uint64_t deviceBytes = 0, hostBytes = 0;  // of one open reading; 0: from the memory that is free
+    std::string codec;                             // f16, k8v8, k8v6, k8v4; empty: k8v6 where the model's heads allow it
+    double keep =
+        -1;  // share of the KV that a token may read in a layer, everything counted; 1: all; negative: adaptive
+    Judge judge = Judge::Sketch;
+    // Parts, on as a rule.
+    bool adaptiveChunks = true;           // off: chunks of fixedChunkTokens
+    std::uint32_t fixedChunkTokens = 64;  // 16 to 512
+    bool pipeline = true;                 // reading ahead
+    bool estimate = true;                 // of what is not read, where the model gains by it
+    bool reuse = true;                    // of what earlier steps read
+    bool leaves = false;                  // whole leaves are read where single tokens would do
+    double threshold = 0;                 // share of a head's attention above which a token is read; 0: the default
+};
+
+struct TierUsage {
+    std::uint64_t budgetBytes = 0, peakBytes = 0, usedBytes = 0, bytesRead = 0, hits = 0, misses = 0;
+    double stallS = 0;
+};
+
+/// What answering (or a measurement) read, and from where.
+struct TierReport {
+    TierUsage device, host, disk;
+    std::uint64_t steps = 0;     // tokens decoded
+    double tokensReadShare = 1;  // of the tokens there were, over layers and KV heads
+    double estimatedMass = 0;    // share of attention that estimates of the unread had
+    double judgingShare = 0;     // of decode time
+    bool resident = true;        // all KV was in the device tier
+    std::string codec;
+};
+
+/// Where a run of one layer's and KV head's tokens is.
+struct ChunkPlace {
+    std::uint32_t firstToken = 0, tokens = 0;
+    std::uint8_t tier = 0;  // 0 device, 1 host, 2 disk
+    float use = 0;          // recent choices per leaf and step
+};
+struct ChunkRow {
+    std::uint32_t layer = 0, head = 0;
+    std::vector<ChunkPlace> chunks;
+};
+
+/// An open reading's tiers at one moment.
+struct TierView {
+    TierReport report;
+    std::vector<ChunkRow> rows;
+};
+
+}  // namespace carrel

@@ -1,0 +1,68 @@
+#pragma once
+
+#include <bit>
+#include <cstddef>
+#include <cstdint>
+
+#include "compute/cpu/intrinsics.h"
+#include "compute/cpu/judge.h"
+
+namespace carrel {
+
+/// 16 sums in lanes to one, always in this order.
+CARREL_INLINE float sumLanes(const float* p) {
+    float s[8];
+    for (std::size_t k = 0; k < 8; ++k) s[k] = p[k] + p[k + 8];
+    for (std::size_t k = 0; k < 4; ++k) s[k] += s[k + 4];
+    return (s[0] + s[2]) + (s[1] + s[3]);
+}
+
+// 2^f for f in [0, 1), to 2e-4 of its value; never above 2, and 1 at 0.
+inline constexpr float kExp2Cubic[] = {1.0f, 0.69583356f, 0.22606716f, 0.07802453f};
+
+/// 2^score, of a limited score.
+CARREL_INLINE float exp2Score(float score) {
+    auto n = static_cast<std::int32_t>(score);
+    n -= static_cast<float>(n) > score ? 1 : 0;
+    const float f = score - static_cast<float>(n);
+    const float p = ((kExp2Cubic[3] * f + kExp2Cubic[2]) * f + kExp2Cubic[1]) * f + kExp2Cubic[0];
+    return p * std::bit_cast<float>((n + 127) << 23);
+}
+/// Also what is no number.
+CARREL_INLINE float limitScore(float score) {
+    const float least = score > -kScoreLimit ? score : -kScoreLimit;
+    return least < kScoreLimit ? least : kScoreLimit;
+}
+// A float near this counts 256ths, in its low bits.
+inline constexpr float kRoundScore = 1.5f * 32768;
+/// A limited score in 16 bits, to nearest even.
+CARREL_INLINE std::int16_t roundScore(float score) {
+    return static_cast<std::int16_t>(std::bit_cast<std::uint32_t>(score + kRoundScore));
+}
+
+#if defined(__x86_64__)
+
+// The same; what is rounded once less may differ in its last bit.
+CARREL_AVX512 CARREL_INLINE __m512 exp2Score512(__m512 score) {
+    const __m512 f = _mm512_reduce_ps(score, _MM_FROUND_TO_NEG_INF | _MM_FROUND_NO_EXC);
+    __m512 p = _mm512_fmadd_ps(_mm512_set1_ps(kExp2Cubic[3]), f, _mm512_set1_ps(kExp2Cubic[2]));
+    p = _mm512_fmadd_ps(p, f, _mm512_set1_ps(kExp2Cubic[1]));
+    p = _mm512_fmadd_ps(p, f, _mm512_set1_ps(kExp2Cubic[0]));
+    return _mm512_scalef_ps(p, score);
+}
+CARREL_AVX512 CARREL_INLINE __m512 limitScore512(__m512 score) {
+    return _mm512_min_ps(_mm512_max_ps(score, _mm512_set1_ps(-kScoreLimit)), _mm512_set1_ps(kScoreLimit));
+}
+CARREL_AVX512 CARREL_INLINE __m256i roundScore512(__m512 score) {
+    return _mm512_cvtepi32_epi16(_mm512_castps_si512(_mm512_add_ps(score, _mm512_set1_ps(kRoundScore))));
+}
+CARREL_AVX512 CARREL_INLINE float sumLanes512(__m512 v) {
+    const __m256 s = _mm256_add_ps(_mm512_castps512_ps256(v), _mm512_extractf32x8_ps(v, 1));
+    const __m128 t = _mm_add_ps(_mm256_castps256_ps128(s), _mm256_extractf128_ps(s, 1));
+    const __m128 u = _mm_add_ps(t, _mm_movehl_ps(t, t));
+    return _mm_cvtss_f32(_mm_add_ss(u, _mm_movehdup_ps(u)));
+}
+
+#endif
+
+}  // namespace carrel

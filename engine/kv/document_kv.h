@@ -1,0 +1,122 @@
+#pragma once
+
+#include <carrel/result.h>
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "compute/backend.h"
+#include "kv/tier.h"
+#include "store/reading_store.h"
+
+namespace carrel {
+
+/// Encoded groups side by side, in memory: parts [layers, kvHeads, groups, bytes of kv_layout.h]. What a pass encodes
+/// into, a commit writes, and append() takes over.
+class KvGroups {
+  public:
+    static Result<KvGroups> make(Backend& backend, KvShape shape, KvCodec codec, std::uint32_t firstGroup,
+                                 std::uint32_t groups);  // NoMemory
+    std::uint32_t firstGroup() const { return firstGroup_; }
+    std::uint32_t groups() const { return groups_; }
+    std::byte* payload(std::uint32_t layer, std::uint32_t head, std::uint32_t group) const;  // group counts from 0 here
+    std::byte* codes(std::uint32_t layer, std::uint32_t head, std::uint32_t group) const;
+    std::byte* means(std::uint32_t layer, std::uint32_t head, std::uint32_t group) const;
+    std::span<std::byte> payload() const { return {payload_.as<std::byte>(), payload_.bytes()}; }
+    std::span<std::byte> codes() const { return {codes_.as<std::byte>(), codes_.bytes()}; }
+    std::span<std::byte> means() const { return {means_.as<std::byte>(), means_.bytes()}; }
+
+  private:
+    KvGroups() = default;
+    std::size_t at(std::uint32_t layer, std::uint32_t head, std::uint32_t group) const {
+        return (std::size_t{layer} * shape_.kvHeads + head) * groups_ + group;
+    }
+    KvShape shape_;
+    KvCodec codec_ = KvCodec::F16;
+    std::uint32_t firstGroup_ = 0, groups_ = 0;
+    Buffer payload_, codes_, means_;
+};
+
+/// What a decode step reads of one layer: pinned, so that it stays where it is. Move-only; gone before the next pin.
+class [[nodiscard]] KvPins {
+  public:
+    /// The leaf's rows (Backend::unpack's layout), or null where it was not asked for.
+    const std::byte* rows(std::uint32_t head, std::uint32_t leaf) const;
+    KvPins(KvPins&& other) noexcept;
+    KvPins& operator=(KvPins&&) = delete;
+    ~KvPins();
+
+  private:
+    friend class DocumentKv;
+    KvPins(class DocumentKv& owner, std::uint32_t layer) : owner_(&owner), layer_(layer) {}
+    class DocumentKv* owner_;
+    std::uint32_t layer_;
+};
+
+/// A document's whole groups on three tiers. Sketch: resident. Device: leaves as attention reads them, chosen by use.
+/// Host: groups as on disk. Disk: everything. Decided from sizes when it opens: `resident()` when all rows fit the
+/// device tier; then nothing is read from disk after opening. What is chosen never depends on what happens to be where.
+/// One thread. Corrupt from any call: KV of the group named in the error's detail is bad; the stream is to be truncated
+/// at soundTokens() and the document opened again.
+class DocumentKv {
+  public:
+    /// capacityTokens: what the document can grow to; budgets are checked against it. NoMemory: with the smallest
+    /// workable budget in the detail. Loads the sketch (one sequential read), and all rows where they fit.
+    /// tokens() is less than the stream's whole groups where loading found damage. stream: may be empty of tokens;
+    /// outlives this.
+    static Result<std::unique_ptr<DocumentKv>> open(Backend& backend, KvStream& stream, KvShape shape, KvCodec codec,
+                                                    std::uint32_t capacityTokens, const TierOptions& options);
+    virtual ~DocumentKv() = default;
+
+    virtual KvShape shape() const = 0;
+    virtual KvCodec codec() const = 0;
+    virtual std::uint32_t tokens() const = 0;  // whole groups
+    virtual bool resident() const = 0;
+    virtual bool hasMeans() const = 0;  // resident: the unread can be estimated
+    /// tokens(), or, after Corrupt, the first token of the earliest group found bad: where to truncate the stream
+    /// before opening it again.
+    virtual std::uint32_t soundTokens() const = 0;
+
+    /// After the batch was committed; takes over its parts. groups.firstGroup() is tokens() / 64. NoMemory past the
+    /// capacity.
+    virtual Status append(KvGroups groups) = 0;
+
+    /// [kvHeads]; valid until append().
+    virtual std::span<const SketchView> sketch(std::uint32_t layer) const = 0;
+    /// f16 [chunks][2][headDim] per KV head (JudgeArgs::bounds), where options.boundsTokens asked for them.
+    virtual std::span<const std::uint16_t* const> bounds(std::uint32_t layer) const = 0;
+
+    /// Most groups of one window(); a multiple of 16.
+    virtual std::uint32_t windowGroups() const = 0;
+    /// Full attention: runs [kvHeads] over groups [first, first + count) of a layer, valid until the next call for
+    /// another window, append() or pin(). Windows of a layer are asked for in ascending order; the next one, and the
+    /// next layer's first, are read meanwhile. Codec f16 gives f16 runs, and these are all it has: nothing to pin.
+    virtual Result<std::span<const std::vector<KvRun>>> window(std::uint32_t layer, std::uint32_t first,
+                                                               std::uint32_t count) = 0;
+
+    /// chosen [nTokens, kvHeads, nLeaves] as from judge(). Starts reading what is not in the device tier.
+    virtual void fetch(std::uint32_t layer, View<const std::uint16_t, 3> chosen) = 0;
+    /// A guess for a layer to come: read ahead, never waited for, and evicted first.
+    virtual void prefetch(std::uint32_t layer, View<const std::uint16_t, 3> chosen) = 0;
+    /// Waits for what fetch() started; what was not fetched is read now. Records the use of what is chosen.
+    virtual Result<KvPins> pin(std::uint32_t layer, View<const std::uint16_t, 3> chosen) = 0;
+    /// Attention seen per leaf while reading: mass [kvHeads, nLeaves]. Shapes chunks.
+    virtual void observe(std::uint32_t layer, View<const float, 2> mass) = 0;
+
+    virtual TierCounters counters() const = 0;
+    virtual void resetCounters() = 0;
+    /// Where everything is now.
+    virtual std::vector<LayerChunks> chunks() const = 0;
+
+  protected:
+    KvPins pinned(std::uint32_t layer) { return {*this, layer}; }
+
+  private:
+    friend class KvPins;
+    virtual const std::byte* rows(std::uint32_t layer, std::uint32_t head, std::uint32_t leaf) const = 0;
+    virtual void unpin(std::uint32_t layer) = 0;
+};
+
+}  // namespace carrel

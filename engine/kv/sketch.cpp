@@ -1,0 +1,148 @@
+#include "kv/sketch.h"
+
+#include <algorithm>
+#include <bit>
+#include <cmath>
+#include <cstring>
+
+#include "tensor/quant.h"
+
+namespace carrel {
+
+namespace {
+
+constexpr std::uint16_t kInfinity = 0x7c00, kSign = 0x8000;
+
+std::uint32_t chunksOf(std::uint32_t groups, std::uint32_t boundsTokens) {
+    return boundsTokens == 0 ? 0 : (groups * kGroupTokens + boundsTokens - 1) / boundsTokens;
+}
+
+// One step away from or towards zero in f16's own order; infinities stay.
+std::uint16_t nextBelow(std::uint16_t h) {
+    if ((h & ~kSign) == 0) return kSign | 1;
+    if (h == (kSign | kInfinity)) return h;
+    return (h & kSign) != 0 ? h + 1 : h - 1;
+}
+std::uint16_t nextAbove(std::uint16_t h) {
+    return nextBelow(h ^ kSign) ^ kSign;
+}
+
+std::uint16_t roundedDown(double value) {
+    const std::uint16_t h = f32ToF16(static_cast<float>(value));
+    return static_cast<double>(f16ToF32(h)) > value ? nextBelow(h) : h;
+}
+std::uint16_t roundedUp(double value) {
+    const std::uint16_t h = f32ToF16(static_cast<float>(value));
+    return static_cast<double>(f16ToF32(h)) < value ? nextAbove(h) : h;
+}
+
+}  // namespace
+
+std::uint64_t Sketch::bytes(KvShape shape, KvCodec codec, std::uint32_t capacityGroups, Parts parts) {
+    if (codec == KvCodec::F16) return 0;
+    const std::uint64_t groups = shape.rows() * capacityGroups;
+    return groups * (codesBytes(shape.headDim) + (parts.means ? meansBytes(shape.headDim) : 0)) +
+           shape.rows() * chunksOf(capacityGroups, parts.boundsTokens) * 4 * shape.headDim;
+}
+
+Result<Sketch> Sketch::make(Backend& backend, KvShape shape, KvCodec codec, std::uint32_t capacityGroups, Parts parts) {
+    Sketch sketch;
+    sketch.shape_ = shape;
+    sketch.capacity_ = capacityGroups;
+    sketch.boundsTokens_ = parts.boundsTokens;
+    sketch.chunks_ = chunksOf(capacityGroups, parts.boundsTokens);
+    sketch.views_.resize(shape.rows());
+    sketch.boundsOf_.resize(shape.rows());
+    if (codec == KvCodec::F16) return sketch;
+    const std::size_t groups = shape.rows() * capacityGroups;
+    const auto allocate = [&](Buffer& buffer, std::size_t bytes) -> Status {
+        if (bytes == 0) return {};
+        auto made = backend.allocate(bytes);
+        if (!made) return made.error();
+        buffer = std::move(*made);
+        return {};
+    };
+    if (auto done = allocate(sketch.codes_, groups * codesBytes(shape.headDim)); !done) return done.error();
+    if (auto done = allocate(sketch.means_, parts.means ? groups * meansBytes(shape.headDim) : 0); !done)
+        return done.error();
+    if (auto done = allocate(sketch.bounds_, shape.rows() * sketch.chunks_ * 4 * shape.headDim); !done)
+        return done.error();
+    sketch.setGroups(0);
+    return sketch;
+}
+
+std::span<const SketchView> Sketch::views(std::uint32_t layer) const {
+    return std::span(views_).subspan(std::size_t{layer} * shape_.kvHeads, shape_.kvHeads);
+}
+
+std::span<const std::uint16_t* const> Sketch::bounds(std::uint32_t layer) const {
+    if (!hasBounds()) return {};
+    return std::span(boundsOf_).subspan(std::size_t{layer} * shape_.kvHeads, shape_.kvHeads);
+}
+
+const std::byte* Sketch::codes(std::size_t row, std::uint32_t group) const {
+    return codes_.as<std::byte>((row * capacity_ + group) * codesBytes(shape_.headDim));
+}
+
+const std::uint16_t* Sketch::grid(std::size_t row, std::uint32_t group) const {
+    return reinterpret_cast<const std::uint16_t*>(codes(row, group) + kGroupLeaves * planeLeafBytes(shape_.headDim));
+}
+
+std::byte* Sketch::means(std::size_t row, std::uint32_t group) const {
+    return means_.as<std::byte>((row * capacity_ + group) * meansBytes(shape_.headDim));
+}
+
+void Sketch::putCodes(std::size_t row, std::uint32_t group, const std::byte* codes) {
+    const std::size_t bytes = codesBytes(shape_.headDim);
+    std::memcpy(codes_.as<std::byte>((row * capacity_ + group) * bytes), codes, bytes);
+}
+
+void Sketch::put(std::size_t row, std::uint32_t group, const std::byte* codes, const std::byte* means) {
+    putCodes(row, group, codes);
+    if (hasMeans()) std::memcpy(this->means(row, group), means, meansBytes(shape_.headDim));
+}
+
+void Sketch::put(Backend& backend, KvCodec codec, const LoadedBatch& batch) {
+    std::vector<GroupMeans> groups(batch.groups);
+    for (std::size_t row = 0; row < shape_.rows(); ++row) {
+        for (std::uint32_t i = 0; i < batch.groups; ++i) {
+            putCodes(row, batch.firstGroup + i, batch.codes(row, i));
+            if (hasMeans()) groups[i] = {batch.payload(row, i), batch.codes(row, i), means(row, batch.firstGroup + i)};
+        }
+        if (hasMeans()) backend.means(codec, shape_.headDim, groups);
+    }
+}
+
+void Sketch::putBounds(std::size_t row, std::uint32_t group, std::array<const std::byte*, kGroupLeaves> leaves) {
+    const std::uint16_t* least = grid(row, group);
+    const std::uint16_t* step = least + shape_.headDim;
+    for (std::uint32_t i = 0; i < kGroupLeaves; ++i) {
+        const std::uint32_t token = group * kGroupTokens + i * kLeafTokens;
+        std::uint16_t* low = bounds_.as<std::uint16_t>() + (row * chunks_ + token / boundsTokens_) * 2 * shape_.headDim;
+        std::uint16_t* high = low + shape_.headDim;
+        const bool begins = token % boundsTokens_ == 0;
+        for (std::uint32_t d = 0; d < shape_.headDim; ++d) {
+            std::uint8_t from = 255, to = 0;
+            for (std::uint32_t t = 0; t < kLeafTokens; ++t) {
+                const auto code = std::to_integer<std::uint8_t>(leaves[i][t * shape_.headDim + d]);
+                from = std::min(from, code);
+                to = std::max(to, code);
+            }
+            // Exact in double; a step from a damaged or odd file may be negative.
+            const double base = f16ToF32(least[d]), a = base + static_cast<double>(f16ToF32(step[d])) * from,
+                         b = base + static_cast<double>(f16ToF32(step[d])) * to;
+            const std::uint16_t down = roundedDown(std::min(a, b)), up = roundedUp(std::max(a, b));
+            low[d] = begins || f16ToF32(down) < f16ToF32(low[d]) ? down : low[d];
+            high[d] = begins || f16ToF32(up) > f16ToF32(high[d]) ? up : high[d];
+        }
+    }
+}
+
+void Sketch::setGroups(std::uint32_t groups) {
+    for (std::size_t row = 0; row < views_.size(); ++row) {
+        views_[row] = {codes_.bytes() > 0 ? codes(row, 0) : nullptr, hasMeans() ? means(row, 0) : nullptr, groups};
+        if (hasBounds()) boundsOf_[row] = bounds_.as<std::uint16_t>() + row * chunks_ * 2 * shape_.headDim;
+    }
+}
+
+}  // namespace carrel

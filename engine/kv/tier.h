@@ -1,0 +1,53 @@
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "store/reading_store.h"
+
+namespace carrel {
+
+/// Budgets of a document's KV, and parts that a measurement may switch off.
+struct TierOptions {
+    std::uint64_t deviceBytes = 0;  // leaves as rows
+    std::uint64_t hostBytes = 0;    // sketch, directory, staging, and groups as on disk
+    bool means = true;              // keep the leaf means resident where host has the room
+    bool adaptiveChunks = true;     // off: chunks of fixedChunkTokens
+    std::uint32_t fixedChunkTokens = 64;
+    bool prefetch = true;            // DTP; off: everything is read when it is pinned
+    bool reuse = true;               // off: nothing stays in the device tier after its layer
+    std::uint32_t boundsTokens = 0;  // keep the paper's min/max per so many tokens (16, 32, 64 or 128); 0: none
+    ReaderOptions reader;
+};
+
+/// bytesRead: by attention (device), by unpacking groups that were in host (host), from disk as read (disk).
+/// hits and misses, leaves of pin() and window(): device has them or not; of those it has not, host has them or not; of
+/// the rest, disk has delivered them in time or not.
+/// stallS, seconds that the engine does not compute: unpacking (host), waiting for reads (disk).
+struct TierUse {
+    std::uint64_t budgetBytes = 0, usedBytes = 0, peakBytes = 0;
+    std::uint64_t bytesRead = 0;
+    std::uint64_t hits = 0, misses = 0;
+    double stallS = 0;
+};
+
+/// Since resetCounters(), but for used and peak bytes.
+struct TierCounters {
+    TierUse device, host, disk;
+    std::uint64_t prefetched = 0, prefetchedUsed = 0;  // leaves
+};
+
+enum class Tier : std::uint8_t { Device, Host, Disk };
+
+/// One layer's chunks of one KV head: runs of leaves, each where most of its leaves are.
+struct Chunk {
+    std::uint32_t firstLeaf = 0, leaves = 0;
+    Tier tier = Tier::Disk;
+    float use = 0;  // recent choices per leaf and step
+};
+struct LayerChunks {
+    std::uint32_t layer = 0, head = 0;
+    std::vector<Chunk> chunks;
+};
+
+}  // namespace carrel

@@ -1,0 +1,92 @@
+#include <algorithm>
+#include <string>
+
+#include "kv/tiered_kv.h"
+
+namespace carrel {
+
+namespace {
+
+// A step reads an eighth of a layer at most (callers cap what they choose), and what is read always.
+constexpr std::uint32_t kMostChosen = 8, kAlwaysRead = 512 / kLeafTokens;
+constexpr std::uint32_t kWindowStep = 16;  // attention over windows gives the bits of one call (AttendArgs)
+// Windows larger than this gain nothing: two of them keep 8 reads of 1 MiB under way.
+constexpr std::uint64_t kMostStaging = std::uint64_t{32} << 20;
+constexpr std::uint64_t kMostLoading = std::uint64_t{64} << 20;  // larger is no faster
+
+std::string mebibytes(std::uint64_t bytes) {
+    return std::to_string((bytes + (1u << 20) - 1) >> 20);
+}
+
+/// Host memory of a document, by what it depends on.
+struct HostSizes {
+    KvShape shape;
+    KvCodec codec;
+    std::uint32_t capacityGroups, batchGroups;
+
+    std::uint64_t staging(std::uint32_t windowGroups) const { return Windows::bytes(shape, codec, windowGroups); }
+    std::uint64_t loading(const TierPlan& plan) const {
+        return shape.rows() * batchGroups * plan.loaded(codec).groupBytes(shape, codec);
+    }
+    /// All but staging, slots and the reader.
+    std::uint64_t tables(const TierPlan& plan, std::uint64_t stagingBytes) const {
+        const std::uint32_t leaves = capacityGroups * kGroupLeaves;
+        // Lists of a step: what is wanted, unpacked and picked, each leaf of a layer at most once.
+        const std::uint64_t lists = std::uint64_t{shape.kvHeads} * leaves * (sizeof(UnpackLeaf) + sizeof(KvPick) + 16);
+        return Sketch::bytes(shape, codec, capacityGroups, plan.sketch) + Chunker::bytes(shape, leaves) +
+               shape.rows() * capacityGroups + lists +
+               Flights::bytes(shape, capacityGroups, stagingBytes / shape.groupBytes(codec));
+    }
+    std::uint64_t least(const TierPlan& plan) const {
+        const std::uint64_t window = staging(kWindowStep);
+        return tables(plan, window) + std::max(window, loading(plan));
+    }
+};
+
+}  // namespace
+
+Result<TierPlan> TierPlan::make(KvShape shape, KvCodec codec, std::uint32_t capacityGroups, std::uint32_t batchGroups,
+                                std::uint64_t readerBytes, const TierOptions& options) {
+    const bool encoded = codec != KvCodec::F16;
+    const std::uint64_t groups = shape.rows() * capacityGroups, leaves = groups * kGroupLeaves;
+    const std::uint32_t layerLeaves = capacityGroups * kGroupLeaves;
+    const std::uint64_t leastLeaves =
+        encoded ? std::uint64_t{shape.kvHeads} * std::min(layerLeaves, layerLeaves / kMostChosen + kAlwaysRead) : 0;
+    const HostSizes host{shape, codec, capacityGroups, batchGroups};
+
+    TierPlan plan;
+    if (encoded) plan.sketch.boundsTokens = options.boundsTokens;
+    if (encoded) plan.deviceSlots = MemoryTier::slotsIn(options.deviceBytes, rowsBytes(shape.headDim), leaves);
+    const std::uint64_t leastHost = host.least(plan) + readerBytes;
+    if (plan.deviceSlots < leastLeaves || options.hostBytes < leastHost) {
+        const std::uint64_t leastDevice =
+            encoded ? MemoryTier::bytes(rowsBytes(shape.headDim), leastLeaves, leaves) : 0;
+        return Error{Code::NoMemory, "document",
+                     "needs at least " + mebibytes(leastDevice) + " MiB of device and " + mebibytes(leastHost) +
+                         " MiB of host memory, and may use " + mebibytes(options.deviceBytes) + " and " +
+                         mebibytes(options.hostBytes)};
+    }
+    plan.sketch.means = options.means && encoded;
+    if (host.least(plan) + readerBytes > options.hostBytes) plan.sketch.means = false;
+
+    // An eighth of what is left for staging; the rest caches.
+    const std::uint64_t left = options.hostBytes - host.least(plan) - readerBytes;
+    const std::uint64_t step = host.staging(kWindowStep);
+    const std::uint64_t steps = std::max<std::uint64_t>(1, std::min(step + left / 8, kMostStaging) / step);
+    const std::uint64_t layer = (capacityGroups + kWindowStep - 1) / kWindowStep;
+    plan.windowGroups = kWindowStep * static_cast<std::uint32_t>(std::min(steps, layer));
+    while (plan.windowGroups > kWindowStep &&
+           host.tables(plan, host.staging(plan.windowGroups)) + readerBytes + host.staging(plan.windowGroups) >
+               options.hostBytes)
+        plan.windowGroups -= kWindowStep;
+    plan.stagingBytes = host.staging(plan.windowGroups);
+    plan.fixedBytes = host.tables(plan, plan.stagingBytes) + plan.stagingBytes;
+    const std::uint64_t room = options.hostBytes - plan.fixedBytes - readerBytes;
+    plan.loadingBytes = std::min(std::max(kMostLoading, host.loading(plan)), room + plan.stagingBytes);
+    plan.loadPeakBytes = plan.fixedBytes - plan.stagingBytes + plan.loadingBytes;
+    plan.hostSlots = MemoryTier::slotsIn(room, shape.groupBytes(codec), groups);
+    if (plan.hostSlots > 0) plan.fixedBytes += MemoryTier::bytes(0, plan.hostSlots, groups);
+    return plan;
+}
+
+}  // namespace carrel

@@ -1,0 +1,191 @@
+#include "kv/tiered_kv.h"
+
+#include <algorithm>
+#include <cassert>
+#include <cstring>
+#include <string>
+
+namespace carrel {
+
+namespace {
+
+// Of the reader's directory, per group that is still to come.
+constexpr std::uint64_t kDirectoryBytes = 32;
+
+}  // namespace
+
+TieredKv::TieredKv(Backend& backend, KvStream& stream, KvShape shape, KvCodec codec, std::uint32_t capacityGroups,
+                   const TierOptions& options)
+    : backend_(backend),
+      stream_(stream),
+      shape_(shape),
+      codec_(codec),
+      capacity_(capacityGroups),
+      options_(options),
+      chunker_(shape, capacityGroups * kGroupLeaves, options.adaptiveChunks ? 0 : options.fixedChunkTokens,
+               ChunkCosts(shape.groupBytes(codec))),
+      predicted_(shape.rows() * capacityGroups) {}
+
+Result<std::unique_ptr<DocumentKv>> TieredKv::open(Backend& backend, KvStream& stream, KvShape shape, KvCodec codec,
+                                                   std::uint32_t capacityGroups, std::uint32_t batchGroups,
+                                                   const TierOptions& options) {
+    std::unique_ptr<TieredKv> kv(new TieredKv(backend, stream, shape, codec, capacityGroups, options));
+    auto reader = stream.reader(options.reader);
+    if (!reader) return reader.error();
+    kv->reader_ = std::move(*reader);
+    const std::uint64_t toCome = capacityGroups - std::min(capacityGroups, stream.tokens() / kGroupTokens);
+    auto plan = TierPlan::make(shape, codec, capacityGroups, batchGroups,
+                               kv->reader_->memoryBytes() + toCome * shape.rows() * kDirectoryBytes, options);
+    if (!plan) return plan.error();
+    kv->plan_ = *plan;
+    if (auto loaded = kv->load(*plan); !loaded) return loaded.error();
+
+    auto staging = backend.allocate(plan->stagingBytes);
+    if (!staging) return staging.error();
+    kv->staging_ = std::move(*staging);
+    const std::uint32_t perLayer = shape.kvHeads * capacityGroups;
+    auto device =
+        MemoryTier::make(backend, rowsBytes(shape.headDim), plan->deviceSlots, shape.layers, perLayer * kGroupLeaves);
+    if (!device) return device.error();
+    kv->device_ = std::move(*device);
+    auto host = MemoryTier::make(backend, shape.groupBytes(codec), plan->hostSlots, shape.layers, perLayer);
+    if (!host) return host.error();
+    kv->host_ = std::move(*host);
+    kv->leaveWindows();
+    kv->resetCounters();
+    return std::unique_ptr<DocumentKv>(std::move(kv));
+}
+
+Status TieredKv::load(const TierPlan& plan) {
+    auto sketch = Sketch::make(backend_, shape_, codec_, capacity_, plan.sketch);
+    if (!sketch) return sketch.error();
+    sketch_ = std::move(*sketch);
+    const bool bounds = sketch_.hasBounds();
+    if (bounds) {
+        auto scratch = backend_.allocate(kGroupLeaves * rowsBytes(shape_.headDim));
+        if (!scratch) return scratch.error();
+        scratch_ = std::move(*scratch);
+    }
+    const auto good = loadBatches(backend_, stream_, shape_, codec_, plan.loaded(codec_), plan.loadingBytes,
+                                  [&](const LoadedBatch& batch) {
+                                      sketch_.put(backend_, codec_, batch);
+                                      for (std::size_t row = 0; bounds && row < shape_.rows(); ++row)
+                                          for (std::uint32_t i = 0; i < batch.groups; ++i)
+                                              bound(row, batch.firstGroup + i, batch.payload(row, i));
+                                  });
+    if (!good) return good.error();
+    groups_ = *good;
+    hostPeak_ = plan.loadPeakBytes + reader_->memoryBytes();
+    sketch_.setGroups(groups_);
+    chunker_.setLeaves(groups_ * kGroupLeaves);
+    return {};
+}
+
+void TieredKv::bound(std::size_t row, std::uint32_t group, const std::byte* payload) {
+    std::array<UnpackLeaf, kGroupLeaves> unpack{};
+    std::array<const std::byte*, kGroupLeaves> leaves{};
+    for (std::uint32_t leaf = 0; leaf < kGroupLeaves; ++leaf) {
+        unpack[leaf] = packedLeaf(codec_, shape_.headDim, payload, sketch_.codes(row, group), leaf,
+                                  scratch_.as<std::byte>(leaf * rowsBytes(shape_.headDim)));
+        leaves[leaf] = unpack[leaf].rows;
+    }
+    backend_.unpack(codec_, shape_.headDim, unpack);
+    sketch_.putBounds(row, group, leaves);
+}
+
+Status TieredKv::append(KvGroups groups) {
+    assert(groups.firstGroup() == groups_ && !pinned_);
+    if (groups.groups() > capacity_ - groups_)
+        return Error{Code::NoMemory, "document", "it grew past the size that its memory was planned for"};
+    for (std::uint32_t layer = 0; layer < shape_.layers; ++layer)
+        for (std::uint32_t head = 0; head < shape_.kvHeads; ++head)
+            for (std::uint32_t i = 0; i < groups.groups(); ++i) {
+                const std::uint32_t index = groupIndex(layer, head, groups_ + i);
+                if (host_.freeSlots() > 0)
+                    std::memcpy(host_.insert(index), groups.payload(layer, head, i), shape_.groupBytes(codec_));
+                if (codec_ == KvCodec::F16) continue;
+                const std::size_t row = std::size_t{layer} * shape_.kvHeads + head;
+                sketch_.put(row, groups_ + i, groups.codes(layer, head, i), groups.means(layer, head, i));
+                if (sketch_.hasBounds()) bound(row, groups_ + i, groups.payload(layer, head, i));
+            }
+    groups_ += groups.groups();
+    hostPeak_ = std::max(hostPeak_, hostUsed());
+    sketch_.setGroups(groups_);
+    chunker_.setLeaves(groups_ * kGroupLeaves);
+    return {};
+}
+
+void TieredKv::leaveWindows() {
+    windows_.reset();
+    if (flights_ == nullptr)
+        flights_ =
+            std::make_unique<Flights>(*reader_, shape_, codec_, capacity_, staging_.as<std::byte>(),
+                                      static_cast<std::uint32_t>(plan_.stagingBytes / shape_.groupBytes(codec_)));
+}
+
+void TieredKv::enterWindows() {
+    if (windows_ != nullptr) return;
+    flights_.reset();
+    std::ranges::fill(predicted_, 0);
+    windows_ = std::make_unique<Windows>(
+        Windows::Source{backend_, *reader_, device_, host_, sketch_, shape_, codec_, capacity_},
+        staging_.as<std::byte>(), plan_.windowGroups);
+}
+
+Status TieredKv::refuse(std::uint32_t layer, std::uint32_t head, std::uint32_t group) {
+    sound_ = std::min(sound_, group);
+    return Error{
+        Code::Corrupt, "reading",
+        "layer " + std::to_string(layer) + ", KV head " + std::to_string(head) + ", group " + std::to_string(group)};
+}
+
+Result<std::span<const std::vector<KvRun>>> TieredKv::window(std::uint32_t layer, std::uint32_t first,
+                                                             std::uint32_t count) {
+    assert(first + count <= groups_ && !pinned_);
+    if (count > plan_.windowGroups)
+        return Error{Code::InvalidArgument, "window",
+                     std::to_string(count) + " groups, at most " + std::to_string(plan_.windowGroups)};
+    enterWindows();
+    Windows::Bad bad{};
+    if (!windows_->get(layer, first, count, groups_, counters_, bad))
+        return refuse(bad.layer, bad.head, bad.group).error();
+    hostPeak_ = std::max(hostPeak_, hostUsed());
+    return windows_->runs();
+}
+
+std::uint64_t TieredKv::hostUsed() const {
+    return plan_.fixedBytes + reader_->memoryBytes() + host_.usedBytes();
+}
+
+std::uint64_t TieredKv::deviceUsed() const {
+    const std::uint64_t leaves = shape_.rows() * capacity_ * kGroupLeaves;
+    return device_.slots() == 0 ? 0 : MemoryTier::bytes(0, device_.slots(), leaves) + device_.usedBytes();
+}
+
+TierCounters TieredKv::counters() const {
+    TierCounters counters = counters_;
+    counters.device.budgetBytes = options_.deviceBytes;
+    counters.device.usedBytes = deviceUsed();
+    counters.device.peakBytes = std::max(devicePeak_, deviceUsed());
+    counters.host.budgetBytes = options_.hostBytes;
+    counters.host.usedBytes = hostUsed();
+    counters.host.peakBytes = std::max(hostPeak_, hostUsed());
+    counters.disk.usedBytes = counters.disk.budgetBytes = stream_.diskBytes().keysValues;
+    counters.disk.bytesRead = reader_->counters().bytesRead - readerStart_.bytesRead;
+    return counters;
+}
+
+void TieredKv::resetCounters() {
+    counters_ = {};
+    readerStart_ = reader_->counters();
+}
+
+std::vector<LayerChunks> TieredKv::chunks() const {
+    return chunker_.chunks([this](std::size_t row, std::uint32_t leaf) {
+        const auto index = static_cast<std::uint32_t>(row * capacity_ * kGroupLeaves + leaf);
+        if (device_.has(index)) return Tier::Device;
+        return host_.has(index / kGroupLeaves) ? Tier::Host : Tier::Disk;
+    });
+}
+
+}  // namespace carrel

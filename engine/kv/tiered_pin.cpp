@@ -1,0 +1,279 @@
+#include <algorithm>
+#include <bit>
+#include <cassert>
+#include <chrono>
+#include <cstring>
+#include <string>
+
+#include "kv/tiered_kv.h"
+
+namespace carrel {
+
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+double since(Clock::time_point start) {
+    return std::chrono::duration<double>(Clock::now() - start).count();
+}
+
+}  // namespace
+
+void TieredKv::want(std::uint32_t layer, const Chosen& chosen) {
+    wanted_.clear();
+    std::uint32_t lastHead = UINT32_MAX, done = 0;
+    chosen.each([&](std::uint32_t head, std::uint32_t leaf, std::uint16_t) {
+        if (head == lastHead && leaf < done) return;
+        const Chunker::Span chunk = chunker_.together(std::size_t{layer} * shape_.kvHeads + head, leaf);
+        lastHead = head;
+        done = chunk.first + chunk.leaves;
+        const std::size_t before = wanted_.size();
+        bool missing = false;
+        for (std::uint32_t i = chunk.first; i < done; ++i)
+            if (!device_.has(leafIndex(layer, head, i))) {
+                wanted_.push_back({head, i, chosen.tokens(head, i) != 0});
+                missing = missing || wanted_.back().chosen;
+            }
+        if (!missing) wanted_.resize(before);
+    });
+}
+
+void TieredKv::read(std::uint32_t layer, bool guess) {
+    std::uint32_t head = 0, first = 0, count = 0;
+    const auto flush = [&] {
+        if (count > 0) flights_->submit(layer, head, first, count, guess);
+        count = 0;
+    };
+    for (const Wanted& each : wanted_) {
+        const std::uint32_t group = each.group();
+        if (count > 0 && each.head == head && group == first + count - 1) continue;
+        if (host_.has(groupIndex(layer, each.head, group))) continue;
+        if (flights_->has(layer, each.head, group)) {
+            if (!guess) flights_->need(flights_->of(layer, each.head, group));
+            continue;
+        }
+        if (count == 0 || each.head != head || group != first + count) {
+            flush();
+            head = each.head;
+            first = group;
+        }
+        ++count;
+    }
+    flush();
+}
+
+void TieredKv::fetch(std::uint32_t layer, View<const std::uint16_t, 3> chosen) {
+    if (!options_.prefetch) return;
+    leaveWindows();
+    flights_->poll();
+    ahead_.unite(chosen, groups_ * kGroupLeaves);
+    want(layer, ahead_);
+    read(layer, false);
+}
+
+void TieredKv::prefetch(std::uint32_t layer, View<const std::uint16_t, 3> chosen) {
+    if (!options_.prefetch) return;
+    leaveWindows();
+    flights_->poll();
+    ahead_.unite(chosen, groups_ * kGroupLeaves);
+    want(layer, ahead_);
+    read(layer, true);
+    for (const Wanted& each : wanted_) {
+        if (!each.chosen || !flights_->has(layer, each.head, each.group())) continue;
+        std::uint8_t& bits = predicted_[groupIndex(layer, each.head, each.group())];
+        const auto bit = static_cast<std::uint8_t>(1u << each.leaf % kGroupLeaves);
+        counters_.prefetched += (bits & bit) == 0 ? 1 : 0;
+        bits |= bit;
+    }
+}
+
+// Of the leaves chosen, those that are there stay; the rest and their chunks are wanted. How many are chosen.
+std::size_t TieredKv::sort(std::uint32_t layer) {
+    std::size_t count = 0;
+    device_.begin(layer);
+    host_.begin(layer);
+    want(layer, chosen_);
+    chosen_.each([&](std::uint32_t head, std::uint32_t leaf, std::uint16_t tokens) {
+        ++count;
+        counters_.device.bytesRead += attendedBytes(shape_.headDim, static_cast<std::uint64_t>(std::popcount(tokens)));
+        const std::uint32_t index = leafIndex(layer, head, leaf);
+        if (device_.has(index)) {
+            ++counters_.device.hits;
+            counters_.prefetchedUsed += device_.standing(index) == Standing::Guess ? 1 : 0;
+            device_.pin(index);
+        } else {
+            ++counters_.device.misses;
+            const bool inHost = host_.has(groupIndex(layer, head, leaf / kGroupLeaves));
+            ++(inHost ? counters_.host.hits : counters_.host.misses);
+        }
+    });
+    std::uint32_t lastHead = UINT32_MAX, done = 0;
+    chosen_.each([&](std::uint32_t head, std::uint32_t leaf, std::uint16_t) {
+        if (head == lastHead && leaf < done) return;
+        const Chunker::Span chunk = chunker_.together(std::size_t{layer} * shape_.kvHeads + head, leaf);
+        lastHead = head;
+        done = chunk.first + chunk.leaves;
+        for (std::uint32_t i = chunk.first; i < done; ++i)
+            if (const std::uint32_t index = leafIndex(layer, head, i); device_.has(index)) device_.touch(index);
+    });
+    return count;
+}
+
+// Starts what is not on its way, and waits for what is chosen.
+Status TieredKv::arrive(std::uint32_t layer) {
+    read(layer, false);
+    const auto flying = [&](const Wanted& each) {
+        return each.chosen && !host_.has(groupIndex(layer, each.head, each.group())) &&
+               flights_->has(layer, each.head, each.group());
+    };
+    for (const Wanted& each : wanted_)
+        if (flying(each))
+            ++(flights_->of(layer, each.head, each.group()).done ? counters_.disk.hits : counters_.disk.misses);
+    for (const Wanted& each : wanted_) {
+        if (!flying(each)) continue;
+        Flights::Flight& flight = flights_->of(layer, each.head, each.group());
+        flights_->need(flight);
+        if (flight.done && flight.good) continue;
+        const Clock::time_point start = Clock::now();
+        flights_->wait(flight);
+        const std::uint32_t good = flight.good ? flight.count : flights_->repair(flight);
+        counters_.disk.stallS += since(start);
+        if (good < flight.count) return refuse(layer, flight.head, flight.first + good);
+    }
+    return {};
+}
+
+// A slot of the device tier is free afterwards, or all that is there is pinned.
+bool TieredKv::makeRoom() {
+    if (device_.freeSlots() > 0) return true;
+    const auto oldest = device_.oldest();
+    if (!oldest) return false;
+    const std::uint32_t perRow = capacity_ * kGroupLeaves;
+    const Chunker::Span chunk = device_.standing(*oldest) != Standing::Used
+                                    ? Chunker::Span{*oldest % perRow, 1}
+                                    : chunker_.together(*oldest / perRow, *oldest % perRow);
+    for (std::uint32_t i = 0; i < chunk.leaves; ++i) {
+        const std::uint32_t index = *oldest / perRow * perRow + chunk.first + i;
+        if (device_.has(index) && !device_.isPinned(index)) device_.erase(index);
+    }
+    return true;
+}
+
+void TieredKv::unpackInto(std::byte* rows, std::uint32_t layer, std::uint32_t head, std::uint32_t leaf,
+                          const std::byte* payload) {
+    const std::size_t row = std::size_t{layer} * shape_.kvHeads + head;
+    unpack_.push_back(packedLeaf(codec_, shape_.headDim, payload, sketch_.codes(row, leaf / kGroupLeaves),
+                                 leaf % kGroupLeaves, rows));
+}
+
+// Wanted leaves that are at hand get their slots; chosen ones that are not stay wanted. spare: slots that no chosen
+// leaf of this pin needs, all of it pinned until the next, or a slot might be given away twice before it is unpacked.
+void TieredKv::place(std::uint32_t layer, std::size_t& spare) {
+    std::size_t left = 0;
+    for (const Wanted& each : wanted_) {
+        const std::uint32_t group = groupIndex(layer, each.head, each.group());
+        const bool inHost = host_.has(group);
+        const bool arrived = !inHost && flights_->arrived(layer, each.head, each.group());
+        if (!inHost && !arrived) {
+            if (each.chosen) wanted_[left++] = each;
+            continue;
+        }
+        if (!each.chosen && spare == 0) continue;
+        if (!makeRoom()) continue;
+        if (!each.chosen) --spare;
+        if (inHost) {
+            host_.touch(group);
+            counters_.host.bytesRead += shape_.groupBytes(codec_) / kGroupLeaves;
+        }
+        const std::size_t row = std::size_t{layer} * shape_.kvHeads + each.head;
+        const std::uint32_t index = leafIndex(layer, each.head, each.leaf);
+        const auto bit = static_cast<std::uint8_t>(1u << each.leaf % kGroupLeaves);
+        if (each.chosen && (predicted_[group] & bit) != 0) ++counters_.prefetchedUsed;
+        predicted_[group] &= static_cast<std::uint8_t>(~bit);
+        std::byte* rows = device_.insert(index, chunker_.passing(row, each.leaf) ? Standing::Passing : Standing::Used);
+        device_.pin(index);
+        unpackInto(rows, layer, each.head, each.leaf,
+                   inHost ? host_.at(group) : flights_->payload(layer, each.head, each.group()));
+    }
+    wanted_.resize(left);
+}
+
+// What was read ahead and not chosen: into slots that are free or hold what goes first anyway.
+void TieredKv::placeGuesses(std::uint32_t layer, std::size_t& spare) {
+    flights_->eachArrived(layer, [&](const Flights::Flight& flight) {
+        for (std::uint32_t group = flight.first; group < flight.first + flight.count; ++group)
+            for (std::uint32_t i = 0; i < kGroupLeaves; ++i) {
+                const std::uint32_t leaf = group * kGroupLeaves + i, index = leafIndex(layer, flight.head, leaf);
+                if ((predicted_[groupIndex(layer, flight.head, group)] >> i & 1) == 0 || device_.has(index)) continue;
+                const auto oldest = device_.oldest();
+                if (spare == 0 ||
+                    (device_.freeSlots() == 0 && !(oldest && device_.standing(*oldest) != Standing::Used)))
+                    return;
+                if (device_.freeSlots() == 0) device_.erase(*oldest);
+                --spare;
+                std::byte* rows = device_.insert(index, Standing::Guess);
+                device_.pin(index);
+                unpackInto(rows, layer, flight.head, leaf, flights_->payload(layer, flight.head, group));
+            }
+    });
+}
+
+// What has arrived for a layer goes to the host tier, and its staging is free.
+void TieredKv::land(std::uint32_t layer) {
+    flights_->eachArrived(layer, [&](const Flights::Flight& flight) {
+        for (std::uint32_t group = flight.first; group < flight.first + flight.count; ++group) {
+            const std::uint32_t index = groupIndex(layer, flight.head, group);
+            predicted_[index] = 0;
+            if (host_.has(index)) continue;
+            if (host_.freeSlots() == 0) {
+                const auto oldest = host_.oldest();
+                if (!oldest || (flight.guess && host_.standing(*oldest) != Standing::Guess)) continue;
+                host_.erase(*oldest);
+            }
+            std::memcpy(host_.insert(index, flight.guess ? Standing::Guess : Standing::Used),
+                        flights_->payload(layer, flight.head, group), shape_.groupBytes(codec_));
+        }
+    });
+    flights_->release(layer);
+    hostPeak_ = std::max(hostPeak_, hostUsed());
+    devicePeak_ = std::max(devicePeak_, deviceUsed());
+}
+
+Result<KvPins> TieredKv::pin(std::uint32_t layer, View<const std::uint16_t, 3> chosen) {
+    assert(!pinned_ && codec_ != KvCodec::F16);
+    leaveWindows();
+    flights_->poll();
+    chosen_.unite(chosen, groups_ * kGroupLeaves);
+    const std::size_t count = sort(layer);
+    if (count > device_.slots())
+        return Error{Code::NoMemory, "device tier",
+                     std::to_string(count) + " leaves of layer " + std::to_string(layer) +
+                         " were chosen and it holds " + std::to_string(device_.slots())};
+    std::size_t spare = device_.slots() - count;
+    do {
+        if (auto arrived = arrive(layer); !arrived) return arrived.error();
+        unpack_.clear();
+        place(layer, spare);
+        if (wanted_.empty()) placeGuesses(layer, spare);
+        const Clock::time_point start = Clock::now();
+        if (!unpack_.empty()) backend_.unpack(codec_, shape_.headDim, unpack_);
+        counters_.host.stallS += since(start);
+        land(layer);
+        // Staging is full of what was fetched and is not wanted now.
+        if (unpack_.empty() && !wanted_.empty()) flights_->dropOne();
+    } while (!wanted_.empty());
+    chunker_.choose(layer, chosen_);
+    pinned_ = true;
+    return pinned(layer);
+}
+
+const std::byte* TieredKv::rows(std::uint32_t layer, std::uint32_t head, std::uint32_t leaf) const {
+    return chosen_.tokens(head, leaf) == 0 ? nullptr : device_.at(leafIndex(layer, head, leaf));
+}
+
+void TieredKv::unpin(std::uint32_t) {
+    pinned_ = false;
+    if (!options_.reuse) device_.eraseAll();
+}
+
+}  // namespace carrel

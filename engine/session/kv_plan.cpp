@@ -1,0 +1,89 @@
+#include "session/kv_plan.h"
+
+#include "session/loaded_model.h"
+
+namespace carrel {
+
+namespace {
+
+constexpr double kHostShare = 0.4, kDeviceOfHost = 0.25;
+
+// Defaults of selection, measured (tests/bench/RESULTS.md). Where all rows are in memory tokens are chosen one by one;
+// where leaves come from disk, tokens inside leaves that are worth a read.
+constexpr float kTokenShare = 2e-4f, kTokenShareInLeaves = 4.5e-5f, kLeafShare = 2e-3f;
+constexpr double kCapShare = 0.2;
+constexpr std::uint32_t kLeastCap = 512;
+
+TierUsage usageOf(const TierUse& use) {
+    return {use.budgetBytes, use.peakBytes, use.usedBytes, use.bytesRead, use.hits, use.misses, use.stallS};
+}
+
+}  // namespace
+
+Result<KvCodec> codecOf(const KvSettings& settings, const ModelConfig& config) {
+    if (settings.codec.empty()) return encodable(config.headDim) ? KvCodec::K8V6 : KvCodec::F16;
+    const auto codec = codecNamed(settings.codec);
+    if (!codec) return Error{Code::Unsupported, settings.codec, "no such KV codec"};
+    if (*codec != KvCodec::F16 && !encodable(config.headDim))
+        return Error{Code::Unsupported, settings.codec,
+                     "heads of " + std::to_string(config.headDim) + " channels are kept as f16 only"};
+    return *codec;
+}
+
+TierOptions tiersOf(const KvSettings& settings) {
+    const auto free = static_cast<double>(availableMemory());
+    TierOptions out;
+    out.hostBytes = settings.hostBytes > 0 ? settings.hostBytes : static_cast<std::uint64_t>(kHostShare * free);
+    out.deviceBytes =
+        settings.deviceBytes > 0 ? settings.deviceBytes : static_cast<std::uint64_t>(kHostShare * kDeviceOfHost * free);
+    out.means = settings.estimate || settings.judge == Judge::Means;
+    out.adaptiveChunks = settings.adaptiveChunks;
+    out.fixedChunkTokens = settings.fixedChunkTokens;
+    out.prefetch = settings.pipeline;
+    out.reuse = settings.reuse;
+    if (settings.judge == Judge::MinMax) out.boundsTokens = kLeafTokens;
+    if (settings.judge == Judge::LeoAm) out.boundsTokens = 2 * kLeafTokens;
+    return out;
+}
+
+std::optional<ReadPolicy> policyOf(const KvSettings& settings, const ModelConfig& config, const DocumentKv& document) {
+    if (settings.keep >= 1 || document.codec() == KvCodec::F16) return std::nullopt;
+    ReadPolicy out;
+    SelectRule& rule = out.rule;
+    if (settings.judge == Judge::Means) rule.scorer = Scorer::Means;
+    if (settings.judge == Judge::MinMax || settings.judge == Judge::LeoAm) rule.scorer = Scorer::MinMax;
+    rule.layerChoice = settings.judge == Judge::LeoAm;
+    rule.chunkTokens = settings.judge == Judge::LeoAm ? 2 * kLeafTokens : kLeafTokens;
+    rule.wholeLeaves = settings.leaves;
+    if (settings.keep >= 0) {
+        out.capShare = settings.keep;
+    } else {
+        out.capShare = kCapShare;
+        out.leastCap = kLeastCap;
+        const bool inLeaves = !document.resident() && !settings.leaves;
+        rule.tokenShare = settings.threshold > 0 ? static_cast<float>(settings.threshold)
+                                                 : (inLeaves ? kTokenShareInLeaves : kTokenShare);
+        if (inLeaves || settings.leaves) rule.leafShare = kLeafShare;
+    }
+    out.estimate = settings.estimate && document.hasMeans() && config.architecture == "qwen2";
+    out.predict = settings.pipeline && rule.scorer == Scorer::Plane;
+    return out;
+}
+
+TierReport reportOf(const DocumentKv& document, const ReadStats& stats, double decodeSeconds) {
+    const TierCounters counters = document.counters();
+    TierReport out;
+    out.device = usageOf(counters.device);
+    out.host = usageOf(counters.host);
+    out.disk = usageOf(counters.disk);
+    out.steps = stats.steps;
+    if (stats.tokensThere > 0)
+        out.tokensReadShare = static_cast<double>(stats.tokensRead) / static_cast<double>(stats.tokensThere);
+    if (stats.heads > 0) out.estimatedMass = stats.estimatedMass / static_cast<double>(stats.heads);
+    if (decodeSeconds > 0) out.judgingShare = stats.judgeS / decodeSeconds;
+    out.resident = document.resident();
+    out.codec = codecName(document.codec());
+    return out;
+}
+
+}  // namespace carrel

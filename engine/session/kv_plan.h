@@ -1,0 +1,20 @@
+#pragma once
+
+#include <carrel/tiers.h>
+
+#include "kv/document_kv.h"
+#include "transformer/config.h"
+#include "transformer/read_policy.h"
+
+namespace carrel {
+
+/// The codec that settings and model come to. Unsupported: a codec's name, or a head size that it cannot hold.
+Result<KvCodec> codecOf(const KvSettings& settings, const ModelConfig& config);
+/// Budgets and parts. Defaults: host 40 % of the memory that is free, device a quarter of that.
+TierOptions tiersOf(const KvSettings& settings);
+/// What is read of a document that has been opened; nothing: all of it.
+std::optional<ReadPolicy> policyOf(const KvSettings& settings, const ModelConfig& config, const DocumentKv& document);
+
+TierReport reportOf(const DocumentKv& document, const ReadStats& stats, double decodeSeconds);
+
+}  // namespace carrel

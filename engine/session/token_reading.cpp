@@ -1,0 +1,186 @@
+#include "session/token_reading.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+
+namespace carrel {
+
+namespace {
+
+constexpr std::size_t kProbeIds = 8;
+constexpr float kProbeTolerance = 0.05f;  // logits of another instruction set differ a little
+
+std::size_t commonPrefix(std::span<const std::int32_t> a, std::span<const std::int32_t> b) {
+    return static_cast<std::size_t>(std::mismatch(a.begin(), a.end(), b.begin(), b.end()).first - a.begin());
+}
+
+}  // namespace
+
+Result<TokenReading> TokenReading::open(const LoadedModel& model, ReadingStore& store, ReadingKey key,
+                                        std::vector<std::int32_t> ids, const KvSettings& settings, bool suspect) {
+    const ModelConfig& config = model.model().config;
+    const auto codec = codecOf(settings, config);
+    if (!codec) return codec.error();
+    key.codec = *codec;
+    const auto known = store.readingsOf(key.document);
+    if (!known) return known.error();
+    auto stream = store.openReading(key, config.kvShape());
+    if (!stream) return stream.error();
+    TokenReading out(model, std::move(ids));
+    out.stream_ = std::move(*stream);
+
+    // A group is finished from its first token on; an f16 stream has no unfinished one apart.
+    const auto usable = [&](std::size_t tokens) {
+        const bool whole = tokens < out.ids_.size() || *codec == KvCodec::F16;
+        return static_cast<std::uint32_t>(whole ? tokens / kGroupTokens * kGroupTokens : tokens);
+    };
+    std::uint32_t keep = usable(commonPrefix(out.stream_->ids(), out.ids_));
+    for (const StreamInfo& row : *known)
+        if (row.key == key) out.stored_ = std::min(row.tokens, static_cast<std::uint32_t>(out.ids_.size()));
+    if (suspect) {
+        const auto checked = out.stream_->verify();
+        if (!checked) return checked.error();
+        keep = usable(std::min(keep, checked->good));
+    }
+    if (keep < out.stream_->tokens())
+        if (auto dropped = out.stream_->truncate(keep); !dropped) return dropped.error();
+
+    const TierOptions tiers = tiersOf(settings);
+    for (;;) {
+        auto kv = DocumentKv::open(model.backend(), *out.stream_, config.kvShape(), *codec,
+                                   static_cast<std::uint32_t>(out.ids_.size()), tiers);
+        if (!kv) return kv.error();
+        const std::uint32_t sound = (*kv)->tokens();
+        if (sound == out.stream_->tokens() / kGroupTokens * kGroupTokens) {
+            out.kv_ = std::move(*kv);
+            break;
+        }
+        kv->reset();  // it found damage; nobody may read while what is behind it is dropped
+        if (auto dropped = out.stream_->truncate(sound); !dropped) return dropped.error();
+    }
+    out.policy_ = policyOf(settings, config, *out.kv_);
+    out.rest_ = KvSequence(config.kvShape(), out.kv_->tokens());
+    if (auto rest = out.loadRest(); !rest) return rest.error();
+    out.reused_ = out.tokens();
+    return out;
+}
+
+/// The group behind the last whole one.
+Status TokenReading::loadRest() {
+    const std::uint32_t stored = stream_->tokens();
+    if (stored == kv_->tokens()) return {};
+    auto block = KvBlock::make(model_->backend(), rest_.shape(), kv_->tokens(), stored - kv_->tokens());
+    if (!block) return block.error();
+    const auto good = stream_->load([&](std::uint32_t first, std::uint32_t tokens) -> std::optional<KvMemory> {
+        KvMemory memory;
+        if (first + tokens == stored) memory.unfinished = (*block)->payload();
+        return memory;
+    });
+    if (!good) return good.error();
+    if (*good < stored) return {};  // the next batch takes its place
+    rest_.push(std::move(*block));
+    return {};
+}
+
+Status TokenReading::beginBatch(Workspace& work, std::uint32_t count) {
+    const std::uint32_t from = tokens();  // whole groups: only a complete reading ends in one that is not
+    count = std::min<std::uint32_t>(count, static_cast<std::uint32_t>(ids_.size()) - from);
+    auto open = rest_.extend(model_->backend(), count);
+    if (!open) return open.error();
+    auto encoded =
+        KvGroups::make(model_->backend(), rest_.shape(), kv_->codec(), from / kGroupTokens, count / kGroupTokens);
+    if (!encoded) return encoded.error();
+    open_ = std::move(*open);
+    encoded_ = std::move(*encoded);
+    pass_.emplace(
+        model_->model(), model_->backend(), work,
+        std::vector<PassInput>{{&rest_, open_.get(), std::span(ids_).subspan(from, count), kv_.get(), &*encoded_}},
+        false);
+    return {};
+}
+
+Result<bool> TokenReading::step() {
+    const auto more = pass_->step();
+    if (!more) dropBatch();
+    return more;
+}
+
+Status TokenReading::endBatch() {
+    const std::uint32_t from = tokens(), whole = open_->tokens() / kGroupTokens, left = open_->tokens() % kGroupTokens;
+    std::shared_ptr<KvBlock> rest;
+    if (left > 0) {
+        KvSequence batch(rest_.shape(), from);
+        batch.push(open_);
+        auto gathered = batch.gather(model_->backend(), from + whole * kGroupTokens);
+        if (!gathered) return gathered.error();
+        rest = std::move(*gathered);
+    }
+    KvBatch batch{from,
+                  std::span<const std::int32_t>(ids_).subspan(from, open_->tokens()),
+                  encoded_->payload(),
+                  encoded_->codes(),
+                  {}};
+    if (kv_->codec() == KvCodec::F16)
+        batch.payload = open_->payload();
+    else if (rest)
+        batch.unfinished = rest->payload();
+    auto ended = stream_->commit(batch);
+    if (ended && whole > 0) ended = kv_->append(std::move(*encoded_));
+    if (ended) {
+        rest_ = KvSequence(rest_.shape(), kv_->tokens());
+        if (rest) rest_.push(std::move(rest));
+    }
+    dropBatch();
+    return ended;
+}
+
+void TokenReading::dropBatch() {
+    pass_.reset();
+    open_.reset();
+    encoded_.reset();
+}
+
+Result<std::vector<TokenReading::Likely>> TokenReading::probe(Workspace& work) const {
+    const std::int32_t id = ids_.front();
+    auto open = rest_.extend(model_->backend(), 1);
+    if (!open) return open.error();
+    Pass pass(model_->model(), model_->backend(), work, {{&rest_, open->get(), std::span(&id, 1), kv_.get(), nullptr}},
+              true);
+    if (auto done = pass.run(); !done) return done.error();
+    std::vector<float> logits(model_->model().config.vocabulary);
+    pass.logits(0, 1, {logits.data(), {1, logits.size()}});
+    std::vector<Likely> all;
+    for (std::size_t i = 0; i < logits.size(); ++i) all.push_back({static_cast<std::int32_t>(i), logits[i]});
+    const std::size_t count = std::min(kProbeIds, all.size());
+    std::partial_sort(all.begin(), all.begin() + static_cast<std::ptrdiff_t>(count), all.end(),
+                      [](const Likely& a, const Likely& b) { return a.logit > b.logit; });
+    all.resize(count);
+    return all;
+}
+
+Status TokenReading::keepProbe(Workspace& work) {
+    const auto likely = probe(work);
+    if (!likely) return likely.error();
+    return stream_->keepNote(std::as_bytes(std::span(*likely)));
+}
+
+Result<bool> TokenReading::probeHolds(Workspace& work) {
+    const auto kept = stream_->note();
+    if (!kept) return kept.error();
+    const auto now = probe(work);
+    if (!now) return now.error();
+    if (kept->size() != now->size() * sizeof(Likely)) return false;
+    std::vector<Likely> then(now->size());
+    std::memcpy(then.data(), kept->data(), kept->size());
+    // Ids that are nearly as likely may change places: what was likeliest must be as likely as it was.
+    for (const Likely& old : then) {
+        const auto same = std::find_if(now->begin(), now->end(), [&](const Likely& x) { return x.id == old.id; });
+        const bool close = same != now->end() ? std::abs(same->logit - old.logit) < kProbeTolerance
+                                              : old.logit < now->back().logit + kProbeTolerance;
+        if (!close) return false;
+    }
+    return true;
+}
+
+}  // namespace carrel

@@ -1,0 +1,115 @@
+#pragma once
+
+#include <carrel/result.h>
+
+#include <functional>
+#include <span>
+#include <vector>
+
+#include "compute/backend.h"
+#include "kv/cache.h"
+#include "kv/document_kv.h"
+#include "transformer/config.h"
+#include "transformer/read_policy.h"
+
+namespace carrel {
+
+/// New tokens of one sequence: ids follow what `past` holds; their KV goes to `open`, which came from
+/// past->extend(ids.size()). Where past starts behind token 0, `document` holds the whole groups before; all inputs of
+/// a pass share it. encoded: a document is being read; open's whole groups are encoded into it layer by layer, and
+/// tokens read earlier groups as encoded and their own as f16, so that batches do not show in the bits.
+struct PassInput {
+    const KvSequence* past = nullptr;
+    KvBlock* open = nullptr;
+    std::span<const std::int32_t> ids;
+    DocumentKv* document = nullptr;
+    KvGroups* encoded = nullptr;
+};
+
+/// Called after a layer's attention with mass [tokens, heads, leaves] (AttendArgs::mass) of the whole pass.
+using MassSink = std::function<void(std::uint32_t layer, View<const float, 3> mass)>;
+
+/// What outlives a pass so that the next need not allocate, and the last step's sums per layer, which a layer to come
+/// is judged with.
+struct AttentionMemory {
+    std::vector<float> state;
+    std::vector<std::byte> rows;
+    std::vector<std::vector<float>> lastExact;
+};
+
+/// One layer's attention for all rows of a pass, in slices of about 20 ms at most. Full attention goes over the
+/// document window by window and then over what is behind it; with a policy, over what is always read, then over what
+/// was chosen, then over estimates of the rest.
+class PassAttention {
+  public:
+    PassAttention(Backend& backend, const ModelConfig& config, std::span<const PassInput> inputs,
+                  std::span<const std::uint32_t> position, std::span<const std::uint32_t> sequence,
+                  const ReadPolicy* policy, ReadStats* stats, AttentionMemory& memory);
+
+    void reportMass(MassSink sink) { massSink_ = std::move(sink); }
+    bool predicts() const { return policy_ != nullptr && policy_->predict && !document_->resident(); }
+    /// The keys and values of `layer` are in the open blocks. q, out [rows, heads, headDim]; nextQuery: what the next
+    /// layer is judged with, where predicts() and there is one.
+    void begin(std::uint32_t layer, View<const float, 3> q, View<float, 3> out, View<const float, 3> nextQuery);
+    /// True when the layer is done. Io and Corrupt from the document's tiers.
+    Result<bool> slice();
+
+  private:
+    struct Seen {  // leaves that a call wrote mass of, and log-sum-exp [rows, heads] after it
+        std::uint32_t firstLeaf, endLeaf;
+        std::vector<float> logSumExp;
+    };
+    std::size_t rows() const { return position_.size(); }
+    std::size_t sliceRows(std::uint64_t keys) const;
+    View<float, 3> massView() { return {mass_.data(), {rows(), config_.heads, lastPosition_ / kLeafTokens + 1u}}; }
+    View<float, 2> lseView(std::vector<float>& lse) const { return {lse.data(), {rows(), config_.heads}}; }
+    View<std::uint16_t, 3> masks(std::vector<std::uint16_t>& memory, std::size_t count) const;
+    const std::uint16_t* grid(const SketchView& sketch, std::uint32_t leaf) const;
+    AttendArgs args(std::size_t first, std::size_t count, std::span<const std::uint32_t> sequence);
+
+    void encodeOpen();
+    Result<bool> windowSlice();
+    Result<bool> lastSlice();
+    void tailRuns(std::span<const std::vector<KvRun>> rest);
+    void batchRuns(std::span<const std::vector<KvRun>> rest);
+    void finishMass();
+
+    Result<bool> selective();
+    Result<KvPins> pin(View<const std::uint16_t, 3> chosen);
+    void alwaysRuns(const KvPins& pins, std::uint32_t firstNewest);
+    void judge(std::uint32_t layer, View<const float, 3> q, std::vector<float>& exact, View<std::uint16_t, 3> chosen);
+    void chosenRuns(const KvPins& pins, View<const std::uint16_t, 3> chosen);
+    void attendRest(const KvPins& pins, View<const std::uint16_t, 3> chosen, std::uint32_t firstNewest);
+    void finishSelectiveMass();
+    void count(View<const std::uint16_t, 3> chosen);
+
+    Backend& backend_;
+    const ModelConfig& config_;
+    std::span<const PassInput> inputs_;
+    std::span<const std::uint32_t> position_, sequence_;
+    const ReadPolicy* policy_;
+    ReadStats* stats_;
+    AttentionMemory& memory_;
+    MassSink massSink_;
+    DocumentKv* document_;
+    std::uint32_t documentGroups_ = 0, newestLeaves_ = 0, lastPosition_ = 0;
+    float scale_;
+
+    std::uint32_t layer_ = 0;
+    View<const float, 3> q_, nextQuery_;
+    View<float, 3> out_;
+    std::uint32_t window_ = 0;  // groups that whole windows have been attended over
+    std::size_t done_ = 0;      // rows of the call at hand
+    bool ready_ = false;        // runs of the last call are there
+    // Per row, which runs it reads: its own sequence's (or group's of a batch that is read), all the same, or its own.
+    std::vector<std::uint32_t> own_, same_, every_;
+    std::vector<std::vector<KvRun>> runs_;  // [.., kvHeads]
+    std::vector<std::span<const KvRun>> views_;
+    std::vector<KvPick> picks_;
+    std::vector<KvRest> rest_;
+    std::vector<float> mass_, lse_, chosenLse_;
+    std::vector<Seen> windows_;
+    std::vector<std::uint16_t> always_, chosen_, predicted_;
+};
+
+}  // namespace carrel

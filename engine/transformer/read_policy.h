@@ -1,0 +1,33 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <vector>
+
+#include "compute/backend.h"
+
+namespace carrel {
+
+/// What of a document a token reads in each layer beside what is always read: the first leaf, the newest leaves, and
+/// the f16 tail behind the document. Fixed when a reading opens.
+struct ReadPolicy {
+    SelectRule rule;             // its cap follows from capShare
+    double capShare = 1;         // at most this share of the tokens before, per layer and KV head, everything counted
+    std::uint32_t leastCap = 0;  // but never less than so many tokens beside what is always read
+    bool estimate = false;       // the unread of every judged leaf counts as one mean key and value
+    bool predict = false;        // judge the next layer with this layer's input, so that its leaves are read meanwhile
+    std::uint32_t newest = 256;  // tokens at the document's end
+    std::vector<float> layerFactor;          // [layers]: a layer's thresholds are this times the rule's; empty: 1
+    std::optional<std::uint32_t> onlyLayer;  // all others read everything: a measurement
+};
+
+/// Sums over tokens, layers and KV heads of selective passes.
+struct ReadStats {
+    std::uint64_t steps = 0;  // tokens passed
+    std::uint64_t tokensRead = 0, tokensThere = 0;
+    double judgeS = 0, attendS = 0, waitS = 0;  // wall time
+    double estimatedMass = 0;                   // sum of shares that the rest had, per token, layer and head
+    std::uint64_t heads = 0;                    // of that sum
+};
+
+}  // namespace carrel

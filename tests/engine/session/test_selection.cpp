@@ -1,0 +1,275 @@
+#define DOCTEST_CONFIG_IMPLEMENT_WITH_MAIN
+#include <cmath>
+
+#include "engine/session/desk.h"
+#include "transformer/pass.h"
+
+namespace carrel {
+
+namespace {
+
+constexpr std::size_t kDocument = 3000, kProbe = 48, kTogether = 8;
+
+std::vector<std::int32_t> someIds(unsigned seed, std::size_t count) {
+    std::mt19937 random(seed);
+    std::vector<std::int32_t> ids(count);
+    for (auto& id : ids) id = static_cast<std::int32_t>(random() % 300);
+    return ids;
+}
+
+/// A document that is read once; then it is opened with any budgets.
+struct World {
+    Desk desk;
+    Bench bench;
+    std::vector<std::int32_t> ids = someIds(1, kDocument);
+
+    explicit World(const KvSettings& settings = {}) : bench(desk.root, model(desk), 512, settings) {
+        auto reading = bench.open(ids);
+        bench.finish(reading, 512);
+    }
+    static std::filesystem::path model(const Desk& desk) {
+        TinyModelSpec spec = sessionSpec(1, 4096);
+        spec.layers = 3;
+        return desk.model(spec);
+    }
+    std::size_t vocabulary() const { return bench.model->model().config.vocabulary; }
+    TokenReading open(bool resident) {
+        bench.use(Tiers::Resident, ids);
+        if (!resident) {
+            bench.useLeast(ids);
+            bench.kv.deviceBytes = 700'000;  // a layer and more; all rows have 1,225,088
+            bench.kv.hostBytes += 200'000;   // for means
+        }
+        auto reading = bench.open(ids);
+        CHECK(reading.kv().resident() == resident);
+        CHECK(reading.kv().hasMeans() == (bench.kv.codec != "f16"));
+        return reading;
+    }
+};
+
+/// Logits of probe's tokens behind the reading, so many at a time.
+std::vector<float> walk(World& world, const TokenReading& reading, std::span<const std::int32_t> probe,
+                        std::size_t atOnce, Reads reads) {
+    std::vector<float> logits(probe.size() * world.vocabulary());
+    KvSequence sequence = reading.rest();
+    for (std::size_t at = 0; at < probe.size();) {
+        const std::size_t count = std::min(atOnce, probe.size() - at);
+        auto open = must(sequence.extend(*world.bench.backend, static_cast<std::uint32_t>(count)));
+        Pass pass(world.bench.model->model(), *world.bench.backend, world.bench.work,
+                  {{&sequence, open.get(), probe.subspan(at, count), &reading.kv(), nullptr}}, true, reads);
+        must(pass.run());
+        pass.logits(0, count, {logits.data() + at * world.vocabulary(), {count, world.vocabulary()}});
+        sequence.push(std::move(open));
+        at += count;
+    }
+    return logits;
+}
+
+/// The same for several probes of one length, a token of each in every pass.
+std::vector<std::vector<float>> walkTogether(World& world, const TokenReading& reading,
+                                             const std::vector<std::vector<std::int32_t>>& probes, Reads reads) {
+    const std::size_t vocabulary = world.vocabulary();
+    std::vector<KvSequence> sequences(probes.size(), reading.rest());
+    std::vector<std::vector<float>> logits(probes.size());
+    std::vector<float> step(probes.size() * vocabulary);
+    for (std::size_t i = 0; i < probes.front().size(); ++i) {
+        std::vector<std::shared_ptr<KvBlock>> open;
+        std::vector<PassInput> inputs;
+        for (std::size_t s = 0; s < probes.size(); ++s) {
+            open.push_back(must(sequences[s].extend(*world.bench.backend, 1)));
+            inputs.push_back(
+                {&sequences[s], open.back().get(), std::span(probes[s]).subspan(i, 1), &reading.kv(), nullptr});
+        }
+        Pass pass(world.bench.model->model(), *world.bench.backend, world.bench.work, std::move(inputs), true, reads);
+        must(pass.run());
+        pass.logits(0, probes.size(), {step.data(), {probes.size(), vocabulary}});
+        for (std::size_t s = 0; s < probes.size(); ++s) {
+            sequences[s].push(std::move(open[s]));
+            logits[s].insert(logits[s].end(), step.begin() + static_cast<std::ptrdiff_t>(s * vocabulary),
+                             step.begin() + static_cast<std::ptrdiff_t>((s + 1) * vocabulary));
+        }
+    }
+    return logits;
+}
+
+struct NamedPolicy {
+    std::string name;
+    ReadPolicy policy;
+};
+
+/// Policies of every kind, for documents that are opened with this judge. Random weights attend to everything alike: a
+/// token's share is about 1 / 3000.
+std::vector<NamedPolicy> policies(Judge judge) {
+    std::vector<NamedPolicy> out;
+    const auto add = [&](const std::string& name) -> ReadPolicy& {
+        ReadPolicy policy;
+        policy.capShare = 0.3;
+        return out.emplace_back(NamedPolicy{name, policy}).policy;
+    };
+    if (judge == Judge::Sketch) {
+        add("tokens").rule.tokenShare = 3.4e-4f;
+        {
+            ReadPolicy& policy = add("tokens in leaves, estimates, ahead");
+            policy.rule.tokenShare = 2e-4f;
+            policy.rule.leafShare = 5.4e-3f;
+            policy.estimate = policy.predict = true;
+        }
+        {
+            ReadPolicy& policy = add("leaves");
+            policy.rule.wholeLeaves = true;
+            policy.rule.leafShare = 5.4e-3f;
+        }
+        {
+            ReadPolicy& policy = add("a cap alone, layers apart");
+            policy.capShare = 0.1;
+            policy.leastCap = 64;
+            policy.estimate = true;
+            policy.layerFactor = {0.5f, 1, 2};
+        }
+        {
+            ReadPolicy& policy = add("means");
+            policy.rule.scorer = Scorer::Means;
+            policy.rule.tokenShare = 3.4e-4f;
+        }
+    } else {
+        ReadPolicy& policy = add(judge == Judge::LeoAm ? "the paper's" : "min/max");
+        policy.rule.scorer = Scorer::MinMax;
+        policy.rule.layerChoice = judge == Judge::LeoAm;
+        policy.rule.chunkTokens = judge == Judge::LeoAm ? 32 : 16;
+        policy.capShare = 0.2;
+    }
+    return out;
+}
+
+/// Policies that read some and not all, on documents of every kind.
+template <class F>
+void forEveryPolicy(const F& check) {
+    for (const auto& [judge, codec] : {std::pair{Judge::Sketch, "k8v8"}, std::pair{Judge::Sketch, "k8v4"},
+                                       std::pair{Judge::MinMax, "k8v8"}, std::pair{Judge::LeoAm, "k8v8"}}) {
+        KvSettings settings;
+        settings.judge = judge;
+        settings.codec = codec;
+        World world(settings);
+        for (const NamedPolicy& each : policies(judge)) {
+            const std::string name = each.name + ", " + codec;
+            CAPTURE(name);
+            check(world, each.policy);
+        }
+    }
+}
+
+void checkSame(std::span<const float> a, std::span<const float> b) {
+    REQUIRE(a.size() == b.size());
+    CHECK(std::memcmp(a.data(), b.data(), a.size_bytes()) == 0);
+}
+
+double worstDivergence(std::span<const float> reference, std::span<const float> tested, std::size_t vocabulary) {
+    double worst = 0;
+    for (std::size_t at = 0; at < reference.size(); at += vocabulary) {
+        const auto norm = [&](std::span<const float> logits) {
+            double sum = 0;
+            for (const float x : logits.subspan(at, vocabulary)) sum += std::exp(static_cast<double>(x));
+            return std::log(sum);
+        };
+        const double p = norm(reference), q = norm(tested);
+        double sum = 0;
+        for (std::size_t i = at; i < at + vocabulary; ++i)
+            sum += std::exp(static_cast<double>(reference[i]) - p) *
+                   ((static_cast<double>(reference[i]) - p) - (static_cast<double>(tested[i]) - q));
+        worst = std::max(worst, sum);
+    }
+    return worst;
+}
+
+}  // namespace
+
+TEST_CASE("What is read by a policy gives the same bits resident and tiered, warm and cold") {
+    const auto probe = someIds(2, kProbe);
+    forEveryPolicy([&](World& world, const ReadPolicy& policy) {
+        std::vector<float> expected;
+        {
+            ReadStats stats;
+            const auto reading = world.open(true);
+            expected = walk(world, reading, probe, 1, {&policy, &stats});
+            const double share = static_cast<double>(stats.tokensRead) / static_cast<double>(stats.tokensThere);
+            CHECK(share > 0.02);
+            CHECK(share < 0.7);
+            CHECK(stats.steps == kProbe);
+            const auto full = walk(world, reading, probe, 1, {});
+            CHECK(worstDivergence(full, expected, world.vocabulary()) > 0);  // it is no full attention
+        }
+        const auto reading = world.open(false);
+        for (const bool cold : {true, false}) {
+            CAPTURE(cold);
+            checkSame(walk(world, reading, probe, 1, {&policy, nullptr}), expected);
+        }
+        CHECK(reading.kv().counters().disk.bytesRead > 0);
+    });
+}
+
+TEST_CASE("What a sequence reads by a policy gives the same bits alone, among eight, and several rows at a time") {
+    std::vector<std::vector<std::int32_t>> probes;
+    for (unsigned i = 0; i < kTogether; ++i) probes.push_back(someIds(10 + i, kProbe));
+    forEveryPolicy([&](World& world, const ReadPolicy& policy) {
+        std::vector<std::vector<float>> alone;
+        {
+            const auto reading = world.open(true);
+            for (const auto& probe : probes) alone.push_back(walk(world, reading, probe, 1, {&policy, nullptr}));
+            for (const std::size_t rows : {16u, 48u})
+                checkSame(walk(world, reading, probes[0], rows, {&policy, nullptr}), alone[0]);
+            const auto together = walkTogether(world, reading, probes, {&policy, nullptr});
+            for (std::size_t s = 0; s < kTogether; ++s) checkSame(together[s], alone[s]);
+        }
+        const auto reading = world.open(false);
+        const auto together = walkTogether(world, reading, probes, {&policy, nullptr});
+        for (std::size_t s = 0; s < kTogether; ++s) checkSame(together[s], alone[s]);
+    });
+}
+
+TEST_CASE("Full attention gives the same bits resident and tiered, alone and together, one row or more at a time") {
+    std::vector<std::vector<std::int32_t>> probes;
+    for (unsigned i = 0; i < kTogether; ++i) probes.push_back(someIds(20 + i, kProbe));
+    for (const std::string codec : {"f16", "k8v8", "k8v4"}) {
+        CAPTURE(codec);
+        KvSettings settings;
+        settings.codec = codec;
+        World world(settings);
+        std::vector<float> expected;
+        for (const bool resident : {true, false}) {
+            CAPTURE(resident);
+            const auto reading = world.open(resident);
+            for (const std::size_t rows : {1u, 16u, 48u}) {
+                const auto logits = walk(world, reading, probes[0], rows, {});
+                if (expected.empty()) expected = logits;
+                checkSame(logits, expected);
+            }
+            const auto together = walkTogether(world, reading, probes, {});
+            checkSame(together[0], expected);
+        }
+    }
+}
+
+TEST_CASE("A policy that chooses everything is full attention but for the order of sums") {
+    const auto probe = someIds(3, kProbe);
+    for (const Judge judge : {Judge::Sketch, Judge::MinMax}) {
+        KvSettings settings;
+        settings.judge = judge;
+        settings.codec = "k8v8";
+        World world(settings);
+        const auto reading = world.open(true);
+        const auto full = walk(world, reading, probe, 1, {});
+        for (const bool estimate : {false, true}) {
+            CAPTURE(estimate);
+            ReadPolicy policy;
+            policy.leastCap = UINT32_MAX;
+            policy.estimate = estimate;
+            policy.rule.scorer = judge == Judge::Sketch ? Scorer::Plane : Scorer::MinMax;
+            ReadStats stats;
+            const auto all = walk(world, reading, probe, 1, {&policy, &stats});
+            CHECK(worstDivergence(full, all, world.vocabulary()) < 1e-4);
+            CHECK(static_cast<double>(stats.tokensRead) > 0.99 * static_cast<double>(stats.tokensThere));
+        }
+    }
+}
+
+}  // namespace carrel
