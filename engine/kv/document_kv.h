@@ -88,6 +88,8 @@ class DocumentKv {
     /// f16 [chunks][2][headDim] per KV head (JudgeArgs::bounds), where options.boundsTokens asked for them.
     virtual std::span<const std::uint16_t* const> bounds(std::uint32_t layer) const = 0;
 
+    /// Leaves that one pin() can hold; at least 1,024, or a layer's of one KV head.
+    virtual std::uint64_t pinLeaves() const = 0;
     /// Most groups of one window(); a multiple of 16.
     virtual std::uint32_t windowGroups() const = 0;
     /// Full attention: runs [kvHeads] over groups [first, first + count) of a layer, valid until the next call for

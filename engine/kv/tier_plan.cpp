@@ -7,8 +7,9 @@ namespace carrel {
 
 namespace {
 
-// A step reads an eighth of a layer at most (callers cap what they choose), and what is read always.
-constexpr std::uint32_t kMostChosen = 8, kAlwaysRead = 512 / kLeafTokens;
+// What a call must be able to pin: 16 runs of 64 tokens, each in a leaf of its own (DocumentKv::pinLeaves), and what is
+// read always of every KV head.
+constexpr std::uint32_t kLeastPinned = 1024, kAlwaysRead = 272 / kLeafTokens;
 constexpr std::uint32_t kWindowStep = 16;  // attention over windows gives the bits of one call (AttendArgs)
 // Windows larger than this gain nothing: two of them keep 8 reads of 1 MiB under way.
 constexpr std::uint64_t kMostStaging = std::uint64_t{32} << 20;
@@ -51,7 +52,7 @@ Result<TierPlan> TierPlan::make(KvShape shape, KvCodec codec, std::uint32_t capa
     const std::uint64_t groups = shape.rows() * capacityGroups, leaves = groups * kGroupLeaves;
     const std::uint32_t layerLeaves = capacityGroups * kGroupLeaves;
     const std::uint64_t leastLeaves =
-        encoded ? std::uint64_t{shape.kvHeads} * std::min(layerLeaves, layerLeaves / kMostChosen + kAlwaysRead) : 0;
+        encoded ? std::max(std::min(layerLeaves, kLeastPinned), shape.kvHeads * std::min(layerLeaves, kAlwaysRead)) : 0;
     const HostSizes host{shape, codec, capacityGroups, batchGroups};
 
     TierPlan plan;

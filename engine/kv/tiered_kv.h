@@ -47,6 +47,7 @@ class TieredKv final : public DocumentKv {
     Status append(KvGroups groups) override;
     std::span<const SketchView> sketch(std::uint32_t layer) const override { return sketch_.views(layer); }
     std::span<const std::uint16_t* const> bounds(std::uint32_t layer) const override { return sketch_.bounds(layer); }
+    std::uint64_t pinLeaves() const override { return device_.slots(); }
     std::uint32_t windowGroups() const override { return plan_.windowGroups; }
     Result<std::span<const std::vector<KvRun>>> window(std::uint32_t layer, std::uint32_t first,
                                                        std::uint32_t count) override;

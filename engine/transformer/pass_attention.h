@@ -59,6 +59,14 @@ class PassAttention {
         std::uint32_t firstLeaf, endLeaf;
         std::vector<float> logSumExp;
     };
+    struct Portion {  // the same of a call for some of a row's chosen leaves
+        std::size_t row;
+        std::uint32_t head, firstLeaf, endLeaf;
+        std::vector<float> logSumExp;
+    };
+    struct Cut {  // leaves [first, end) of a run of chosen tokens
+        std::uint32_t first, end, tokens;
+    };
     std::size_t rows() const { return position_.size(); }
     std::size_t sliceRows(std::uint64_t keys) const;
     View<float, 3> massView() { return {mass_.data(), {rows(), config_.heads, lastPosition_ / kLeafTokens + 1u}}; }
@@ -78,8 +86,16 @@ class PassAttention {
     Result<KvPins> pin(View<const std::uint16_t, 3> chosen);
     void alwaysRuns(const KvPins& pins, std::uint32_t firstNewest);
     void judge(std::uint32_t layer, View<const float, 3> q, std::vector<float>& exact, View<std::uint16_t, 3> chosen);
-    void chosenRuns(const KvPins& pins, View<const std::uint16_t, 3> chosen);
-    void attendRest(const KvPins& pins, View<const std::uint16_t, 3> chosen, std::uint32_t firstNewest);
+    std::uint64_t together(View<const std::uint16_t, 3> chosen) const;
+    Status attendChosen(View<const std::uint16_t, 3> chosen, std::uint32_t firstNewest);
+    Status attendPortions(View<const std::uint16_t, 3> chosen, std::uint32_t firstNewest);
+    std::size_t countLeaves(View<const std::uint16_t, 3> chosen, std::size_t count) const;
+    std::vector<Cut> cuts(View<const std::uint16_t, 3> chosen, std::size_t row, std::uint32_t head) const;
+    void addRun(const KvPins& pins, View<const std::uint16_t, 3> chosen, std::size_t row, std::uint32_t head,
+                const Cut& cut, std::vector<KvRun>& runs);
+    void addRest(const KvPins* pins, View<const std::uint16_t, 3> chosen, std::size_t row, std::uint32_t head,
+                 std::uint32_t first, std::uint32_t end, std::vector<KvRun>& runs);
+    void countEstimated(const std::vector<float>& read);
     void finishSelectiveMass();
     void count(View<const std::uint16_t, 3> chosen);
 
@@ -109,7 +125,8 @@ class PassAttention {
     std::vector<KvRest> rest_;
     std::vector<float> mass_, lse_, chosenLse_;
     std::vector<Seen> windows_;
-    std::vector<std::uint16_t> always_, chosen_, predicted_;
+    std::vector<Portion> portions_;
+    std::vector<std::uint16_t> always_, chosen_, predicted_, portion_;
 };
 
 }  // namespace carrel

@@ -318,7 +318,7 @@ TEST_CASE("Bounds hold every decoded key, are keys themselves but for rounding, 
 TEST_CASE("Layers that together choose a little more than fits still find most of it, step after step") {
     DocumentWorld world({6, 2, 32}, KvCodec::K8V8, {200});
     TierOptions options = smallest(world, {});
-    options.deviceBytes = 264 * (rowsBytes(32) + 32) + std::uint64_t{4} * 6 * 2 * 800;
+    options.deviceBytes = 804 * (rowsBytes(32) + 32) + std::uint64_t{4} * 6 * 2 * 800;
     for (const bool adaptive : {true, false}) {
         options.adaptiveChunks = adaptive;
         options.fixedChunkTokens = 16;
@@ -326,15 +326,15 @@ TEST_CASE("Layers that together choose a little more than fits still find most o
         std::vector<Choice> choices;
         for (std::uint32_t layer = 0; layer < 6; ++layer) {
             choices.emplace_back(1, 2, 800);
-            while (choices.back().count() < 60) choices.back().at(0, world.below(2), world.below(800)) = 0xffff;
+            while (choices.back().count() < 182) choices.back().at(0, world.below(2), world.below(800)) = 0xffff;
         }
         for (int step = 0; step < 20; ++step) {
             if (step == 10) kv->resetCounters();
             for (std::uint32_t layer = 0; layer < 6; ++layer) REQUIRE(kv->pin(layer, choices[layer].view()));
         }
         const TierUse device = kv->counters().device;
-        CHECK(device.hits + device.misses == 10 * 360);
-        CHECK(device.hits > 10 * 200);  // 264 slots; the least recently used would be the next layer's, every time
+        CHECK(device.hits + device.misses == 10 * 1092);
+        CHECK(device.hits > 10 * 600);  // 804 slots; the least recently used would be the next layer's, every time
     }
 }
 
