@@ -18,7 +18,6 @@ struct Clean {
 
     Clean(KvSettings settings, Tiers tiers) : kv(std::move(settings)) {
         if (tiers == Tiers::Least) kv = leastOf(desk, model, document, kv);
-        if (tiers == Tiers::Least) kv.deviceBytes = kv.deviceBytes * 5 / 2;  // what is chosen of a layer has to fit
         {
             Door door(desk, model, kv);
             door.readWhole(document);
