@@ -70,11 +70,12 @@ int main(int argc, char** argv) {
     app.add_flag("--json", common.json, "one JSON object on stdout");
     // One value each is all that exists so far; others are refused by name.
     std::string backend = "cpu", prefill = "dense", judge = "sketch";
-    std::vector<std::string> off;
+    std::vector<std::string> off, on;
     std::uint64_t deviceMib = 0, hostMib = 0, diskMib = 0;
     app.add_option("--backend", backend)->check(CLI::IsMember({"cpu"}));
     app.add_option("--prefill", prefill)->check(CLI::IsMember({"dense"}));
-    app.add_option("--codec", common.kv.codec, "how KV is stored")->check(CLI::IsMember({"f16", "k8v8", "k8v6", "k8v4"}));
+    app.add_option("--codec", common.kv.codec, "how KV is stored")
+        ->check(CLI::IsMember({"f16", "k8v8", "k8v6", "k8v4"}));
     app.add_option("--keep", common.kv.keep, "share of the KV read in a layer; 1: all; without it: what matters")
         ->check(CLI::Range(0.0, 1.0));
     app.add_option("--threshold", common.kv.threshold, "share of a head's attention above which a token is read")
@@ -85,6 +86,7 @@ int main(int argc, char** argv) {
     app.add_option("--off", off, "parts switched off, for measurements")
         ->delimiter(',')
         ->check(CLI::IsMember({"iakm", "lka", "dtp", "estimate", "reuse"}));
+    app.add_option("--on", on, "parts that are off as a rule")->delimiter(',')->check(CLI::IsMember({"dtp"}));
     app.add_option("--judge", judge, "what importance is judged from")
         ->check(CLI::IsMember({"sketch", "means", "minmax", "leoam"}));
     app.add_option("--chunk", common.kv.fixedChunkTokens, "tokens of a chunk where iakm is off")
@@ -201,7 +203,7 @@ int main(int argc, char** argv) {
     common.kv.hostBytes = hostMib << 20;
     common.diskBytes = diskMib << 20;
     common.kv.adaptiveChunks = !isOff("iakm");
-    common.kv.pipeline = !isOff("dtp");
+    common.kv.pipeline = !on.empty() && !isOff("dtp");
     common.kv.estimate = !isOff("estimate");
     common.kv.reuse = !isOff("reuse");
     if (isOff("lka")) judge = "minmax";

@@ -24,7 +24,7 @@ FIXED = {f"minmax, chunks of {n}": ["--off", "lka,iakm,estimate", "--chunk", str
 ABLATION = {
     "without iakm, 16": ["--off", "iakm", "--chunk", "16"],
     "without iakm, 64": ["--off", "iakm", "--chunk", "64"],
-    "without dtp": ["--off", "dtp"],
+    "with dtp": ["--on", "dtp"],
     "without reuse": ["--off", "reuse"],
     "without estimate": ["--off", "estimate"],
     "without lka (min/max)": ["--off", "lka"],

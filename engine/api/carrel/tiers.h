@@ -16,14 +16,14 @@ enum class Judge : std::uint8_t {
 /// How documents' KV is kept and read. Defaults need no thought; the rest is for scripts and measurements.
 struct KvSettings {
     std::uint64_t deviceBytes = 0, hostBytes = 0;  // of one open reading; 0: from the memory that is free
-    std::string codec;                             // f16, k8v8, k8v6, k8v4; empty: k8v6 where the model's heads allow it
+    std::string codec;  // f16, k8v8, k8v6, k8v4; empty: k8v6 where the model's heads allow it
     double keep =
         -1;  // share of the KV that a token may read in a layer, everything counted; 1: all; negative: adaptive
     Judge judge = Judge::Sketch;
-    // Parts, on as a rule.
+    // Parts.
     bool adaptiveChunks = true;           // off: chunks of fixedChunkTokens
     std::uint32_t fixedChunkTokens = 64;  // 16 to 512
-    bool pipeline = true;                 // reading ahead
+    bool pipeline = false;                // reading ahead what the next layer may choose: measured, it seldom pays
     bool estimate = true;                 // of what is not read, where the model gains by it
     bool reuse = true;                    // of what earlier steps read
     bool leaves = false;                  // whole leaves are read where single tokens would do
