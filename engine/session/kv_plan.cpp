@@ -1,5 +1,7 @@
 #include "session/kv_plan.h"
 
+#include <algorithm>
+
 #include "session/loaded_model.h"
 
 namespace carrel {
@@ -13,6 +15,16 @@ constexpr double kHostShare = 0.4, kDeviceOfHost = 0.25;
 constexpr float kTokenShare = 2e-4f, kTokenShareInLeaves = 4.5e-5f, kLeafShare = 2e-3f;
 constexpr double kCapShare = 0.2;
 constexpr std::uint32_t kLeastCap = 512;
+
+// Buffers of the reader's queue are 256 KiB each: a small host tier has better use for half of them.
+constexpr std::uint64_t kSmallHost = std::uint64_t{128} << 20;
+constexpr unsigned kSmallQueueDepth = 16;
+
+/// Tokens that share bounds: as the paper has it; as many as move together where chunks are fixed.
+std::uint32_t boundsTokens(const KvSettings& settings) {
+    if (settings.judge == Judge::LeoAm) return 2 * kLeafTokens;
+    return settings.adaptiveChunks ? kLeafTokens : std::min(settings.fixedChunkTokens, 8 * kLeafTokens);
+}
 
 TierUsage usageOf(const TierUse& use) {
     return {use.budgetBytes, use.peakBytes, use.usedBytes, use.bytesRead, use.hits, use.misses, use.stallS};
@@ -36,13 +48,13 @@ TierOptions tiersOf(const KvSettings& settings) {
     out.hostBytes = settings.hostBytes > 0 ? settings.hostBytes : static_cast<std::uint64_t>(kHostShare * free);
     out.deviceBytes =
         settings.deviceBytes > 0 ? settings.deviceBytes : static_cast<std::uint64_t>(kHostShare * kDeviceOfHost * free);
+    if (out.hostBytes < kSmallHost) out.reader.queueDepth = kSmallQueueDepth;
     out.means = settings.estimate || settings.judge == Judge::Means;
     out.adaptiveChunks = settings.adaptiveChunks;
     out.fixedChunkTokens = settings.fixedChunkTokens;
     out.prefetch = settings.pipeline;
     out.reuse = settings.reuse;
-    if (settings.judge == Judge::MinMax) out.boundsTokens = kLeafTokens;
-    if (settings.judge == Judge::LeoAm) out.boundsTokens = 2 * kLeafTokens;
+    if (settings.judge == Judge::MinMax || settings.judge == Judge::LeoAm) out.boundsTokens = boundsTokens(settings);
     return out;
 }
 
@@ -53,7 +65,7 @@ std::optional<ReadPolicy> policyOf(const KvSettings& settings, const ModelConfig
     if (settings.judge == Judge::Means) rule.scorer = Scorer::Means;
     if (settings.judge == Judge::MinMax || settings.judge == Judge::LeoAm) rule.scorer = Scorer::MinMax;
     rule.layerChoice = settings.judge == Judge::LeoAm;
-    rule.chunkTokens = settings.judge == Judge::LeoAm ? 2 * kLeafTokens : kLeafTokens;
+    rule.chunkTokens = boundsTokens(settings);
     rule.wholeLeaves = settings.leaves;
     if (settings.keep >= 0) {
         out.capShare = settings.keep;

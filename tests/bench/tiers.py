@@ -4,7 +4,7 @@
   tiers.py CARREL_CLI FOLDER --text FILE --cell NAME=MODEL:TOKENS ... [--batch 1,4,8] [--times 4] [--steps 32] [--repeat 3]
 
 For every cell and batch the ways take turns; the figure is the median over turns of the median step. `times`: how often
-the stored KV (codec k8v8, sketch and headers included) is larger than device and host together. The page cache is dropped
+the KV, as --of says f16 or as stored with sketch and headers, is larger than device and host together. The page cache is dropped
 before every run, reads are direct. FOLDER keeps the readings (on a disk, not tmpfs) and is not removed.
 """
 import argparse
@@ -64,6 +64,8 @@ def main():
     parser.add_argument("--cell", action="append", required=True, help="NAME=MODEL:TOKENS")
     parser.add_argument("--batch", default="1")
     parser.add_argument("--times", type=float, default=4)
+    parser.add_argument("--of", choices=["f16", "stored"], default="f16")
+    parser.add_argument("--keep", default=None, help="share that the min/max sweep reads; as much as carrel's own by default")
     parser.add_argument("--steps", type=int, default=32)
     parser.add_argument("--repeat", type=int, default=3)
     parser.add_argument("--fixed", action="store_true", help="the sweep of fixed chunks with min/max too")
@@ -76,17 +78,20 @@ def main():
     for cell in args.cell:
         name, where = cell.split("=", 1)
         model, tokens = where.rsplit(":", 1)
-        first = run(args.cli, args.folder, model, args.text, tokens, 1, 1, [])
+        first = run(args.cli, args.folder, model, args.text, tokens, 1, 1, ["--host-mib", "4096", "--device-mib", "4096"])
         if "error" in first:
             sys.exit(f"{name}: {first['error']}")
-        total = budgets(first["disk_bytes"], args.times)
+        total = budgets(first["kv_bytes_f16" if args.of == "f16" else "disk_bytes"], args.times)
         for batch in map(int, args.batch.split(",")):
             host = round(total * args.host_share) if args.host_share else 0
-            candidates = [host] if host else range(round(total * 0.5), total, max(1, total // 40))
+            candidates = [host] if host else range(round(total * 0.45), total - 2, max(1, total // 20))
             steps = {way: [] for way in ways}
             last = {}
             for _ in range(args.repeat):
                 for way, options in ways.items():
+                    if way.startswith("minmax"):
+                        read = args.keep or last["carrel"].get("tiers", {}).get("tokens_read_share", 0.05)
+                        options = [*options, "--keep", f"{float(read):.4f}"]
                     for host in candidates:
                         memory = ["--device-mib", str(total - host), "--host-mib", str(host)]
                         row = run(args.cli, args.folder, model, args.text, tokens, batch, args.steps, options + memory)
