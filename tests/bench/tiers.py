@@ -16,8 +16,8 @@ import sys
 
 WAYS = {
     "carrel": [],
-    "full f16 from disk": ["--codec", "f16", "--keep", "1"],
-    "full k8v8 from disk": ["--keep", "1"],
+    "full, f16, from disk": ["--codec", "f16", "--keep", "1"],
+    "full, same codec, from disk": ["--keep", "1"],
     "leoam": ["--judge", "leoam", "--keep", "0.2", "--off", "estimate", "--leaves"],
 }
 FIXED = {f"minmax, chunks of {n}": ["--off", "lka,iakm,estimate", "--chunk", str(n), "--leaves"] for n in (16, 32, 64, 128, 256, 512)}
