@@ -36,6 +36,7 @@ class Reading {
     std::span<const TextToken> readTokens() const;  // the document's, read so far
     std::uint32_t openingTokens() const { return opening_; }
     bool complete() const { return read_->complete(); }
+    const std::optional<KvStream::Check>& found() const { return read_->found(); }
     bool damaged() const { return read_->damaged(); }
     Coverage coverage() const;
     ReadingProgress progress() const;

@@ -41,6 +41,7 @@ Result<TokenReading> TokenReading::open(const LoadedModel& model, ReadingStore& 
     if (suspect) {
         const auto checked = out.stream_->verify();
         if (!checked) return checked.error();
+        out.found_ = *checked;
         keep = usable(std::min(keep, checked->good));
     }
     if (keep < out.stream_->tokens())

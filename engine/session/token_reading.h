@@ -28,6 +28,8 @@ class TokenReading {
     std::uint32_t tokens() const { return rest_.tokens(); }
     const std::vector<std::int32_t>& ids() const { return ids_; }
     std::uint64_t reusedTokens() const { return reused_; }
+    /// What looking at every checksum found when it was opened as suspect.
+    const std::optional<KvStream::Check>& found() const { return found_; }
     bool damaged() const { return tokens() < stored_; }  // less than was stored: the rest is to be read again
     bool complete() const { return tokens() == ids_.size(); }
 
@@ -64,6 +66,7 @@ class TokenReading {
     KvSequence rest_;
     std::optional<ReadPolicy> policy_;
     std::uint64_t reused_ = 0;
+    std::optional<KvStream::Check> found_;
     std::uint32_t stored_ = 0;         // tokens that were there when it was opened, good or bad
     std::shared_ptr<KvBlock> open_;    // of the batch at hand,
     std::optional<KvGroups> encoded_;  // and its whole groups as they are stored

@@ -97,7 +97,8 @@ class Compute {
     /// Where an open reading's KV is and what answering read; nothing where it is not open. Cheap enough for a few
     /// calls a second.
     virtual std::optional<TierView> tiers(const std::string& document) = 0;
-    /// Checks every checksum of what is stored under the loaded model.
+    /// Checks every checksum of what is stored under the loaded model. What is bad is dropped, and read again by the next
+    /// read() or ask().
     virtual Result<StoredCheck> verify(const std::string& document) = 0;
     /// Deletes the readings of a document, of every model: rows first, then files.
     virtual Status forgetReadings(const std::string& document) = 0;
