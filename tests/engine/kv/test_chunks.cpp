@@ -7,7 +7,7 @@ namespace carrel {
 
 namespace {
 
-constexpr KvShape kShape{1, 2, 64};
+constexpr KvShape kShape{1, 2, 64}, kTraceShape{4, 2, 64};
 constexpr std::uint32_t kGroups = 256, kLeaves = kGroups * kGroupLeaves, kSteps = 600, kWarm = 200;
 
 /// What heads choose step by step, as measured on models in kind: spots of 1 to `widest` leaves, few of them hot and
@@ -58,24 +58,28 @@ struct Cost {
     double reads, kib, us;  // per step; us: 12 a read and 1.1 GB/s
 };
 
-/// Steps after kWarm of a trace, through a device tier of `slots` leaves and no host tier to speak of.
+/// Steps after kWarm of a trace in every layer, through a device tier of `slots` leaves a layer and no host tier to
+/// speak of. Costs are of one layer.
 Cost run(DocumentWorld& world, unsigned seed, std::uint32_t widest, std::uint32_t slots, std::uint32_t fixedTokens) {
     TierOptions options;
     options.adaptiveChunks = fixedTokens == 0;
     options.fixedChunkTokens = fixedTokens;
     options = smallest(world, options);
-    options.deviceBytes = std::max<std::uint64_t>(options.deviceBytes, slots * std::uint64_t{rowsBytes(64) + 40});
+    options.deviceBytes =
+        std::max<std::uint64_t>(options.deviceBytes, kTraceShape.layers * slots * std::uint64_t{rowsBytes(64) + 40});
     const auto kv = world.open(options);
-    Trace trace(seed, widest);
+    std::vector<Trace> traces;
+    for (std::uint32_t layer = 0; layer < kTraceShape.layers; ++layer) traces.emplace_back(seed + layer, widest);
     for (std::uint32_t step = 0; step < kSteps; ++step) {
         if (step == kWarm) {
             kv->resetCounters();
             world.stream.submits = 0;
         }
-        const Choice choice = trace.next();
-        REQUIRE(kv->pin(0, choice.view()));
+        for (std::uint32_t layer = 0; layer < kTraceShape.layers; ++layer)
+            REQUIRE(kv->pin(layer, traces[layer].next().view()));
     }
-    const double steps = kSteps - kWarm, bytes = static_cast<double>(kv->counters().disk.bytesRead) / steps;
+    const double steps = (kSteps - kWarm) * kTraceShape.layers,
+                 bytes = static_cast<double>(kv->counters().disk.bytesRead) / steps;
     const double reads = static_cast<double>(world.stream.submits) / steps;
     return {reads, bytes / 1024, 12 * reads + bytes / 1100};
 }
@@ -83,7 +87,7 @@ Cost run(DocumentWorld& world, unsigned seed, std::uint32_t widest, std::uint32_
 }  // namespace
 
 TEST_CASE("Adaptive chunks cost about what the best fixed ones do, whichever those are") {
-    DocumentWorld world(kShape, KvCodec::K8V8, {kGroups});
+    DocumentWorld world(kTraceShape, KvCodec::K8V8, {kGroups});
     std::ostringstream table;
     table << std::fixed << std::setprecision(1);
     for (const std::uint32_t widest : {1u, 4u, 12u, 30u})
