@@ -17,7 +17,6 @@ struct Common {
     unsigned threads = 0;
     std::string isa;
     carrel::KvSettings kv;
-    std::uint64_t diskBytes = 0;  // what all readings may take on disk; 0: what the disk has
     bool json = false;
     std::stop_token stop;  // SIGINT
 };

@@ -71,7 +71,7 @@ int main(int argc, char** argv) {
     // One value each is all that exists so far; others are refused by name.
     std::string backend = "cpu", prefill = "dense", judge = "sketch";
     std::vector<std::string> off, on;
-    std::uint64_t deviceMib = 0, hostMib = 0, diskMib = 0;
+    std::uint64_t deviceMib = 0, hostMib = 0;
     app.add_option("--backend", backend)->check(CLI::IsMember({"cpu"}));
     app.add_option("--prefill", prefill)->check(CLI::IsMember({"dense"}));
     app.add_option("--codec", common.kv.codec, "how KV is stored")
@@ -82,7 +82,6 @@ int main(int argc, char** argv) {
         ->check(CLI::Range(1e-9, 1.0));
     app.add_option("--device-mib", deviceMib, "hot tier, MiB")->check(CLI::Range(1, 1 << 22));
     app.add_option("--host-mib", hostMib, "host tier, MiB")->check(CLI::Range(1, 1 << 22));
-    app.add_option("--disk-mib", diskMib, "all readings, MiB")->check(CLI::Range(1, 1 << 26));
     app.add_option("--off", off, "parts switched off, for measurements")
         ->delimiter(',')
         ->check(CLI::IsMember({"iakm", "lka", "dtp", "estimate", "reuse"}));
@@ -201,7 +200,6 @@ int main(int argc, char** argv) {
     const auto isOff = [&](const char* part) { return std::find(off.begin(), off.end(), part) != off.end(); };
     common.kv.deviceBytes = deviceMib << 20;
     common.kv.hostBytes = hostMib << 20;
-    common.diskBytes = diskMib << 20;
     common.kv.adaptiveChunks = !isOff("iakm");
     common.kv.pipeline = !on.empty() && !isOff("dtp");
     common.kv.estimate = !isOff("estimate");
