@@ -55,6 +55,11 @@ class PassAttention {
     Result<bool> slice();
 
   private:
+    /// Groups that the arithmetic forms apart: whole windows are a multiple, so that windows do not show in the bits.
+    static constexpr std::uint32_t kPartGroups = 16;
+    static const std::uint16_t* gridOf(const std::byte* codes, std::uint32_t headDim) {
+        return reinterpret_cast<const std::uint16_t*>(codes + kGroupLeaves * planeLeafBytes(headDim));
+    }
     struct Seen {  // leaves that a call wrote mass of, and log-sum-exp [rows, heads] after it
         std::uint32_t firstLeaf, endLeaf;
         std::vector<float> logSumExp;
@@ -82,8 +87,8 @@ class PassAttention {
     void batchRuns(std::span<const std::vector<KvRun>> rest);
     void finishMass();
 
+    // With a policy: pass_selection.cpp.
     Result<bool> selective();
-    Result<KvPins> pin(View<const std::uint16_t, 3> chosen);
     void alwaysRuns(const KvPins& pins, std::uint32_t firstNewest);
     void judge(std::uint32_t layer, View<const float, 3> q, std::vector<float>& exact, View<std::uint16_t, 3> chosen);
     std::uint64_t together(View<const std::uint16_t, 3> chosen) const;
@@ -93,7 +98,7 @@ class PassAttention {
     std::vector<Cut> cuts(View<const std::uint16_t, 3> chosen, std::size_t row, std::uint32_t head) const;
     void addRun(const KvPins& pins, View<const std::uint16_t, 3> chosen, std::size_t row, std::uint32_t head,
                 const Cut& cut, std::vector<KvRun>& runs);
-    void addRest(const KvPins* pins, View<const std::uint16_t, 3> chosen, std::size_t row, std::uint32_t head,
+    void addRest(const KvPins& pins, View<const std::uint16_t, 3> chosen, std::size_t row, std::uint32_t head,
                  std::uint32_t first, std::uint32_t end, std::vector<KvRun>& runs);
     void countEstimated(const std::vector<float>& read);
     void finishSelectiveMass();

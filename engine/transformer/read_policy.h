@@ -25,9 +25,9 @@ struct ReadPolicy {
 struct ReadStats {
     std::uint64_t steps = 0;  // tokens passed
     std::uint64_t tokensRead = 0, tokensThere = 0;
-    double judgeS = 0, attendS = 0, waitS = 0;  // wall time
-    double estimatedMass = 0;                   // sum of shares that the rest had, per token, layer and head
-    std::uint64_t heads = 0;                    // of that sum
+    double judgeS = 0;         // wall time
+    double estimatedMass = 0;  // sum of shares that the rest had, per token, layer and head
+    std::uint64_t heads = 0;   // of that sum
 };
 
 }  // namespace carrel

@@ -1,0 +1,332 @@
+#include <algorithm>
+#include <bit>
+#include <chrono>
+#include <cmath>
+
+#include "transformer/pass_attention.h"
+
+namespace carrel {
+
+namespace {
+
+// A tail counts against the cap in steps of so many tokens, so that rows of a batch share a cap.
+constexpr std::uint32_t kTailStep = 64;
+
+class Timer {
+  public:
+    explicit Timer(double* into) : into_(into), start_(std::chrono::steady_clock::now()) {}
+    Timer(const Timer&) = delete;
+    Timer& operator=(const Timer&) = delete;
+    ~Timer() {
+        if (into_ != nullptr)
+            *into_ += std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count();
+    }
+
+  private:
+    double* into_;
+    std::chrono::steady_clock::time_point start_;
+};
+
+}  // namespace
+
+View<std::uint16_t, 3> PassAttention::masks(std::vector<std::uint16_t>& memory, std::size_t count) const {
+    const std::size_t leaves = documentGroups_ * kGroupLeaves;
+    memory.resize(count * config_.kvHeads * leaves);
+    return {memory.data(), {count, config_.kvHeads, leaves}};
+}
+
+Result<bool> PassAttention::selective() {
+    const std::uint32_t firstNewest = documentGroups_ * kGroupLeaves - newestLeaves_;
+    {
+        const auto always = masks(always_, 1);
+        for (std::uint32_t head = 0; head < config_.kvHeads; ++head) {
+            std::uint16_t* leaves = always.row(0) + head * always.size(2);
+            std::fill_n(leaves, always.size(2), std::uint16_t{0});
+            leaves[0] = 0xFFFF;
+            std::fill(leaves + firstNewest, leaves + always.size(2), std::uint16_t{0xFFFF});
+        }
+        const auto pins = document_->pin(layer_, always);
+        if (!pins) return pins.error();
+        alwaysRuns(*pins, firstNewest);
+        AttendArgs a = args(0, rows(), sequence_);
+        a.logSumExp = lseView(lse_);
+        backend_.attend(a);
+    }
+    windows_.push_back({0, 0, lse_});
+    const auto chosen = masks(chosen_, rows());
+    judge(layer_, q_, lse_, chosen);
+    const bool fits = together(chosen) <= document_->pinLeaves();
+    if (fits) document_->fetch(layer_, chosen);
+    if (nextQuery_.data() != nullptr && memory_.lastExact[layer_ + 1].size() == lse_.size()) {
+        const auto likely = masks(predicted_, rows());
+        judge(layer_ + 1, nextQuery_, memory_.lastExact[layer_ + 1], likely);
+        document_->prefetch(layer_ + 1, likely);
+    }
+    memory_.lastExact[layer_] = lse_;
+    window_ = 1;  // state goes on
+    if (auto done = fits ? attendChosen(chosen, firstNewest) : attendPortions(chosen, firstNewest); !done)
+        return done.error();
+    if (stats_ != nullptr) count(chosen);
+    if (massSink_) finishSelectiveMass();
+    return true;
+}
+
+/// Leaves that rows choose, each once.
+std::uint64_t PassAttention::together(View<const std::uint16_t, 3> chosen) const {
+    const std::size_t all = config_.kvHeads * chosen.size(2);
+    std::uint64_t leaves = 0;
+    for (std::size_t i = 0; i < all; ++i) {
+        bool any = false;
+        for (std::size_t row = 0; row < rows() && !any; ++row) any = chosen.row(row)[i] != 0;
+        leaves += any;
+    }
+    return leaves;
+}
+
+Status PassAttention::attendChosen(View<const std::uint16_t, 3> chosen, std::uint32_t firstNewest) {
+    const auto pins = document_->pin(layer_, chosen);
+    if (!pins) return pins.error();
+    picks_.clear();
+    picks_.reserve(countLeaves(chosen, rows()));
+    runs_.assign(rows() * config_.kvHeads, {});
+    for (std::size_t row = 0; row < rows(); ++row)
+        for (std::uint32_t head = 0; head < config_.kvHeads; ++head)
+            for (const auto& cut : cuts(chosen, row, head))
+                addRun(*pins, chosen, row, head, cut, runs_[row * config_.kvHeads + head]);
+    AttendArgs a = args(0, rows(), every_);
+    a.logSumExp = lseView(lse_);
+    a.ends = !policy_->estimate;
+    backend_.attend(a);
+    chosenLse_ = lse_;
+    if (!policy_->estimate) return {};
+
+    rest_.clear();
+    rest_.reserve(rows() * config_.kvHeads * chosen.size(2));
+    runs_.assign(rows() * config_.kvHeads, {});
+    for (std::size_t row = 0; row < rows(); ++row)
+        for (std::uint32_t head = 0; head < config_.kvHeads; ++head)
+            addRest(*pins, chosen, row, head, 1, firstNewest, runs_[row * config_.kvHeads + head]);
+    AttendArgs b = args(0, rows(), every_);
+    b.logSumExp = lseView(lse_);
+    b.ends = true;
+    backend_.attend(b);
+    countEstimated(chosenLse_);
+    return {};
+}
+
+/// The same where the device tier does not hold all that is chosen at once: for each row and head in portions of as
+/// many runs as the arithmetic forms apart, so that the bits are the same.
+Status PassAttention::attendPortions(View<const std::uint16_t, 3> chosen, std::uint32_t firstNewest) {
+    const auto portion = masks(portion_, 1);
+    const std::size_t leaves = chosen.size(2);
+    const auto attend = [&](std::size_t row, bool ends) {
+        AttendArgs a = args(row, 1, same_);
+        a.logSumExp = lseView(lse_).rows(row, 1);
+        a.ends = ends;
+        backend_.attend(a);
+    };
+    const auto only = [&](std::size_t row, std::uint32_t head, std::uint32_t first, std::uint32_t end) {
+        std::fill_n(portion.data(), config_.kvHeads * leaves, std::uint16_t{0});
+        const std::uint16_t* mask = chosen.row(row) + head * leaves;
+        std::copy(mask + first, mask + end, portion.data() + head * leaves + first);
+        picks_.clear();
+        picks_.reserve(end - first);
+        runs_.assign(config_.kvHeads, {});
+        return document_->pin(layer_, View<const std::uint16_t, 3>(portion));
+    };
+    for (std::size_t row = 0; row < rows(); ++row)
+        for (std::uint32_t head = 0; head < config_.kvHeads; ++head) {
+            const auto all = cuts(chosen, row, head);
+            for (std::size_t from = 0; from < all.size(); from += kPartGroups) {
+                const std::size_t to = std::min<std::size_t>(all.size(), from + kPartGroups);
+                const auto pins = only(row, head, all[from].first, all[to - 1].end);
+                if (!pins) return pins.error();
+                for (std::size_t i = from; i < to; ++i) addRun(*pins, chosen, row, head, all[i], runs_[head]);
+                attend(row, false);
+                if (massSink_) portions_.push_back({row, head, all[from].first, all[to - 1].end, lse_});
+            }
+        }
+    chosenLse_ = lse_;
+    for (std::size_t row = 0; row < rows(); ++row) {
+        for (std::uint32_t head = 0; policy_->estimate && head < config_.kvHeads; ++head)
+            for (std::uint32_t from = 1; from < firstNewest; from += kPartGroups * kGroupTokens) {
+                const std::uint32_t to = std::min(firstNewest, from + kPartGroups * kGroupTokens);
+                const auto pins = only(row, head, from, to);
+                if (!pins) return pins.error();
+                rest_.clear();
+                rest_.reserve(to - from);
+                addRest(*pins, chosen, row, head, from, to, runs_[head]);
+                attend(row, false);
+            }
+        runs_.assign(config_.kvHeads, {});
+        attend(row, true);
+    }
+    if (policy_->estimate) countEstimated(chosenLse_);
+    return {};
+}
+
+void PassAttention::alwaysRuns(const KvPins& pins, std::uint32_t firstNewest) {
+    const auto sketch = document_->sketch(layer_);
+    const std::uint32_t leaves = documentGroups_ * kGroupLeaves;
+    picks_.clear();
+    picks_.reserve(std::size_t{config_.kvHeads} * (newestLeaves_ + 1));
+    std::vector<std::vector<KvRun>> document(config_.kvHeads);
+    for (std::uint32_t head = 0; head < config_.kvHeads; ++head) {
+        const auto add = [&](std::uint32_t first, std::uint32_t count) {
+            const std::size_t from = picks_.size();
+            for (std::uint32_t leaf = first; leaf < first + count; ++leaf)
+                picks_.push_back({pins.rows(head, leaf), grid(sketch[head], leaf), leaf, 0xFFFF});
+            document[head].push_back({nullptr,
+                                      nullptr,
+                                      first * kLeafTokens,
+                                      count * kLeafTokens,
+                                      std::span(picks_).subspan(from, count),
+                                      {}});
+        };
+        add(0, 1);
+        for (std::uint32_t leaf = firstNewest; leaf < leaves; leaf += kGroupLeaves)
+            add(leaf, std::min(kGroupLeaves, leaves - leaf));
+    }
+    tailRuns(document);
+}
+
+void PassAttention::judge(std::uint32_t layer, View<const float, 3> q, std::vector<float>& exact,
+                          View<std::uint16_t, 3> chosen) {
+    const Timer timer(stats_ != nullptr ? &stats_->judgeS : nullptr);
+    const auto always = (newestLeaves_ + 1) * kLeafTokens, there = documentGroups_ * kGroupTokens;
+    const auto capOf = [&](std::size_t row) {
+        const std::uint32_t tail = (position_[row] + 1 - there + kTailStep - 1) / kTailStep * kTailStep;
+        const double cap = policy_->capShare * (there + tail) - always - tail;
+        return std::max(policy_->leastCap, static_cast<std::uint32_t>(std::max(cap, 0.0)));
+    };
+    JudgeArgs a;
+    a.sketch = document_->sketch(layer);
+    a.bounds = document_->bounds(layer);
+    a.first = 1;
+    a.end = documentGroups_ * kGroupLeaves - newestLeaves_;
+    a.scale = scale_;
+    a.rule = policy_->rule;
+    if (!policy_->layerFactor.empty()) {
+        a.rule.tokenShare *= policy_->layerFactor[layer];
+        a.rule.leafShare *= policy_->layerFactor[layer];
+    }
+    for (std::size_t row = 0; row < rows();) {
+        std::size_t count = 1;
+        while (row + count < rows() && capOf(row + count) == capOf(row)) ++count;
+        a.rule.cap = capOf(row);
+        a.q = q.rows(row, count);
+        a.exact = View<const float, 2>(exact.data(), {rows(), config_.heads}).rows(row, count);
+        a.chosen = chosen.rows(row, count);
+        backend_.judge(a);
+        row += count;
+    }
+}
+
+std::size_t PassAttention::countLeaves(View<const std::uint16_t, 3> chosen, std::size_t count) const {
+    const std::size_t all = count * config_.kvHeads * chosen.size(2);
+    return all - static_cast<std::size_t>(std::count(chosen.data(), chosen.data() + all, 0));
+}
+
+/// Where runs of at most 64 chosen tokens begin and end, in leaves.
+std::vector<PassAttention::Cut> PassAttention::cuts(View<const std::uint16_t, 3> chosen, std::size_t row,
+                                                    std::uint32_t head) const {
+    const std::size_t leaves = chosen.size(2);
+    const std::uint16_t* mask = chosen.row(row) + head * leaves;
+    std::vector<Cut> out;
+    for (std::uint32_t leaf = 0; leaf < leaves; ++leaf) {
+        if (mask[leaf] == 0) continue;
+        const auto more = static_cast<std::uint32_t>(std::popcount(mask[leaf]));
+        if (out.empty() || out.back().tokens + more > kGroupTokens) out.push_back({leaf, leaf, 0});
+        out.back().end = leaf + 1;
+        out.back().tokens += more;
+    }
+    return out;
+}
+
+void PassAttention::addRun(const KvPins& pins, View<const std::uint16_t, 3> chosen, std::size_t row, std::uint32_t head,
+                           const Cut& cut, std::vector<KvRun>& runs) {
+    const SketchView sketch = document_->sketch(layer_)[head];
+    const std::uint16_t* mask = chosen.row(row) + head * chosen.size(2);
+    const std::size_t from = picks_.size();
+    for (std::uint32_t leaf = cut.first; leaf < cut.end; ++leaf)
+        if (mask[leaf] != 0) picks_.push_back({pins.rows(head, leaf), grid(sketch, leaf), leaf, mask[leaf]});
+    runs.push_back({nullptr, nullptr, cut.first * kLeafTokens, cut.tokens, std::span(picks_).subspan(from), {}});
+}
+
+/// What was judged of leaves [first, end) and not chosen, as the means of its leaves.
+void PassAttention::addRest(const KvPins& pins, View<const std::uint16_t, 3> chosen, std::size_t row,
+                            std::uint32_t head, std::uint32_t first, std::uint32_t end, std::vector<KvRun>& runs) {
+    const SketchView sketch = document_->sketch(layer_)[head];
+    const std::uint16_t* mask = chosen.row(row) + head * chosen.size(2);
+    const std::size_t d = config_.headDim, before = rest_.size();
+    for (std::uint32_t leaf = first; leaf < end; ++leaf) {
+        if (mask[leaf] == 0xFFFF) continue;
+        const std::byte* means = sketch.means + leaf / kGroupLeaves * meansBytes(config_.headDim);
+        const std::size_t in = leaf % kGroupLeaves;
+        rest_.push_back({reinterpret_cast<const std::uint8_t*>(means) + in * d,
+                         reinterpret_cast<const std::int8_t*>(means) + (kGroupLeaves + in) * d,
+                         reinterpret_cast<const std::uint16_t*>(means + 2 * kGroupLeaves * d) + in,
+                         {mask[leaf] != 0 ? pins.rows(head, leaf) : nullptr, grid(sketch, leaf), leaf, mask[leaf]}});
+    }
+    for (std::size_t at = before; at < rest_.size(); at += kGroupTokens) {
+        const std::size_t count = std::min<std::size_t>(kGroupTokens, rest_.size() - at);
+        runs.push_back({nullptr,
+                        nullptr,
+                        kLeafTokens,
+                        static_cast<std::uint32_t>(count),
+                        {},
+                        std::span(rest_).subspan(at, count)});
+    }
+}
+
+void PassAttention::countEstimated(const std::vector<float>& read) {
+    if (stats_ == nullptr) return;
+    for (std::size_t i = 0; i < lse_.size(); ++i) stats_->estimatedMass += 1 - std::exp(read[i] - lse_[i]);
+    stats_->heads += lse_.size();
+}
+
+/// Mass of the first call (all that is always read) and of those for what was chosen, as shares of the whole.
+void PassAttention::finishSelectiveMass() {
+    const auto mass = massView();
+    const std::size_t group = config_.heads / config_.kvHeads, leaves = documentGroups_ * kGroupLeaves;
+    const auto scale = [&](std::size_t row, std::size_t head, const std::vector<float>& then, std::size_t first,
+                           std::size_t end, bool chosenOnes) {
+        const std::size_t at = row * config_.heads + head;
+        const float less = std::exp(then[at] - lse_[at]);
+        const std::uint16_t* mask = chosen_.data() + (row * config_.kvHeads + head / group) * leaves;
+        float* to = mass.row(row) + head * mass.size(2);
+        for (std::size_t leaf = first; leaf < end; ++leaf)
+            if ((leaf < leaves && mask[leaf] != 0) == chosenOnes) to[leaf] *= less;
+    };
+    for (std::size_t row = 0; row < rows(); ++row)
+        for (std::size_t head = 0; head < config_.heads; ++head) {
+            scale(row, head, windows_[0].logSumExp, 0, mass.size(2), false);
+            if (portions_.empty()) scale(row, head, chosenLse_, 0, leaves, true);
+        }
+    for (const Portion& portion : portions_)
+        for (std::size_t head = portion.head * group; head < (portion.head + 1) * group; ++head)
+            scale(portion.row, head, portion.logSumExp, portion.firstLeaf, portion.endLeaf, true);
+    massSink_(layer_, mass);
+}
+
+void PassAttention::count(View<const std::uint16_t, 3> chosen) {
+    const std::size_t leaves = chosen.size(2);
+    for (std::size_t row = 0; row < rows(); ++row) {
+        const std::uint64_t there = position_[row] + 1, behind = there - documentGroups_ * kGroupTokens;
+        for (std::uint32_t head = 0; head < config_.kvHeads; ++head) {
+            const std::uint16_t* mask = chosen.row(row) + head * leaves;
+            std::uint64_t read = (newestLeaves_ + 1) * kLeafTokens + behind;
+            for (std::size_t leaf = 0; leaf < leaves; ++leaf)
+                read += static_cast<std::uint64_t>(std::popcount(mask[leaf]));
+            stats_->tokensRead += read;
+            stats_->tokensThere += there;
+        }
+    }
+    if (layer_ == 0) stats_->steps += rows();
+}
+
+const std::uint16_t* PassAttention::grid(const SketchView& sketch, std::uint32_t leaf) const {
+    return gridOf(sketch.codes + leaf / kGroupLeaves * codesBytes(config_.headDim), config_.headDim);
+}
+
+}  // namespace carrel
