@@ -201,7 +201,9 @@ int main(int argc, char** argv) {
     common.kv.deviceBytes = deviceMib << 20;
     common.kv.hostBytes = hostMib << 20;
     common.kv.adaptiveChunks = !isOff("iakm");
-    common.kv.pipeline = !on.empty() && !isOff("dtp");
+    common.kv.pipeline = isOff("dtp") ? carrel::Pipeline::Off
+                         : on.empty() ? carrel::Pipeline::Overlap
+                                      : carrel::Pipeline::Ahead;
     common.kv.estimate = !isOff("estimate");
     common.kv.reuse = !isOff("reuse");
     if (isOff("lka")) judge = "minmax";

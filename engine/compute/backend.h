@@ -90,25 +90,28 @@ struct KvRun {
     std::uint32_t first = 0, tokens = 0;
     std::span<const KvPick> picks = {};
     std::span<const KvRest> rest = {};
+    bool late = false;  // AttendPass
 };
 
+/// One call may come in two, so that what is there is attended to while the rest is still being read: There leaves runs
+/// that are late alone and writes nothing; Late, which follows with the same arguments, does those and ends the call.
+enum class AttendPass : std::uint8_t { All, There, Late };
+
 /// One layer's attention for the tokens of a batch, which may belong to several sequences.
-///   q          [nTokens, nHeads, headDim]     f32, after RoPE, not scaled; head h reads KV head h / (nHeads /
-///   nKvHeads) position   [nTokens]                      of each token sequence   [nTokens]                      row of
-///   `runs` runs       [nSequences * nKvHeads]        row sequence * nKvHeads + kvHead; f16 and picks ascending in
-///   `first`
-///                                             among their kind
-///   scale                                     1/sqrt(headDim), as a rule
+///   q          [nTokens, nHeads, headDim]      f32, after RoPE, not scaled; head h reads KV head h * nKvHeads / nHeads
+///   position   [nTokens]                       of each token
+///   sequence   [nTokens]                       row of `runs`
+///   runs       [nSequences * nKvHeads]         row sequence * nKvHeads + kvHead; f16 and picks ascending in `first`
+///                                              among their kind
+///   scale                                      1/sqrt(headDim), as a rule
 ///   out        [nTokens, nHeads, headDim]
-///   logSumExp  [nTokens, nHeads]              of the scaled scores; may be empty
-///   mass       [nTokens, nHeads, nLeaves]     share of the softmax per leaf of 16 positions (only those inside runs
-///   are
-///                                             written; the rest is zeroed where `begins`); may be empty
-///   state      [nTokens, nHeads, headDim + 2] unnormalised sums between calls; needed unless `begins` and `ends`
+///   logSumExp  [nTokens, nHeads]               of the scaled scores; may be empty
+///   mass       [nTokens, nHeads, nLeaves]      share of the softmax per leaf of 16 positions; only those inside runs are
+///                                              written, the rest is zeroed where `begins`; may be empty
+///   state      [nTokens, nHeads, headDim + 2]  unnormalised sums between calls; needed unless `begins` and `ends`
 /// Attention over more than is at hand at once takes several calls on the same q and state: the first begins, the last
-/// ends and writes out. Bits are those of one call where every call but the last has a multiple of 16 runs for every
-/// row. logSumExp and mass are written by every call that has them: of all so far. The caller rescales mass of earlier
-/// calls by exp(logSumExp then - logSumExp at the end).
+/// ends and writes out. Bits are those of one call. logSumExp and mass are written by every call that has them: of all
+/// so far. The caller rescales mass of earlier calls by exp(logSumExp then - logSumExp at the end).
 struct AttendArgs {
     View<const float, 3> q;
     std::span<const std::uint32_t> position, sequence;
@@ -120,6 +123,7 @@ struct AttendArgs {
     View<float, 3> mass;
     View<float, 3> state;
     bool begins = true, ends = true;
+    AttendPass pass = AttendPass::All;
 };
 
 /// One group's parts (kv_layout.h) and the f16 keys and values [64, headDim] that they encode.

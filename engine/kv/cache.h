@@ -36,8 +36,8 @@ class KvBlock {
     std::uint32_t first_, tokens_, groups_;
 };
 
-/// KV in f16 that one sequence attends over, from token `first` (a multiple of 64) on: blocks in ascending order without
-/// gap, every group whole in one block. Tokens count from the sequence's own first, what comes before included.
+/// KV in f16 that one sequence attends over, from token `first` (a multiple of 64) on: blocks in ascending order
+/// without gap, every group whole in one block. Tokens count from the sequence's own first, what comes before included.
 class KvSequence {
   public:
     explicit KvSequence(KvShape shape, std::uint32_t first = 0) : shape_(shape), first_(first), tokens_(first) {}

@@ -49,6 +49,23 @@ const std::byte* KvPins::rows(std::uint32_t head, std::uint32_t leaf) const {
     return owner_->rows(layer_, head, leaf);
 }
 
+bool KvPins::late(std::uint32_t head, std::uint32_t leaf) const {
+    return owner_->late(head, leaf);
+}
+bool KvPins::late() const {
+    return owner_->late();
+}
+Status KvPins::complete() {
+    return owner_->complete(layer_);
+}
+
+Result<KvPins> DocumentKv::pin(std::uint32_t layer, View<const std::uint16_t, 3> chosen) {
+    auto pins = claim(layer, chosen);
+    if (!pins) return pins;
+    if (auto done = pins->complete(); !done) return done.error();
+    return pins;
+}
+
 Result<std::unique_ptr<DocumentKv>> DocumentKv::open(Backend& backend, KvStream& stream, KvShape shape, KvCodec codec,
                                                      std::uint32_t capacityTokens, const TierOptions& options) {
     if (shape.rows() == 0 || shape.headDim == 0 || (codec != KvCodec::F16 && !encodable(shape.headDim)))

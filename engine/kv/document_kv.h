@@ -44,6 +44,11 @@ class [[nodiscard]] KvPins {
   public:
     /// The leaf's rows (Backend::unpack's layout), or null where it was not asked for.
     const std::byte* rows(std::uint32_t head, std::uint32_t leaf) const;
+    /// Rows that are still to be read: of this leaf, of any.
+    bool late(std::uint32_t head, std::uint32_t leaf) const;
+    bool late() const;
+    /// Waits for what is late. Corrupt: nothing more may be asked of these pins.
+    Status complete();
     KvPins(KvPins&& other) noexcept;
     KvPins& operator=(KvPins&&) = delete;
     ~KvPins();
@@ -98,12 +103,13 @@ class DocumentKv {
     virtual Result<std::span<const std::vector<KvRun>>> window(std::uint32_t layer, std::uint32_t first,
                                                                std::uint32_t count) = 0;
 
-    /// chosen [nTokens, kvHeads, nLeaves] as from judge(). Starts reading what is not in the device tier.
-    virtual void fetch(std::uint32_t layer, View<const std::uint16_t, 3> chosen) = 0;
-    /// A guess for a layer to come: read ahead, never waited for, and evicted first.
+    /// chosen [nTokens, kvHeads, nLeaves] as from judge(). Gives all of it a place in the device tier and starts
+    /// reading what is not there; records its use. With options.pipeline, what must come from disk may be late.
+    virtual Result<KvPins> claim(std::uint32_t layer, View<const std::uint16_t, 3> chosen) = 0;
+    /// The same with nothing late.
+    Result<KvPins> pin(std::uint32_t layer, View<const std::uint16_t, 3> chosen);
+    /// A guess for a layer to come, at any time: read ahead, never waited for, and evicted first.
     virtual void prefetch(std::uint32_t layer, View<const std::uint16_t, 3> chosen) = 0;
-    /// Waits for what fetch() started; what was not fetched is read now. Records the use of what is chosen.
-    virtual Result<KvPins> pin(std::uint32_t layer, View<const std::uint16_t, 3> chosen) = 0;
     /// Attention seen per leaf while reading: mass [kvHeads, nLeaves]. Shapes chunks.
     virtual void observe(std::uint32_t layer, View<const float, 2> mass) = 0;
 
@@ -118,6 +124,9 @@ class DocumentKv {
   private:
     friend class KvPins;
     virtual const std::byte* rows(std::uint32_t layer, std::uint32_t head, std::uint32_t leaf) const = 0;
+    virtual bool late(std::uint32_t /*head*/, std::uint32_t /*leaf*/) const { return false; }
+    virtual bool late() const { return false; }
+    virtual Status complete(std::uint32_t /*layer*/) { return {}; }
     virtual void unpin(std::uint32_t layer) = 0;
 };
 

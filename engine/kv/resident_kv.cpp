@@ -160,7 +160,7 @@ Result<std::span<const std::vector<KvRun>>> ResidentKv::window(std::uint32_t lay
     return runs_.runs();
 }
 
-Result<KvPins> ResidentKv::pin(std::uint32_t layer, View<const std::uint16_t, 3> chosen) {
+Result<KvPins> ResidentKv::claim(std::uint32_t layer, View<const std::uint16_t, 3> chosen) {
     assert(!pinned_ && codec_ != KvCodec::F16);
     chosen_.unite(chosen, groups_ * kGroupLeaves);
     chosen_.each([&](std::uint32_t, std::uint32_t, std::uint16_t tokens) {

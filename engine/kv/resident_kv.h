@@ -34,9 +34,8 @@ class ResidentKv final : public DocumentKv {
     std::uint32_t windowGroups() const override;
     Result<std::span<const std::vector<KvRun>>> window(std::uint32_t layer, std::uint32_t first,
                                                        std::uint32_t count) override;
-    void fetch(std::uint32_t, View<const std::uint16_t, 3>) override {}
     void prefetch(std::uint32_t, View<const std::uint16_t, 3>) override {}
-    Result<KvPins> pin(std::uint32_t layer, View<const std::uint16_t, 3> chosen) override;
+    Result<KvPins> claim(std::uint32_t layer, View<const std::uint16_t, 3> chosen) override;
     void observe(std::uint32_t layer, View<const float, 2> mass) override { chunker_.observe(layer, mass); }
     TierCounters counters() const override;
     void resetCounters() override;

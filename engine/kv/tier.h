@@ -14,7 +14,7 @@ struct TierOptions {
     bool means = true;              // keep the leaf means resident where host has the room
     bool adaptiveChunks = true;     // off: chunks of fixedChunkTokens
     std::uint32_t fixedChunkTokens = 64;
-    bool prefetch = true;            // DTP; off: everything is read when it is pinned
+    bool pipeline = true;            // DTP; off: everything that is chosen is read before anything goes on
     bool reuse = true;               // off: nothing stays in the device tier after its layer
     std::uint32_t boundsTokens = 0;  // keep the paper's min/max per so many tokens (16, 32, 64 or 128); 0: none
     ReaderOptions reader;

@@ -51,9 +51,8 @@ class TieredKv final : public DocumentKv {
     std::uint32_t windowGroups() const override { return plan_.windowGroups; }
     Result<std::span<const std::vector<KvRun>>> window(std::uint32_t layer, std::uint32_t first,
                                                        std::uint32_t count) override;
-    void fetch(std::uint32_t layer, View<const std::uint16_t, 3> chosen) override;
     void prefetch(std::uint32_t layer, View<const std::uint16_t, 3> chosen) override;
-    Result<KvPins> pin(std::uint32_t layer, View<const std::uint16_t, 3> chosen) override;
+    Result<KvPins> claim(std::uint32_t layer, View<const std::uint16_t, 3> chosen) override;
     void observe(std::uint32_t layer, View<const float, 2> mass) override { chunker_.observe(layer, mass); }
     TierCounters counters() const override;
     void resetCounters() override;
@@ -70,6 +69,11 @@ class TieredKv final : public DocumentKv {
              const TierOptions& options);
     Status load(const TierPlan& plan);
     const std::byte* rows(std::uint32_t layer, std::uint32_t head, std::uint32_t leaf) const override;
+    bool late(std::uint32_t head, std::uint32_t leaf) const override {
+        return lateLeaves_ > 0 && late_[head * std::size_t{groups_} * kGroupLeaves + leaf] != 0;
+    }
+    bool late() const override { return lateLeaves_ > 0; }
+    Status complete(std::uint32_t layer) override;
     void unpin(std::uint32_t layer) override;
 
     std::uint32_t groupIndex(std::uint32_t layer, std::uint32_t head, std::uint32_t group) const {
@@ -79,15 +83,18 @@ class TieredKv final : public DocumentKv {
         return groupIndex(layer, head, 0) * kGroupLeaves + leaf;
     }
     void bound(std::size_t row, std::uint32_t group, const std::byte* payload);
-    void want(std::uint32_t layer, const Chosen& chosen);
-    void read(std::uint32_t layer, bool guess);
+    void want(std::uint32_t layer, const Chosen& chosen, std::vector<Wanted>& wanted) const;
+    void read(std::uint32_t layer, const std::vector<Wanted>& wanted, bool guess);
     std::size_t sort(std::uint32_t layer);
+    void reserve(std::uint32_t layer);
     Status arrive(std::uint32_t layer);
     bool makeRoom();
     void unpackInto(std::byte* rows, std::uint32_t layer, std::uint32_t head, std::uint32_t leaf,
                     const std::byte* payload);
-    void place(std::uint32_t layer, std::size_t& spare);
-    void placeGuesses(std::uint32_t layer, std::size_t& spare);
+    void countInTime(std::uint32_t layer);
+    void take(std::uint32_t layer);
+    void place(std::uint32_t layer);
+    void placeGuesses(std::uint32_t layer);
     void land(std::uint32_t layer);
     Status refuse(std::uint32_t layer, std::uint32_t head, std::uint32_t group);
     void leaveWindows();
@@ -110,8 +117,11 @@ class TieredKv final : public DocumentKv {
     std::unique_ptr<Flights> flights_;
     std::unique_ptr<Windows> windows_;  // staging is theirs or the flights'
 
-    Chosen chosen_, ahead_;  // of the pin; of a fetch or prefetch
-    std::vector<Wanted> wanted_;
+    Chosen chosen_, ahead_;  // of the pins; of a prefetch
+    std::vector<Wanted> wanted_, guessed_;
+    // Of the pins: chosen leaves that have a place and nothing in it yet, and slots that no chosen leaf needs.
+    std::size_t lateLeaves_ = 0, spare_ = 0;
+    std::vector<std::uint8_t> late_;  // [kvHeads, leaves]
     std::vector<UnpackLeaf> unpack_;
     std::vector<std::uint8_t> predicted_;  // per group, a bit per leaf: prefetched, and not used yet
     TierCounters counters_;

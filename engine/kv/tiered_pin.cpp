@@ -4,6 +4,7 @@
 #include <chrono>
 #include <cstring>
 #include <string>
+#include <utility>
 
 #include "kv/tiered_kv.h"
 
@@ -19,32 +20,32 @@ double since(Clock::time_point start) {
 
 }  // namespace
 
-void TieredKv::want(std::uint32_t layer, const Chosen& chosen) {
-    wanted_.clear();
+void TieredKv::want(std::uint32_t layer, const Chosen& chosen, std::vector<Wanted>& wanted) const {
+    wanted.clear();
     std::uint32_t lastHead = UINT32_MAX, done = 0;
     chosen.each([&](std::uint32_t head, std::uint32_t leaf, std::uint16_t) {
         if (head == lastHead && leaf < done) return;
         const Chunker::Span chunk = chunker_.together(std::size_t{layer} * shape_.kvHeads + head, leaf);
         lastHead = head;
         done = chunk.first + chunk.leaves;
-        const std::size_t before = wanted_.size();
+        const std::size_t before = wanted.size();
         bool missing = false;
         for (std::uint32_t i = chunk.first; i < done; ++i)
             if (!device_.has(leafIndex(layer, head, i))) {
-                wanted_.push_back({head, i, chosen.tokens(head, i) != 0});
-                missing = missing || wanted_.back().chosen;
+                wanted.push_back({head, i, chosen.tokens(head, i) != 0});
+                missing = missing || wanted.back().chosen;
             }
-        if (!missing) wanted_.resize(before);
+        if (!missing) wanted.resize(before);
     });
 }
 
-void TieredKv::read(std::uint32_t layer, bool guess) {
+void TieredKv::read(std::uint32_t layer, const std::vector<Wanted>& wanted, bool guess) {
     std::uint32_t head = 0, first = 0, count = 0;
     const auto flush = [&] {
         if (count > 0) flights_->submit(layer, head, first, count, guess);
         count = 0;
     };
-    for (const Wanted& each : wanted_) {
+    for (const Wanted& each : wanted) {
         const std::uint32_t group = each.group();
         if (count > 0 && each.head == head && group == first + count - 1) continue;
         if (host_.has(groupIndex(layer, each.head, group))) continue;
@@ -62,23 +63,14 @@ void TieredKv::read(std::uint32_t layer, bool guess) {
     flush();
 }
 
-void TieredKv::fetch(std::uint32_t layer, View<const std::uint16_t, 3> chosen) {
-    if (!options_.prefetch) return;
-    leaveWindows();
-    flights_->poll();
-    ahead_.unite(chosen, groups_ * kGroupLeaves);
-    want(layer, ahead_);
-    read(layer, false);
-}
-
 void TieredKv::prefetch(std::uint32_t layer, View<const std::uint16_t, 3> chosen) {
-    if (!options_.prefetch) return;
+    if (!options_.pipeline) return;
     leaveWindows();
     flights_->poll();
     ahead_.unite(chosen, groups_ * kGroupLeaves);
-    want(layer, ahead_);
-    read(layer, true);
-    for (const Wanted& each : wanted_) {
+    want(layer, ahead_, guessed_);
+    read(layer, guessed_, true);
+    for (const Wanted& each : guessed_) {
         if (!each.chosen || !flights_->has(layer, each.head, each.group())) continue;
         std::uint8_t& bits = predicted_[groupIndex(layer, each.head, each.group())];
         const auto bit = static_cast<std::uint8_t>(1u << each.leaf % kGroupLeaves);
@@ -92,7 +84,7 @@ std::size_t TieredKv::sort(std::uint32_t layer) {
     std::size_t count = 0;
     device_.begin(layer);
     host_.begin(layer);
-    want(layer, chosen_);
+    want(layer, chosen_, wanted_);
     chosen_.each([&](std::uint32_t head, std::uint32_t leaf, std::uint16_t tokens) {
         ++count;
         counters_.device.bytesRead += attendedBytes(shape_.headDim, static_cast<std::uint64_t>(std::popcount(tokens)));
@@ -105,6 +97,7 @@ std::size_t TieredKv::sort(std::uint32_t layer) {
             ++counters_.device.misses;
             const bool inHost = host_.has(groupIndex(layer, head, leaf / kGroupLeaves));
             ++(inHost ? counters_.host.hits : counters_.host.misses);
+            counters_.disk.misses += inHost ? 0 : 1;  // until it turns out to be there in time
         }
     });
     std::uint32_t lastHead = UINT32_MAX, done = 0;
@@ -119,18 +112,28 @@ std::size_t TieredKv::sort(std::uint32_t layer) {
     return count;
 }
 
+// Every chosen leaf that is not there gets its slot.
+void TieredKv::reserve(std::uint32_t layer) {
+    late_.resize(std::size_t{shape_.kvHeads} * groups_ * kGroupLeaves);
+    for (const Wanted& each : wanted_) {
+        if (!each.chosen) continue;
+        makeRoom();
+        const std::size_t row = std::size_t{layer} * shape_.kvHeads + each.head;
+        const std::uint32_t index = leafIndex(layer, each.head, each.leaf);
+        device_.insert(index, chunker_.passing(row, each.leaf) ? Standing::Passing : Standing::Used);
+        device_.pin(index);
+        late_[std::size_t{each.head} * groups_ * kGroupLeaves + each.leaf] = 1;
+        ++lateLeaves_;
+    }
+}
+
 // Starts what is not on its way, and waits for what is chosen.
 Status TieredKv::arrive(std::uint32_t layer) {
-    read(layer, false);
-    const auto flying = [&](const Wanted& each) {
-        return each.chosen && !host_.has(groupIndex(layer, each.head, each.group())) &&
-               flights_->has(layer, each.head, each.group());
-    };
-    for (const Wanted& each : wanted_)
-        if (flying(each))
-            ++(flights_->of(layer, each.head, each.group()).done ? counters_.disk.hits : counters_.disk.misses);
+    read(layer, wanted_, false);
     for (const Wanted& each : wanted_) {
-        if (!flying(each)) continue;
+        if (!each.chosen || host_.has(groupIndex(layer, each.head, each.group())) ||
+            !flights_->has(layer, each.head, each.group()))
+            continue;
         Flights::Flight& flight = flights_->of(layer, each.head, each.group());
         flights_->need(flight);
         if (flight.done && flight.good) continue;
@@ -166,51 +169,54 @@ void TieredKv::unpackInto(std::byte* rows, std::uint32_t layer, std::uint32_t he
                                  leaf % kGroupLeaves, rows));
 }
 
-// Wanted leaves that are at hand get their slots; chosen ones that are not stay wanted. spare: slots that no chosen
-// leaf of this pin needs, all of it pinned until the next, or a slot might be given away twice before it is unpacked.
-void TieredKv::place(std::uint32_t layer, std::size_t& spare) {
+// Wanted leaves that are at hand are unpacked into their slots, and the rest stays wanted. Others of their chunks take
+// slots that no chosen leaf of these pins needs, and are pinned too, or a slot might be given away twice.
+void TieredKv::place(std::uint32_t layer) {
     std::size_t left = 0;
     for (const Wanted& each : wanted_) {
         const std::uint32_t group = groupIndex(layer, each.head, each.group());
         const bool inHost = host_.has(group);
-        const bool arrived = !inHost && flights_->arrived(layer, each.head, each.group());
-        if (!inHost && !arrived) {
-            if (each.chosen) wanted_[left++] = each;
+        if (!inHost && !flights_->arrived(layer, each.head, each.group())) {
+            if (each.chosen || flights_->has(layer, each.head, each.group())) wanted_[left++] = each;
             continue;
         }
-        if (!each.chosen && spare == 0) continue;
-        if (!makeRoom()) continue;
-        if (!each.chosen) --spare;
+        const std::uint32_t index = leafIndex(layer, each.head, each.leaf);
+        if (each.chosen) {
+            std::uint8_t& late = late_[std::size_t{each.head} * groups_ * kGroupLeaves + each.leaf];
+            lateLeaves_ -= std::exchange(late, std::uint8_t{0});
+        } else {
+            if (spare_ == 0 || device_.has(index) || !makeRoom()) continue;
+            --spare_;
+            const std::size_t row = std::size_t{layer} * shape_.kvHeads + each.head;
+            device_.insert(index, chunker_.passing(row, each.leaf) ? Standing::Passing : Standing::Used);
+            device_.pin(index);
+        }
         if (inHost) {
             host_.touch(group);
             counters_.host.bytesRead += shape_.groupBytes(codec_) / kGroupLeaves;
         }
-        const std::size_t row = std::size_t{layer} * shape_.kvHeads + each.head;
-        const std::uint32_t index = leafIndex(layer, each.head, each.leaf);
         const auto bit = static_cast<std::uint8_t>(1u << each.leaf % kGroupLeaves);
         if (each.chosen && (predicted_[group] & bit) != 0) ++counters_.prefetchedUsed;
         predicted_[group] &= static_cast<std::uint8_t>(~bit);
-        std::byte* rows = device_.insert(index, chunker_.passing(row, each.leaf) ? Standing::Passing : Standing::Used);
-        device_.pin(index);
-        unpackInto(rows, layer, each.head, each.leaf,
+        unpackInto(device_.at(index), layer, each.head, each.leaf,
                    inHost ? host_.at(group) : flights_->payload(layer, each.head, each.group()));
     }
     wanted_.resize(left);
 }
 
 // What was read ahead and not chosen: into slots that are free or hold what goes first anyway.
-void TieredKv::placeGuesses(std::uint32_t layer, std::size_t& spare) {
+void TieredKv::placeGuesses(std::uint32_t layer) {
     flights_->eachArrived(layer, [&](const Flights::Flight& flight) {
         for (std::uint32_t group = flight.first; group < flight.first + flight.count; ++group)
             for (std::uint32_t i = 0; i < kGroupLeaves; ++i) {
                 const std::uint32_t leaf = group * kGroupLeaves + i, index = leafIndex(layer, flight.head, leaf);
                 if ((predicted_[groupIndex(layer, flight.head, group)] >> i & 1) == 0 || device_.has(index)) continue;
                 const auto oldest = device_.oldest();
-                if (spare == 0 ||
+                if (spare_ == 0 ||
                     (device_.freeSlots() == 0 && !(oldest && device_.standing(*oldest) != Standing::Used)))
                     return;
                 if (device_.freeSlots() == 0) device_.erase(*oldest);
-                --spare;
+                --spare_;
                 std::byte* rows = device_.insert(index, Standing::Guess);
                 device_.pin(index);
                 unpackInto(rows, layer, flight.head, leaf, flights_->payload(layer, flight.head, group));
@@ -239,7 +245,27 @@ void TieredKv::land(std::uint32_t layer) {
     devicePeak_ = std::max(devicePeak_, deviceUsed());
 }
 
-Result<KvPins> TieredKv::pin(std::uint32_t layer, View<const std::uint16_t, 3> chosen) {
+void TieredKv::take(std::uint32_t layer) {
+    unpack_.clear();
+    place(layer);
+    if (lateLeaves_ == 0) placeGuesses(layer);
+    const Clock::time_point start = Clock::now();
+    if (!unpack_.empty()) backend_.unpack(codec_, shape_.headDim, unpack_);
+    counters_.host.stallS += since(start);
+    land(layer);
+}
+
+void TieredKv::countInTime(std::uint32_t layer) {
+    for (const Wanted& each : wanted_) {
+        if (!each.chosen || host_.has(groupIndex(layer, each.head, each.group())) ||
+            !flights_->arrived(layer, each.head, each.group()))
+            continue;
+        ++counters_.disk.hits;
+        --counters_.disk.misses;
+    }
+}
+
+Result<KvPins> TieredKv::claim(std::uint32_t layer, View<const std::uint16_t, 3> chosen) {
     assert(!pinned_ && codec_ != KvCodec::F16);
     leaveWindows();
     flights_->poll();
@@ -249,29 +275,42 @@ Result<KvPins> TieredKv::pin(std::uint32_t layer, View<const std::uint16_t, 3> c
         return Error{Code::NoMemory, "device tier",
                      std::to_string(count) + " leaves of layer " + std::to_string(layer) +
                          " were chosen and it holds " + std::to_string(device_.slots())};
-    std::size_t spare = device_.slots() - count;
-    do {
-        if (auto arrived = arrive(layer); !arrived) return arrived.error();
-        unpack_.clear();
-        place(layer, spare);
-        if (wanted_.empty()) placeGuesses(layer, spare);
-        const Clock::time_point start = Clock::now();
-        if (!unpack_.empty()) backend_.unpack(codec_, shape_.headDim, unpack_);
-        counters_.host.stallS += since(start);
-        land(layer);
-        // Staging is full of what was fetched and is not wanted now.
-        if (unpack_.empty() && !wanted_.empty()) flights_->dropOne();
-    } while (!wanted_.empty());
+    spare_ = device_.slots() - count;
+    reserve(layer);
+    read(layer, wanted_, false);
+    countInTime(layer);
+    take(layer);
     chunker_.choose(layer, chosen_);
     pinned_ = true;
-    return pinned(layer);
+    KvPins pins = pinned(layer);
+    if (!options_.pipeline)
+        if (auto done = complete(layer); !done) return done.error();
+    return pins;
+}
+
+Status TieredKv::complete(std::uint32_t layer) {
+    if (lateLeaves_ > 0) flights_->poll();
+    countInTime(layer);
+    while (lateLeaves_ > 0) {
+        if (auto arrived = arrive(layer); !arrived) return arrived.error();
+        const std::size_t before = lateLeaves_;
+        take(layer);
+        // Staging is full of what was read ahead and is not wanted now.
+        if (lateLeaves_ == before) flights_->dropOne();
+    }
+    wanted_.clear();
+    return {};
 }
 
 const std::byte* TieredKv::rows(std::uint32_t layer, std::uint32_t head, std::uint32_t leaf) const {
     return chosen_.tokens(head, leaf) == 0 ? nullptr : device_.at(leafIndex(layer, head, leaf));
 }
 
-void TieredKv::unpin(std::uint32_t) {
+void TieredKv::unpin(std::uint32_t layer) {
+    for (const Wanted& each : wanted_)  // never came: pins that failed or were given up
+        if (each.chosen) device_.erase(leafIndex(layer, each.head, each.leaf));
+    wanted_.clear();
+    if (std::exchange(lateLeaves_, 0) > 0) std::ranges::fill(late_, std::uint8_t{0});
     pinned_ = false;
     if (!options_.reuse) device_.eraseAll();
 }

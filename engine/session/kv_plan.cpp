@@ -16,8 +16,10 @@ constexpr float kTokenShare = 2e-4f, kTokenShareInLeaves = 4.5e-5f, kLeafShare =
 constexpr double kCapShare = 0.2;
 constexpr std::uint32_t kLeastCap = 512;
 
-// Buffers of the reader's queue are 256 KiB each: a small host tier has better use for half of them.
+// A small host tier has better use for memory than the reader's 8 MiB of buffers: chosen groups are a few KiB each, and
+// where everything is read half the queue does.
 constexpr std::uint64_t kSmallHost = std::uint64_t{128} << 20;
+constexpr std::size_t kSmallReadBytes = std::size_t{128} << 10;
 constexpr unsigned kSmallQueueDepth = 16;
 
 /// Tokens that share bounds: as the paper has it; as many as move together where chunks are fixed.
@@ -48,11 +50,12 @@ TierOptions tiersOf(const KvSettings& settings) {
     out.hostBytes = settings.hostBytes > 0 ? settings.hostBytes : static_cast<std::uint64_t>(kHostShare * free);
     out.deviceBytes =
         settings.deviceBytes > 0 ? settings.deviceBytes : static_cast<std::uint64_t>(kHostShare * kDeviceOfHost * free);
-    if (out.hostBytes < kSmallHost) out.reader.queueDepth = kSmallQueueDepth;
+    if (out.hostBytes < kSmallHost && settings.keep < 1) out.reader.mostReadBytes = kSmallReadBytes;
+    if (out.hostBytes < kSmallHost && settings.keep >= 1) out.reader.queueDepth = kSmallQueueDepth;
     out.means = settings.estimate || settings.judge == Judge::Means;
     out.adaptiveChunks = settings.adaptiveChunks;
     out.fixedChunkTokens = settings.fixedChunkTokens;
-    out.prefetch = settings.pipeline;
+    out.pipeline = settings.pipeline != Pipeline::Off;
     out.reuse = settings.reuse;
     if (settings.judge == Judge::MinMax || settings.judge == Judge::LeoAm) out.boundsTokens = boundsTokens(settings);
     return out;
@@ -78,7 +81,7 @@ std::optional<ReadPolicy> policyOf(const KvSettings& settings, const ModelConfig
         if (inLeaves || settings.leaves) rule.leafShare = kLeafShare;
     }
     out.estimate = settings.estimate && document.hasMeans() && config.architecture == "qwen2";
-    out.predict = settings.pipeline && rule.scorer == Scorer::Plane;
+    out.predict = settings.pipeline == Pipeline::Ahead && rule.scorer == Scorer::Plane;
     return out;
 }
 

@@ -10,12 +10,10 @@ namespace carrel {
 
 namespace {
 
-// Room for that many reads of this size at once: it fills the queue of a disk, with small reads and with large ones.
-constexpr std::size_t kBytesPerRead = std::size_t{256} << 10;
-
+// A quarter of the queue in reads of the largest size fills a disk, and the whole of it in small ones.
 std::size_t bufferLimit(const ReaderOptions& options, std::size_t groupBytes) {
-    const std::size_t largest = ReadBuffers::sizeFor(std::max(kMaxReadBytes, groupBytes + 2 * kPage));
-    return std::max(largest, options.queueDepth * kBytesPerRead);
+    const std::size_t largest = ReadBuffers::sizeFor(std::max(options.mostReadBytes, groupBytes) + 2 * kPage);
+    return std::max(largest, options.queueDepth * options.mostReadBytes / 4);
 }
 
 }  // namespace
@@ -63,7 +61,7 @@ std::vector<DiskGroupReader::Read> DiskGroupReader::plan(std::uint32_t request, 
             const auto& place = run.places[next];
             if (next > i && place.offset() != run.places[next - 1].end()) break;
             const std::uint64_t end = roundUp(base + place.offset() + place.bytes, align);
-            if (next > i && end - from > kMaxReadBytes) break;
+            if (next > i && end - from > options_.mostReadBytes) break;
             to = end;
         }
         reads.push_back({request,

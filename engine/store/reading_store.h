@@ -52,7 +52,8 @@ struct KvMemory {
 using KvAllocate = std::function<std::optional<KvMemory>(std::uint32_t first, std::uint32_t tokens)>;
 
 struct ReaderOptions {
-    unsigned queueDepth = 32;  // with 256 KiB of buffers each, 1 MiB at least
+    unsigned queueDepth = 32;
+    std::size_t mostReadBytes = std::size_t{1} << 20;  // of neighbours; a quarter of it per place in the queue is buffers
     bool direct = true;        // O_DIRECT where the file system has it
     bool ring = true;          // io_uring where the kernel allows it, else pread on a few threads
 };
@@ -71,7 +72,7 @@ class GroupReader {
     virtual ~GroupReader() = default;
     /// Whole groups [group, group + count) of one layer and KV head, in the stream's codec, decompressed into `into`
     /// [count, groupBytes(codec)], which stays valid until the tag is reaped. Neighbours on disk are read at once, up
-    /// to 1 MiB. More than queueDepth reads wait inside.
+    /// to mostReadBytes. More than queueDepth reads wait inside.
     virtual void submit(std::uint64_t tag, std::uint32_t layer, std::uint32_t head, std::uint32_t group,
                         std::uint32_t count, std::span<std::byte> into) = 0;
     /// What has completed since the last call; waits until there are `atLeast` where so many are under way.

@@ -89,7 +89,8 @@ class PassAttention {
 
     // With a policy: pass_selection.cpp.
     Result<bool> selective();
-    void alwaysRuns(const KvPins& pins, std::uint32_t firstNewest);
+    Status attendAlways(std::uint32_t firstNewest);
+    void predictNext();
     void judge(std::uint32_t layer, View<const float, 3> q, std::vector<float>& exact, View<std::uint16_t, 3> chosen);
     std::uint64_t together(View<const std::uint16_t, 3> chosen) const;
     Status attendChosen(View<const std::uint16_t, 3> chosen, std::uint32_t firstNewest);

@@ -11,6 +11,8 @@ namespace {
 
 // A tail counts against the cap in steps of so many tokens, so that rows of a batch share a cap.
 constexpr std::uint32_t kTailStep = 64;
+// Of 64 chosen tokens each, in a leaf of its own at worst: the device tier holds 1,024 leaves at least.
+constexpr std::uint32_t kPortionRuns = 16;
 
 class Timer {
   public:
@@ -37,38 +39,61 @@ View<std::uint16_t, 3> PassAttention::masks(std::vector<std::uint16_t>& memory, 
 
 Result<bool> PassAttention::selective() {
     const std::uint32_t firstNewest = documentGroups_ * kGroupLeaves - newestLeaves_;
-    {
-        const auto always = masks(always_, 1);
-        for (std::uint32_t head = 0; head < config_.kvHeads; ++head) {
-            std::uint16_t* leaves = always.row(0) + head * always.size(2);
-            std::fill_n(leaves, always.size(2), std::uint16_t{0});
-            leaves[0] = 0xFFFF;
-            std::fill(leaves + firstNewest, leaves + always.size(2), std::uint16_t{0xFFFF});
-        }
-        const auto pins = document_->pin(layer_, always);
-        if (!pins) return pins.error();
-        alwaysRuns(*pins, firstNewest);
-        AttendArgs a = args(0, rows(), sequence_);
-        a.logSumExp = lseView(lse_);
-        backend_.attend(a);
-    }
-    windows_.push_back({0, 0, lse_});
+    if (auto done = attendAlways(firstNewest); !done) return done.error();
     const auto chosen = masks(chosen_, rows());
     judge(layer_, q_, lse_, chosen);
-    const bool fits = together(chosen) <= document_->pinLeaves();
-    if (fits) document_->fetch(layer_, chosen);
-    if (nextQuery_.data() != nullptr && memory_.lastExact[layer_ + 1].size() == lse_.size()) {
-        const auto likely = masks(predicted_, rows());
-        judge(layer_ + 1, nextQuery_, memory_.lastExact[layer_ + 1], likely);
-        document_->prefetch(layer_ + 1, likely);
-    }
     memory_.lastExact[layer_] = lse_;
     window_ = 1;  // state goes on
+    const bool fits = together(chosen) <= document_->pinLeaves();
     if (auto done = fits ? attendChosen(chosen, firstNewest) : attendPortions(chosen, firstNewest); !done)
         return done.error();
     if (stats_ != nullptr) count(chosen);
     if (massSink_) finishSelectiveMass();
     return true;
+}
+
+/// The first leaf and the newest, which all rows share, and then each sequence's own tail.
+Status PassAttention::attendAlways(std::uint32_t firstNewest) {
+    const std::uint32_t leaves = documentGroups_ * kGroupLeaves;
+    const auto always = masks(always_, 1);
+    for (std::uint32_t head = 0; head < config_.kvHeads; ++head) {
+        std::uint16_t* mask = always.row(0) + head * always.size(2);
+        std::fill_n(mask, leaves, std::uint16_t{0});
+        mask[0] = 0xFFFF;
+        std::fill(mask + firstNewest, mask + leaves, std::uint16_t{0xFFFF});
+    }
+    const auto pins = document_->pin(layer_, always);
+    if (!pins) return pins.error();
+    picks_.clear();
+    picks_.reserve(std::size_t{config_.kvHeads} * (newestLeaves_ + 1));
+    runs_.assign(config_.kvHeads, {});
+    for (std::uint32_t head = 0; head < config_.kvHeads; ++head)
+        for (const auto& cut : cuts(always, 0, head)) addRun(*pins, always, 0, head, cut, runs_[head]);
+    const bool alone = inputs_.size() == 1;
+    if (alone)
+        for (std::uint32_t head = 0; head < config_.kvHeads; ++head)
+            inputs_.front().past->runs(layer_, head, inputs_.front().open, runs_[head]);
+    const std::uint32_t end = lastPosition_ / kLeafTokens + 1;
+    AttendArgs shared = args(0, rows(), same_);
+    shared.logSumExp = lseView(lse_);
+    backend_.attend(shared);
+    windows_.push_back({0, alone ? end : leaves, lse_});
+    if (alone) return {};
+
+    window_ = 1;
+    tailRuns({});
+    AttendArgs own = args(0, rows(), sequence_);
+    own.logSumExp = lseView(lse_);
+    backend_.attend(own);
+    windows_.push_back({leaves, end, lse_});
+    return {};
+}
+
+void PassAttention::predictNext() {
+    if (nextQuery_.data() == nullptr || memory_.lastExact[layer_ + 1].size() != lse_.size()) return;
+    const auto likely = masks(predicted_, rows());
+    judge(layer_ + 1, nextQuery_, memory_.lastExact[layer_ + 1], likely);
+    document_->prefetch(layer_ + 1, likely);
 }
 
 /// Leaves that rows choose, each once.
@@ -84,7 +109,7 @@ std::uint64_t PassAttention::together(View<const std::uint16_t, 3> chosen) const
 }
 
 Status PassAttention::attendChosen(View<const std::uint16_t, 3> chosen, std::uint32_t firstNewest) {
-    const auto pins = document_->pin(layer_, chosen);
+    auto pins = document_->claim(layer_, chosen);
     if (!pins) return pins.error();
     picks_.clear();
     picks_.reserve(countLeaves(chosen, rows()));
@@ -96,6 +121,13 @@ Status PassAttention::attendChosen(View<const std::uint16_t, 3> chosen, std::uin
     AttendArgs a = args(0, rows(), every_);
     a.logSumExp = lseView(lse_);
     a.ends = !policy_->estimate;
+    if (pins->late()) {
+        a.pass = AttendPass::There;
+        backend_.attend(a);
+        a.pass = AttendPass::Late;
+    }
+    predictNext();
+    if (auto done = pins->complete(); !done) return done.error();
     backend_.attend(a);
     chosenLse_ = lse_;
     if (!policy_->estimate) return {};
@@ -114,8 +146,7 @@ Status PassAttention::attendChosen(View<const std::uint16_t, 3> chosen, std::uin
     return {};
 }
 
-/// The same where the device tier does not hold all that is chosen at once: for each row and head in portions of as
-/// many runs as the arithmetic forms apart, so that the bits are the same.
+/// The same where the device tier does not hold all that is chosen at once: for each row and head in portions.
 Status PassAttention::attendPortions(View<const std::uint16_t, 3> chosen, std::uint32_t firstNewest) {
     const auto portion = masks(portion_, 1);
     const std::size_t leaves = chosen.size(2);
@@ -137,8 +168,8 @@ Status PassAttention::attendPortions(View<const std::uint16_t, 3> chosen, std::u
     for (std::size_t row = 0; row < rows(); ++row)
         for (std::uint32_t head = 0; head < config_.kvHeads; ++head) {
             const auto all = cuts(chosen, row, head);
-            for (std::size_t from = 0; from < all.size(); from += kPartGroups) {
-                const std::size_t to = std::min<std::size_t>(all.size(), from + kPartGroups);
+            for (std::size_t from = 0; from < all.size(); from += kPortionRuns) {
+                const std::size_t to = std::min<std::size_t>(all.size(), from + kPortionRuns);
                 const auto pins = only(row, head, all[from].first, all[to - 1].end);
                 if (!pins) return pins.error();
                 for (std::size_t i = from; i < to; ++i) addRun(*pins, chosen, row, head, all[i], runs_[head]);
@@ -149,8 +180,8 @@ Status PassAttention::attendPortions(View<const std::uint16_t, 3> chosen, std::u
     chosenLse_ = lse_;
     for (std::size_t row = 0; row < rows(); ++row) {
         for (std::uint32_t head = 0; policy_->estimate && head < config_.kvHeads; ++head)
-            for (std::uint32_t from = 1; from < firstNewest; from += kPartGroups * kGroupTokens) {
-                const std::uint32_t to = std::min(firstNewest, from + kPartGroups * kGroupTokens);
+            for (std::uint32_t from = 1; from < firstNewest; from += kPortionRuns * kGroupTokens) {
+                const std::uint32_t to = std::min(firstNewest, from + kPortionRuns * kGroupTokens);
                 const auto pins = only(row, head, from, to);
                 if (!pins) return pins.error();
                 rest_.clear();
@@ -163,31 +194,6 @@ Status PassAttention::attendPortions(View<const std::uint16_t, 3> chosen, std::u
     }
     if (policy_->estimate) countEstimated(chosenLse_);
     return {};
-}
-
-void PassAttention::alwaysRuns(const KvPins& pins, std::uint32_t firstNewest) {
-    const auto sketch = document_->sketch(layer_);
-    const std::uint32_t leaves = documentGroups_ * kGroupLeaves;
-    picks_.clear();
-    picks_.reserve(std::size_t{config_.kvHeads} * (newestLeaves_ + 1));
-    std::vector<std::vector<KvRun>> document(config_.kvHeads);
-    for (std::uint32_t head = 0; head < config_.kvHeads; ++head) {
-        const auto add = [&](std::uint32_t first, std::uint32_t count) {
-            const std::size_t from = picks_.size();
-            for (std::uint32_t leaf = first; leaf < first + count; ++leaf)
-                picks_.push_back({pins.rows(head, leaf), grid(sketch[head], leaf), leaf, 0xFFFF});
-            document[head].push_back({nullptr,
-                                      nullptr,
-                                      first * kLeafTokens,
-                                      count * kLeafTokens,
-                                      std::span(picks_).subspan(from, count),
-                                      {}});
-        };
-        add(0, 1);
-        for (std::uint32_t leaf = firstNewest; leaf < leaves; leaf += kGroupLeaves)
-            add(leaf, std::min(kGroupLeaves, leaves - leaf));
-    }
-    tailRuns(document);
 }
 
 void PassAttention::judge(std::uint32_t layer, View<const float, 3> q, std::vector<float>& exact,
@@ -248,9 +254,13 @@ void PassAttention::addRun(const KvPins& pins, View<const std::uint16_t, 3> chos
     const SketchView sketch = document_->sketch(layer_)[head];
     const std::uint16_t* mask = chosen.row(row) + head * chosen.size(2);
     const std::size_t from = picks_.size();
-    for (std::uint32_t leaf = cut.first; leaf < cut.end; ++leaf)
-        if (mask[leaf] != 0) picks_.push_back({pins.rows(head, leaf), grid(sketch, leaf), leaf, mask[leaf]});
-    runs.push_back({nullptr, nullptr, cut.first * kLeafTokens, cut.tokens, std::span(picks_).subspan(from), {}});
+    bool late = false;
+    for (std::uint32_t leaf = cut.first; leaf < cut.end; ++leaf) {
+        if (mask[leaf] == 0) continue;
+        picks_.push_back({pins.rows(head, leaf), grid(sketch, leaf), leaf, mask[leaf]});
+        late = late || pins.late(head, leaf);
+    }
+    runs.push_back({nullptr, nullptr, cut.first * kLeafTokens, cut.tokens, std::span(picks_).subspan(from), {}, late});
 }
 
 /// What was judged of leaves [first, end) and not chosen, as the means of its leaves.
@@ -285,7 +295,7 @@ void PassAttention::countEstimated(const std::vector<float>& read) {
     stats_->heads += lse_.size();
 }
 
-/// Mass of the first call (all that is always read) and of those for what was chosen, as shares of the whole.
+/// Mass of the calls for what is always read and for what was chosen, as shares of the whole.
 void PassAttention::finishSelectiveMass() {
     const auto mass = massView();
     const std::size_t group = config_.heads / config_.kvHeads, leaves = documentGroups_ * kGroupLeaves;
@@ -300,7 +310,7 @@ void PassAttention::finishSelectiveMass() {
     };
     for (std::size_t row = 0; row < rows(); ++row)
         for (std::size_t head = 0; head < config_.heads; ++head) {
-            scale(row, head, windows_[0].logSumExp, 0, mass.size(2), false);
+            for (const Seen& seen : windows_) scale(row, head, seen.logSumExp, seen.firstLeaf, seen.endLeaf, false);
             if (portions_.empty()) scale(row, head, chosenLse_, 0, leaves, true);
         }
     for (const Portion& portion : portions_)

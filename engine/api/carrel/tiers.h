@@ -13,6 +13,13 @@ enum class Judge : std::uint8_t {
     LeoAm,   // the paper's released way: bounds of 32 tokens, one choice a layer, coarse to fine
 };
 
+/// How reading from disk and computing overlap (the paper's DTP).
+enum class Pipeline {
+    Off,      // a layer waits for all that it chose
+    Overlap,  // it attends meanwhile to what is there
+    Ahead,    // and what the next layer may choose is read ahead: measured, that seldom pays
+};
+
 /// How documents' KV is kept and read. Defaults need no thought; the rest is for scripts and measurements.
 struct KvSettings {
     std::uint64_t deviceBytes = 0, hostBytes = 0;  // of one open reading; 0: from the memory that is free
@@ -23,11 +30,11 @@ struct KvSettings {
     // Parts.
     bool adaptiveChunks = true;           // off: chunks of fixedChunkTokens
     std::uint32_t fixedChunkTokens = 64;  // 16 to 512
-    bool pipeline = false;                // reading ahead what the next layer may choose: measured, it seldom pays
-    bool estimate = true;                 // of what is not read, where the model gains by it
-    bool reuse = true;                    // of what earlier steps read
-    bool leaves = false;                  // whole leaves are read where single tokens would do
-    double threshold = 0;                 // share of a head's attention above which a token is read; 0: the default
+    Pipeline pipeline = Pipeline::Overlap;
+    bool estimate = true;  // of what is not read, where the model gains by it
+    bool reuse = true;     // of what earlier steps read
+    bool leaves = false;   // whole leaves are read where single tokens would do
+    double threshold = 0;  // share of a head's attention above which a token is read; 0: the default
 };
 
 struct TierUsage {

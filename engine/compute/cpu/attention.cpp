@@ -32,14 +32,16 @@ struct Plain {
                     scores[r] = madd<false>(q[d * rows + r], loaded.keys[key * headDim + d], scores[r]);
         }
     }
-    static void addValues(const float* p, const float* shrink, std::size_t rows, std::size_t headDim,
+    static void addValues(const float* p, const float* old, const float* fresh, std::size_t rows, std::size_t headDim,
                           const float* values, std::size_t tokens, float* out) {
         const std::size_t rowStep = rows <= kFewRows ? headDim : 1, channelStep = rows <= kFewRows ? 1 : rows;
         for (std::size_t d = 0; d < headDim; ++d, out += channelStep) {
-            for (std::size_t r = 0; r < rows; ++r) out[r * rowStep] *= shrink[r];
+            float sum[kAttendRows] = {};
             for (std::size_t key = 0; key < tokens; ++key)
                 for (std::size_t r = 0; r < rows; ++r)
-                    out[r * rowStep] = madd<false>(p[key * rows + r], values[key * headDim + d], out[r * rowStep]);
+                    sum[r] = madd<false>(p[key * rows + r], values[key * headDim + d], sum[r]);
+            for (std::size_t r = 0; r < rows; ++r)
+                out[r * rowStep] = madd<false>(sum[r], fresh[r], out[r * rowStep] * old[r]);
         }
     }
 };
@@ -50,8 +52,8 @@ CARREL_INLINE void attendRun(const float* q, const std::uint32_t* position, std:
                              float* sums, float* runMax) {
     float* p = scratch;  // [64, rows]
     const Reach reach(run);
-    float m[kAttendRows], shrink[kAttendRows];
-    std::copy_n(state.m, rows, m);
+    float m[kAttendRows], old[kAttendRows], fresh[kAttendRows];
+    std::fill_n(m, rows, kNothing);
     Loops::dots(q, rows, headDim, loaded, p);
     for (std::size_t key = 0; key < kGroupTokens; ++key) {
         float* scores = p + key * rows;
@@ -66,37 +68,38 @@ CARREL_INLINE void attendRun(const float* q, const std::uint32_t* position, std:
     for (std::size_t r = 0; r < rows; ++r) {
         float quarter[4];
         for (std::size_t i = 0; i < 4; ++i) quarter[i] = sumOf(p + i * kLeafTokens * rows + r, rows, kLeafTokens);
-        shrink[r] = expFast<Fused>(state.m[r] - m[r]);
-        state.sum[r] = madd<Fused>(state.sum[r], shrink[r], (quarter[0] + quarter[1]) + (quarter[2] + quarter[3]));
+        const Weights weights = weigh<Fused>(state.m[r], m[r]);
+        state.sum[r] = together<Fused>(state.sum[r], (quarter[0] + quarter[1]) + (quarter[2] + quarter[3]), weights);
+        state.m[r] = weights.m;
+        old[r] = weights.old;
+        fresh[r] = weights.fresh;
     }
-    std::copy_n(m, rows, state.m);
     if (sums != nullptr) {
         forSegments(run, [&](std::size_t at, std::size_t keys, std::size_t) {
             for (std::size_t r = 0; r < rows; ++r) *sums++ = sumOf(p + at * rows + r, rows, keys);
         });
         std::copy_n(m, rows, runMax);
     }
-    Loops::addValues(p, shrink, rows, headDim, loaded.values, run.tokens, state.out);
+    Loops::addValues(p, old, fresh, rows, headDim, loaded.values, run.tokens, state.out);
 }
 
 template <bool Fused>
 CARREL_INLINE void merge(const AttendState& from, std::size_t rows, std::size_t headDim, const AttendState& into) {
-    float old[kAttendRows], fresh[kAttendRows];
+    Weights weights[kAttendRows];
     for (std::size_t r = 0; r < rows; ++r) {
-        const float m = std::max(from.m[r], into.m[r]);
-        old[r] = expFast<Fused>(into.m[r] - m), fresh[r] = expFast<Fused>(from.m[r] - m);
-        into.sum[r] = madd<Fused>(from.sum[r], fresh[r], into.sum[r] * old[r]);
-        into.m[r] = m;
+        weights[r] = weigh<Fused>(into.m[r], from.m[r]);
+        into.sum[r] = together<Fused>(into.sum[r], from.sum[r], weights[r]);
+        into.m[r] = weights[r].m;
     }
     if (rows <= kFewRows) {
         for (std::size_t r = 0; r < rows; ++r)
             for (std::size_t i = r * headDim; i < (r + 1) * headDim; ++i)
-                into.out[i] = madd<Fused>(from.out[i], fresh[r], into.out[i] * old[r]);
+                into.out[i] = together<Fused>(into.out[i], from.out[i], weights[r]);
         return;
     }
     for (std::size_t d = 0; d < headDim; ++d)
         for (std::size_t r = 0; r < rows; ++r)
-            into.out[d * rows + r] = madd<Fused>(from.out[d * rows + r], fresh[r], into.out[d * rows + r] * old[r]);
+            into.out[d * rows + r] = together<Fused>(into.out[d * rows + r], from.out[d * rows + r], weights[r]);
 }
 
 void attendRunScalar(const float* q, const std::uint32_t* position, std::size_t rows, std::size_t headDim,
@@ -135,18 +138,14 @@ struct Lanes256 {
                 }
             }
     }
-    CARREL_AVX2 static void addValues(const float* p, const float* shrink, std::size_t rows, std::size_t headDim,
-                                      const float* values, std::size_t tokens, float* out) {
+    CARREL_AVX2 static void addValues(const float* p, const float* old, const float* fresh, std::size_t rows,
+                                      std::size_t headDim, const float* values, std::size_t tokens, float* out) {
         for (std::size_t r = 0; r < rows; r += 16)
             for (std::size_t d = 0; d < headDim; d += 4) {
                 float* to = out + d * rows + r;
-                const __m256 low = _mm256_loadu_ps(shrink + r), high = _mm256_loadu_ps(shrink + r + 8);
                 __m256 sum[4][2];
 #pragma GCC unroll 4
-                for (std::size_t c = 0; c < 4; ++c) {
-                    sum[c][0] = _mm256_mul_ps(_mm256_load_ps(to + c * rows), low);
-                    sum[c][1] = _mm256_mul_ps(_mm256_load_ps(to + c * rows + 8), high);
-                }
+                for (std::size_t c = 0; c < 4; ++c) sum[c][0] = sum[c][1] = _mm256_setzero_ps();
                 for (std::size_t key = 0; key < tokens; ++key) {
                     const __m256 share = _mm256_load_ps(p + key * rows + r),
                                  share2 = _mm256_load_ps(p + key * rows + r + 8);
@@ -158,10 +157,14 @@ struct Lanes256 {
                     }
                 }
 #pragma GCC unroll 4
-                for (std::size_t c = 0; c < 4; ++c) {
-                    _mm256_store_ps(to + c * rows, sum[c][0]);
-                    _mm256_store_ps(to + c * rows + 8, sum[c][1]);
-                }
+                for (std::size_t c = 0; c < 4; ++c)
+#pragma GCC unroll 2
+                    for (std::size_t half = 0; half < 2; ++half) {
+                        float* at = to + c * rows + 8 * half;
+                        const __m256 before = _mm256_mul_ps(_mm256_load_ps(at), _mm256_loadu_ps(old + r + 8 * half));
+                        _mm256_store_ps(at,
+                                        _mm256_fmadd_ps(sum[c][half], _mm256_loadu_ps(fresh + r + 8 * half), before));
+                    }
             }
     }
 };
@@ -216,7 +219,7 @@ CARREL_AVX512 void attendVectors512(const float* q, const std::uint32_t* positio
     const float *keys = loaded.keys, *values = loaded.values;
     const Reach reach(run);
     __m512 m[Vectors];
-    for (std::size_t v = 0; v < Vectors; ++v) m[v] = _mm512_load_ps(state.m + 16 * v);
+    for (std::size_t v = 0; v < Vectors; ++v) m[v] = _mm512_set1_ps(kNothing);
     for (std::size_t first = 0; first < kGroupTokens; first += kKeys) {
         __m512 dot[kKeys][Vectors];
 #pragma GCC unroll 16
@@ -247,7 +250,7 @@ CARREL_AVX512 void attendVectors512(const float* q, const std::uint32_t* positio
             }
         }
     }
-    __m512 shrink[Vectors];
+    __m512 old[Vectors], fresh[Vectors];
     for (std::size_t v = 0; v < Vectors; ++v) {
         __m512 quarter[4];
         for (std::size_t i = 0; i < 4; ++i) {
@@ -260,10 +263,13 @@ CARREL_AVX512 void attendVectors512(const float* q, const std::uint32_t* positio
             }
             quarter[i] = segmentSum512(e);
         }
-        shrink[v] = exp512(_mm512_sub_ps(_mm512_load_ps(state.m + 16 * v), m[v]));
+        const __m512 before = _mm512_load_ps(state.m + 16 * v), most = _mm512_max_ps(before, m[v]);
+        old[v] = exp512(_mm512_sub_ps(before, most));
+        fresh[v] = exp512(_mm512_sub_ps(m[v], most));
         const __m512 sum = _mm512_add_ps(_mm512_add_ps(quarter[0], quarter[1]), _mm512_add_ps(quarter[2], quarter[3]));
-        _mm512_store_ps(state.sum + 16 * v, _mm512_fmadd_ps(_mm512_load_ps(state.sum + 16 * v), shrink[v], sum));
-        _mm512_store_ps(state.m + 16 * v, m[v]);
+        _mm512_store_ps(state.sum + 16 * v,
+                        _mm512_fmadd_ps(sum, fresh[v], _mm512_mul_ps(_mm512_load_ps(state.sum + 16 * v), old[v])));
+        _mm512_store_ps(state.m + 16 * v, most);
         if (sums != nullptr) _mm512_storeu_ps(runMax + 16 * v, m[v]);
     }
     if (sums != nullptr) storeSums512<Vectors>(run, p, sums);
@@ -272,8 +278,7 @@ CARREL_AVX512 void attendVectors512(const float* q, const std::uint32_t* positio
 #pragma GCC unroll 8
         for (std::size_t c = 0; c < kChannels; ++c)
 #pragma GCC unroll 4
-            for (std::size_t v = 0; v < Vectors; ++v)
-                out[c][v] = _mm512_mul_ps(_mm512_load_ps(state.out + (d + c) * kRows + 16 * v), shrink[v]);
+            for (std::size_t v = 0; v < Vectors; ++v) out[c][v] = _mm512_setzero_ps();
         for (std::size_t key = 0; key < run.tokens; ++key) {
             __m512 share[Vectors];
 #pragma GCC unroll 4
@@ -288,7 +293,10 @@ CARREL_AVX512 void attendVectors512(const float* q, const std::uint32_t* positio
 #pragma GCC unroll 8
         for (std::size_t c = 0; c < kChannels; ++c)
 #pragma GCC unroll 4
-            for (std::size_t v = 0; v < Vectors; ++v) _mm512_store_ps(state.out + (d + c) * kRows + 16 * v, out[c][v]);
+            for (std::size_t v = 0; v < Vectors; ++v) {
+                float* at = state.out + (d + c) * kRows + 16 * v;
+                _mm512_store_ps(at, _mm512_fmadd_ps(out[c][v], fresh[v], _mm512_mul_ps(_mm512_load_ps(at), old[v])));
+            }
     }
 }
 

@@ -63,16 +63,14 @@ CARREL_AVX512 CARREL_INLINE float lanesSum512(__m512 x) {
 // Adds the run's values to Vectors * 16 channels from d on, of the last vector those in `last`.
 template <std::size_t Rows, std::size_t Vectors>
 CARREL_AVX512 CARREL_INLINE void addValues512(const float* values, std::size_t headDim, std::size_t tokens,
-                                              const float* p, const float* shrink, std::size_t d, __mmask16 last,
+                                              const float* p, const Weights* weights, std::size_t d, __mmask16 last,
                                               float* out) {
     const auto there = [last](std::size_t v) { return v + 1 < Vectors ? static_cast<__mmask16>(0xffff) : last; };
     __m512 sum[Rows][Vectors];
 #pragma GCC unroll 8
     for (std::size_t r = 0; r < Rows; ++r)
 #pragma GCC unroll 4
-        for (std::size_t v = 0; v < Vectors; ++v)
-            sum[r][v] = _mm512_mul_ps(_mm512_maskz_loadu_ps(there(v), out + r * headDim + d + 16 * v),
-                                      _mm512_set1_ps(shrink[r]));
+        for (std::size_t v = 0; v < Vectors; ++v) sum[r][v] = _mm512_setzero_ps();
     for (std::size_t key = 0; key < tokens; ++key) {
         __m512 value[Vectors];
 #pragma GCC unroll 4
@@ -88,8 +86,11 @@ CARREL_AVX512 CARREL_INLINE void addValues512(const float* values, std::size_t h
 #pragma GCC unroll 8
     for (std::size_t r = 0; r < Rows; ++r)
 #pragma GCC unroll 4
-        for (std::size_t v = 0; v < Vectors; ++v)
-            _mm512_mask_storeu_ps(out + r * headDim + d + 16 * v, there(v), sum[r][v]);
+        for (std::size_t v = 0; v < Vectors; ++v) {
+            float* at = out + r * headDim + d + 16 * v;
+            const __m512 before = _mm512_mul_ps(_mm512_maskz_loadu_ps(there(v), at), _mm512_set1_ps(weights[r].old));
+            _mm512_mask_storeu_ps(at, there(v), _mm512_fmadd_ps(sum[r][v], _mm512_set1_ps(weights[r].fresh), before));
+        }
 }
 
 template <std::size_t Rows>
@@ -135,26 +136,35 @@ CARREL_AVX512 void attendFew512(const float* q, const std::uint32_t* position, s
             }
         }
     }
-    alignas(64) float m[16] = {}, shrink[16];
-    float quarter[Rows][4];
+    alignas(64) float m[16] = {}, most[16], old[16], fresh[16];
+    float sum[Rows];
     for (std::size_t r = 0; r < Rows; ++r) {
         float* scores = p + r * kGroupTokens;
         __m512 e[4];
         for (std::size_t i = 0; i < 4; ++i) e[i] = _mm512_load_ps(scores + 16 * i);
-        m[r] = std::max(state.m[r],
+        m[r] = std::max(kNothing,
                         _mm512_reduce_max_ps(_mm512_max_ps(_mm512_max_ps(e[0], e[1]), _mm512_max_ps(e[2], e[3]))));
+        float quarter[4];
         for (std::size_t i = 0; i < 4; ++i) {
             e[i] = exp512(_mm512_sub_ps(e[i], _mm512_set1_ps(m[r])));
             _mm512_store_ps(scores + 16 * i, e[i]);
-            quarter[r][i] = lanesSum512(e[i]);
+            quarter[i] = lanesSum512(e[i]);
         }
+        sum[r] = (quarter[0] + quarter[1]) + (quarter[2] + quarter[3]);
     }
-    const auto rows = static_cast<__mmask16>((1u << Rows) - 1);
-    _mm512_store_ps(shrink, exp512(_mm512_sub_ps(_mm512_maskz_loadu_ps(rows, state.m), _mm512_load_ps(m))));
+    {  // weigh() of all rows
+        const auto rows = static_cast<__mmask16>((1u << Rows) - 1);
+        const __m512 before = _mm512_maskz_loadu_ps(rows, state.m), of = _mm512_load_ps(m),
+                     both = _mm512_max_ps(before, of);
+        _mm512_store_ps(most, both);
+        _mm512_store_ps(old, exp512(_mm512_sub_ps(before, both)));
+        _mm512_store_ps(fresh, exp512(_mm512_sub_ps(of, both)));
+    }
+    Weights weights[Rows];
     for (std::size_t r = 0; r < Rows; ++r) {
-        state.sum[r] =
-            madd<true>(state.sum[r], shrink[r], (quarter[r][0] + quarter[r][1]) + (quarter[r][2] + quarter[r][3]));
-        state.m[r] = m[r];
+        weights[r] = {most[r], old[r], fresh[r]};
+        state.sum[r] = together<true>(state.sum[r], sum[r], weights[r]);
+        state.m[r] = most[r];
     }
     if (sums != nullptr) {
         std::copy_n(m, Rows, runMax);
@@ -166,9 +176,9 @@ CARREL_AVX512 void attendFew512(const float* q, const std::uint32_t* position, s
     }
     std::size_t d = 0;
     for (; d + 16 * kVectors <= headDim; d += 16 * kVectors)
-        addValues512<Rows, kVectors>(loaded.values, headDim, run.tokens, p, shrink, d, 0xffff, state.out);
+        addValues512<Rows, kVectors>(loaded.values, headDim, run.tokens, p, weights, d, 0xffff, state.out);
     for (; d < headDim; d += 16)
-        addValues512<Rows, 1>(loaded.values, headDim, run.tokens, p, shrink, d,
+        addValues512<Rows, 1>(loaded.values, headDim, run.tokens, p, weights, d,
                               static_cast<__mmask16>((1u << std::min<std::size_t>(16, headDim - d)) - 1), state.out);
 }
 
@@ -209,13 +219,12 @@ CARREL_AVX2 CARREL_INLINE float lanesSum256(__m256 low, __m256 high) {
 
 template <std::size_t Rows, std::size_t Vectors>
 CARREL_AVX2 CARREL_INLINE void addValues256(const float* values, std::size_t headDim, std::size_t tokens,
-                                            const float* p, const float* shrink, std::size_t d, float* out) {
+                                            const float* p, const Weights* weights, std::size_t d, float* out) {
     __m256 sum[Rows][Vectors];
 #pragma GCC unroll 8
     for (std::size_t r = 0; r < Rows; ++r)
 #pragma GCC unroll 2
-        for (std::size_t v = 0; v < Vectors; ++v)
-            sum[r][v] = _mm256_mul_ps(_mm256_loadu_ps(out + r * headDim + d + 8 * v), _mm256_set1_ps(shrink[r]));
+        for (std::size_t v = 0; v < Vectors; ++v) sum[r][v] = _mm256_setzero_ps();
     for (std::size_t key = 0; key < tokens; ++key) {
         __m256 value[Vectors];
 #pragma GCC unroll 2
@@ -230,7 +239,11 @@ CARREL_AVX2 CARREL_INLINE void addValues256(const float* values, std::size_t hea
 #pragma GCC unroll 8
     for (std::size_t r = 0; r < Rows; ++r)
 #pragma GCC unroll 2
-        for (std::size_t v = 0; v < Vectors; ++v) _mm256_storeu_ps(out + r * headDim + d + 8 * v, sum[r][v]);
+        for (std::size_t v = 0; v < Vectors; ++v) {
+            float* at = out + r * headDim + d + 8 * v;
+            const __m256 before = _mm256_mul_ps(_mm256_loadu_ps(at), _mm256_set1_ps(weights[r].old));
+            _mm256_storeu_ps(at, _mm256_fmadd_ps(sum[r][v], _mm256_set1_ps(weights[r].fresh), before));
+        }
 }
 
 template <std::size_t Rows>
@@ -276,7 +289,8 @@ CARREL_AVX2 void attendFew256(const float* q, const std::uint32_t* position, std
             }
         }
     }
-    float shrink[Rows];
+    float m[Rows];
+    Weights weights[Rows];
     for (std::size_t r = 0; r < Rows; ++r) {
         float* scores = p + r * kGroupTokens;
         __m256 e[8];
@@ -286,22 +300,22 @@ CARREL_AVX2 void attendFew256(const float* q, const std::uint32_t* position, std
                                           _mm256_max_ps(_mm256_max_ps(e[4], e[5]), _mm256_max_ps(e[6], e[7])));
         const __m128 four = _mm_max_ps(_mm256_castps256_ps128(most), _mm256_extractf128_ps(most, 1));
         const __m128 two = _mm_max_ps(four, _mm_movehl_ps(four, four));
-        const float m = std::max(state.m[r], _mm_cvtss_f32(_mm_max_ss(two, _mm_movehdup_ps(two))));
+        m[r] = std::max(kNothing, _mm_cvtss_f32(_mm_max_ss(two, _mm_movehdup_ps(two))));
         float quarter[4];
 #pragma GCC unroll 4
         for (std::size_t i = 0; i < 4; ++i) {
-            const __m256 low = exp256(_mm256_sub_ps(e[2 * i], _mm256_set1_ps(m)));
-            const __m256 high = exp256(_mm256_sub_ps(e[2 * i + 1], _mm256_set1_ps(m)));
+            const __m256 low = exp256(_mm256_sub_ps(e[2 * i], _mm256_set1_ps(m[r])));
+            const __m256 high = exp256(_mm256_sub_ps(e[2 * i + 1], _mm256_set1_ps(m[r])));
             _mm256_store_ps(scores + 16 * i, low);
             _mm256_store_ps(scores + 16 * i + 8, high);
             quarter[i] = lanesSum256(low, high);
         }
-        shrink[r] = expFast<true>(state.m[r] - m);
-        state.sum[r] = madd<true>(state.sum[r], shrink[r], (quarter[0] + quarter[1]) + (quarter[2] + quarter[3]));
-        state.m[r] = m;
+        weights[r] = weigh<true>(state.m[r], m[r]);
+        state.sum[r] = together<true>(state.sum[r], (quarter[0] + quarter[1]) + (quarter[2] + quarter[3]), weights[r]);
+        state.m[r] = weights[r].m;
     }
     if (sums != nullptr) {
-        std::copy_n(state.m, Rows, runMax);
+        std::copy_n(m, Rows, runMax);
         forSegments(run, [p, &sums](std::size_t at, std::size_t keys, std::size_t) CARREL_AVX2 {
             for (std::size_t r = 0; r < Rows; ++r) {
                 float of[kLeafTokens] = {};
@@ -312,8 +326,8 @@ CARREL_AVX2 void attendFew256(const float* q, const std::uint32_t* position, std
     }
     std::size_t d = 0;
     for (; d + 8 * kVectors <= headDim; d += 8 * kVectors)
-        addValues256<Rows, kVectors>(loaded.values, headDim, run.tokens, p, shrink, d, state.out);
-    for (; d < headDim; d += 8) addValues256<Rows, 1>(loaded.values, headDim, run.tokens, p, shrink, d, state.out);
+        addValues256<Rows, kVectors>(loaded.values, headDim, run.tokens, p, weights, d, state.out);
+    for (; d < headDim; d += 8) addValues256<Rows, 1>(loaded.values, headDim, run.tokens, p, weights, d, state.out);
 }
 
 }  // namespace

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <limits>
 
 #include "compute/cpu/intrinsics.h"
@@ -9,6 +10,8 @@
 namespace carrel {
 
 inline constexpr float kMasked = -std::numeric_limits<float>::infinity();
+// A maximum over no keys that can be subtracted from itself.
+inline constexpr float kNothing = -std::numeric_limits<float>::max();
 
 // The first position that sees the run's first key, and how it grows with the keys: picks and rests are seen by all.
 struct Reach {
@@ -17,6 +20,21 @@ struct Reach {
         if (!run.picks.empty() || !run.rest.empty()) first = step = 0;
     }
 };
+
+// What sums of before and of one more run, relative to maxima of their own, weigh together: the one rule that runs are
+// put together by, so that the bits are the same wherever it is applied.
+struct Weights {
+    float m, old, fresh;
+};
+template <bool Fused>
+CARREL_INLINE Weights weigh(float before, float run) {
+    const float m = std::max(before, run);
+    return {m, expFast<Fused>(before - m), expFast<Fused>(run - m)};
+}
+template <bool Fused>
+CARREL_INLINE float together(float before, float run, const Weights& weights) {
+    return madd<Fused>(run, weights.fresh, before * weights.old);
+}
 
 #if defined(__x86_64__)
 // expFast of something not above 0.

@@ -4,17 +4,16 @@
 #include <cmath>
 #include <limits>
 
+#include "compute/cpu/attention_math.h"
 #include "compute/cpu/workers.h"
 
 namespace carrel {
 
 namespace {
 
-// Runs whose sums are formed apart and then merged in order: the unit that threads share when there are few rows, and
-// always a unit of the arithmetic, so that sharing does not show in the bits.
-constexpr std::size_t kPartRuns = 16;
-constexpr float kNothing =
-    -std::numeric_limits<float>::max();  // a maximum over no keys that can be subtracted from itself
+// Where threads share a block's runs, of so many the sums are kept apart before they are merged in order.
+constexpr std::size_t kRoundRuns = 64;
+
 void clear(const AttendState& state, std::size_t rows, std::size_t headDim) {
     std::fill_n(state.m, rows, kNothing);
     std::fill_n(state.sum, rows, 0.0f);
@@ -67,10 +66,10 @@ void Attention::planMarks(const AttendArgs& args) {
     }
 }
 
-AttendState Attention::stateIn(Carver& carver) const {
-    auto* m = carver.take<float>(kAttendRows);
-    auto* sum = carver.take<float>(kAttendRows);
-    return {m, sum, carver.take<float>(headDim_ * kAttendRows)};
+AttendState Attention::stateIn(Carver& carver, std::size_t rows) const {
+    auto* m = carver.take<float>(rows);
+    auto* sum = carver.take<float>(rows);
+    return {m, sum, carver.take<float>(headDim_ * rows)};
 }
 
 Attention::Lanes Attention::lanes(Carver& carver) const {
@@ -81,7 +80,6 @@ Attention::Lanes Attention::lanes(Carver& carver) const {
     out.loaded.values = carver.take<float>(headDim_ * kGroupTokens);
     out.loaded.bias = carver.take<float>(kGroupTokens);
     out.scratch = carver.take<float>((headDim_ + kAttendRows) * kGroupTokens);
-    out.part = stateIn(carver);
     return out;
 }
 
@@ -112,24 +110,19 @@ void Attention::begin(const AttendArgs& args, const Block& block, const AttendSt
     }
 }
 
-void Attention::attendPart(const AttendArgs& args, const Block& block, std::size_t part, const Lanes& lanes,
-                           const AttendState& into, float* marks) const {
-    const auto loadRun = kLoadRun.at(isa_);
-    const auto attendRun = kAttendRun.at(isa_);
+void Attention::attendRun(const AttendArgs& args, const Block& block, std::size_t i, const Lanes& lanes,
+                          const AttendState& into, float* marks) const {
     const auto runs = args.runs[block.runsRow];
     const std::size_t rows = block.rows();
-    clear(into, rows, headDim_);
-    for (std::size_t i = part * kPartRuns; i < std::min(block.runs, (part + 1) * kPartRuns); ++i) {
-        if (!block.sees(runs[i])) continue;
-        float *runMax = nullptr, *sums = nullptr;
-        if (marks != nullptr) {
-            runMax = marks + marksBefore_[firstMark_[block.runsRow] + i] * rows;
-            sums = runMax + rows;
-        }
-        loadRun(runs[i], headDim_, lanes.loaded);
-        if (i + 1 < block.runs) fetchRun(runs[i + 1], headDim_);
-        attendRun(lanes.q, lanes.position, rows, headDim_, runs[i], lanes.loaded, into, lanes.scratch, sums, runMax);
+    float *runMax = nullptr, *sums = nullptr;
+    if (marks != nullptr) {
+        runMax = marks + marksBefore_[firstMark_[block.runsRow] + i] * rows;
+        sums = runMax + rows;
     }
+    kLoadRun.at(isa_)(runs[i], headDim_, lanes.loaded);
+    if (i + 1 < block.runs && !(args.pass == AttendPass::There && runs[i + 1].late)) fetchRun(runs[i + 1], headDim_);
+    kAttendRun.at(isa_)(lanes.q, lanes.position, rows, headDim_, runs[i], lanes.loaded, into, lanes.scratch, sums,
+                        runMax);
 }
 
 void Attention::finish(const AttendArgs& args, const Block& block, const AttendState& state, const float* marks) const {
@@ -182,66 +175,103 @@ void Attention::run(const AttendArgs& args) {
     assert((args.begins && args.ends) || args.state.data() != nullptr);
     plan(args);
     if (blocks_.empty()) return;
-    const bool marked = args.mass.data() != nullptr;
-    if (marked) planMarks(args);
-    const auto partsOf = [](const Block& block) { return (block.runs + kPartRuns - 1) / kPartRuns; };
-    const std::size_t mostParts = std::max<std::size_t>(1, partsOf(blocks_.front()));
-    // With few blocks the threads share a block's parts; with many, one thread goes through a block's parts in turn.
-    const bool shareParts = mostParts > 1 && blocks_.size() < 4 * pool_.size();
-    std::size_t marks = 0;
-    for (const Block& block : blocks_)
-        if (marked) marks = std::max(marks, marksBefore_[firstMark_[block.runsRow] + block.runs] * block.rows());
-    // Scratch of each thread; then, of each block or, where parts are not shared, each thread: the parts' states, the
-    // total and the marks.
-    const std::size_t owners = shareParts ? blocks_.size() : pool_.size(), states = shareParts ? mostParts + 1 : 1;
+    if (args.mass.data() != nullptr) planMarks(args);
+    // With few blocks the threads share a block's runs; with many, one thread goes through a block's runs in turn.
+    if (args.pass == AttendPass::All && (blocks_.size() >= 4 * pool_.size() || blocks_.front().runs <= 1))
+        inTurn(args);
+    else
+        shared(args);
+}
+
+void Attention::inTurn(const AttendArgs& args) {
     struct Owned {
-        std::vector<AttendState> states;  // the total first
+        Lanes lanes;
+        AttendState state;
         float* marks;
     };
-    std::vector<Lanes> ofThread(pool_.size());
-    std::vector<Owned> owned(owners);
+    const std::size_t marks = mostMarks(args);
+    std::vector<Owned> owned(pool_.size());
     const auto layOut = [&](Carver carver) {
-        for (Lanes& each : ofThread) each = lanes(carver);
         for (Owned& each : owned) {
-            each.states.clear();
-            for (std::size_t i = 0; i < states; ++i) each.states.push_back(stateIn(carver));
-            each.marks = marked ? carver.take<float>(marks) : nullptr;
+            each.lanes = lanes(carver);
+            each.state = stateIn(carver, kAttendRows);
+            each.marks = args.mass.data() != nullptr ? carver.take<float>(marks) : nullptr;
         }
         return carver.used();
     };
     layOut(Carver(memory_.need(layOut(Carver()))));
-    const auto merge = kMerge.at(isa_);
+    forEachWithSlot(pool_, blocks_.size(), [&](std::size_t slot, std::size_t i) {
+        const Block& block = blocks_[i];
+        const Owned& own = owned[slot];
+        load(args, block, own.lanes);
+        begin(args, block, own.state);
+        for (std::size_t run = 0; run < block.runs; ++run)
+            if (block.sees(args.runs[block.runsRow][run])) attendRun(args, block, run, own.lanes, own.state, own.marks);
+        finish(args, block, own.state, own.marks);
+    });
+}
 
-    if (!shareParts) {
-        forEachWithSlot(pool_, blocks_.size(), [&](std::size_t slot, std::size_t i) {
-            const Block& block = blocks_[i];
-            const Lanes& mine = ofThread[slot];
-            const Owned& own = owned[slot];
-            load(args, block, mine);
-            begin(args, block, own.states[0]);
-            for (std::size_t part = 0; part < partsOf(block); ++part) {
-                attendPart(args, block, part, mine, mine.part, own.marks);
-                merge(mine.part, block.rows(), headDim_, own.states[0]);
-            }
-            finish(args, block, own.states[0], own.marks);
+void Attention::shared(const AttendArgs& args) {
+    struct Owned {
+        AttendState total;
+        std::vector<AttendState> runs;
+        float* marks;
+    };
+    const bool once = args.pass != AttendPass::All;
+    const std::size_t marks = mostMarks(args), mostRuns = std::max<std::size_t>(1, blocks_.front().runs),
+                      round = once ? mostRuns : std::min(kRoundRuns, mostRuns);
+    std::vector<Lanes> ofThread(pool_.size());
+    std::vector<const Block*> loaded(pool_.size());
+    std::vector<Owned> owned(blocks_.size());
+    const auto layOutLanes = [&](Carver carver) {
+        for (Lanes& each : ofThread) each = lanes(carver);
+        return carver.used();
+    };
+    const auto layOut = [&](Carver carver) {
+        for (std::size_t i = 0; i < blocks_.size(); ++i) {
+            owned[i].total = stateIn(carver, blocks_[i].rows());
+            owned[i].runs.clear();
+            for (std::size_t run = 0; run < std::min(round, blocks_[i].runs); ++run)
+                owned[i].runs.push_back(stateIn(carver, blocks_[i].rows()));
+            owned[i].marks = args.mass.data() != nullptr ? carver.take<float>(marks) : nullptr;
+        }
+        return carver.used();
+    };
+    layOutLanes(Carver(memory_.need(layOutLanes(Carver()))));
+    layOut(Carver(apart_.need(layOut(Carver()))));  // stays as it is between the passes There and Late
+    const auto attend = [&](std::size_t slot, std::size_t i, std::size_t run, const AttendState& into) {
+        const Block& block = blocks_[i];
+        if (run >= block.runs) return;
+        const KvRun& of = args.runs[block.runsRow][run];
+        if (!block.sees(of) || (once && of.late != (args.pass == AttendPass::Late))) return;
+        if (std::exchange(loaded[slot], &block) != &block) load(args, block, ofThread[slot]);
+        clear(into, block.rows(), headDim_);
+        attendRun(args, block, run, ofThread[slot], into, owned[i].marks);
+    };
+    const auto merge = kMerge.at(isa_);
+    for (std::size_t from = 0; from < mostRuns; from += round) {
+        forEachWithSlot(pool_, blocks_.size() * round, [&](std::size_t slot, std::size_t item) {
+            const std::size_t i = item / round, at = item % round;
+            if (at < owned[i].runs.size()) attend(slot, i, from + at, owned[i].runs[at]);
         });
-        return;
+        if (args.pass == AttendPass::There) return;
+        forEachWithSlot(pool_, blocks_.size(), [&](std::size_t, std::size_t i) {
+            const Block& block = blocks_[i];
+            if (from == 0) begin(args, block, owned[i].total);
+            for (std::size_t run = from; run < std::min(from + round, block.runs); ++run)
+                if (block.sees(args.runs[block.runsRow][run]))
+                    merge(owned[i].runs[run - from], block.rows(), headDim_, owned[i].total);
+            if (from + round >= mostRuns) finish(args, block, owned[i].total, owned[i].marks);
+        });
     }
-    forEachWithSlot(pool_, blocks_.size() * mostParts, [&](std::size_t slot, std::size_t item) {
-        const std::size_t i = item / mostParts, part = item % mostParts;
-        const Block& block = blocks_[i];
-        if (part >= partsOf(block)) return;
-        load(args, block, ofThread[slot]);
-        attendPart(args, block, part, ofThread[slot], owned[i].states[1 + part], owned[i].marks);
-    });
-    forEachWithSlot(pool_, blocks_.size(), [&](std::size_t, std::size_t i) {
-        const Block& block = blocks_[i];
-        const AttendState& all = owned[i].states[0];
-        begin(args, block, all);
-        for (std::size_t part = 0; part < partsOf(block); ++part)
-            merge(owned[i].states[1 + part], block.rows(), headDim_, all);
-        finish(args, block, all, owned[i].marks);
-    });
+}
+
+std::size_t Attention::mostMarks(const AttendArgs& args) const {
+    std::size_t marks = 0;
+    for (const Block& block : blocks_)
+        if (args.mass.data() != nullptr)
+            marks = std::max(marks, marksBefore_[firstMark_[block.runsRow] + block.runs] * block.rows());
+    return marks;
 }
 
 }  // namespace carrel

@@ -30,7 +30,6 @@ class Attention {
         std::uint32_t* position;
         LoadedRun loaded;
         float* scratch;
-        AttendState part;
     };
     /// Where row r of a block comes from and goes to.
     struct Place {
@@ -47,12 +46,15 @@ class Attention {
     void plan(const AttendArgs& args);
     void planMarks(const AttendArgs& args);
     Lanes lanes(Carver& carver) const;
-    AttendState stateIn(Carver& carver) const;
+    AttendState stateIn(Carver& carver, std::size_t rows) const;
     void load(const AttendArgs& args, const Block& block, const Lanes& to) const;
     void begin(const AttendArgs& args, const Block& block, const AttendState& state) const;
-    void attendPart(const AttendArgs& args, const Block& block, std::size_t part, const Lanes& lanes,
-                    const AttendState& into, float* marks) const;
+    void inTurn(const AttendArgs& args);
+    void shared(const AttendArgs& args);
+    void attendRun(const AttendArgs& args, const Block& block, std::size_t run, const Lanes& lanes,
+                   const AttendState& into, float* marks) const;
     void finish(const AttendArgs& args, const Block& block, const AttendState& state, const float* marks) const;
+    std::size_t mostMarks(const AttendArgs& args) const;
     void writeMass(const AttendArgs& args, const Block& block, const AttendState& state, const float* marks) const;
 
     Isa isa_;
@@ -63,7 +65,7 @@ class Attention {
     // Marks of one row of `runs`: per run the sums of its segments and the maximum that they are relative to, [rows]
     // each. marksBefore_[firstMark_[row] + run]: how many come before a run's.
     std::vector<std::size_t> firstMark_, marksBefore_;
-    Scratch memory_;
+    Scratch memory_, apart_;
 };
 
 }  // namespace carrel

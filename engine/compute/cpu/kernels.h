@@ -124,7 +124,7 @@ CARREL_INLINE void forSegments(const KvRun& run, const Visit& visit) {
         at += keys;
     }
 }
-/// Adds one run to `state`.
+/// state = state merged with one run's own sums.
 ///   q         [headDim, rows]    scaled; rows 1 to kFewRows or a multiple of 16 up to kAttendRows
 ///   position  [rows]
 ///   scratch   (headDim + rows) * 64 floats
@@ -132,7 +132,8 @@ CARREL_INLINE void forSegments(const KvRun& run, const Visit& visit) {
 using AttendRunFn = void (*)(const float* q, const std::uint32_t* position, std::size_t rows, std::size_t headDim,
                              const KvRun& run, const LoadedRun& loaded, const AttendState& state, float* scratch,
                              float* sums, float* runMax);
-/// into = into merged with from. Merging is not associative in its bits: callers do it in the order of the keys.
+/// into = into merged with from. Not associative in its bits: runs are merged one by one in their order. A run's own
+/// sums, on a state of nothing, and then merged are the bits of AttendRunFn.
 using MergeFn = void (*)(const AttendState& from, std::size_t rows, std::size_t headDim, const AttendState& into);
 
 extern const Variants<QuantizeFn> kQuantize;

@@ -71,6 +71,7 @@ struct AttendCase {
     std::vector<std::uint32_t> position, sequence;  // of the batch
     std::vector<std::vector<KvRun>> runs;           // [sequences * nKvHeads]
     std::vector<float> q;
+    bool someLate = false;  // calls come in two passes
     // What runs point to.
     std::deque<std::vector<std::uint16_t>> halves;
     std::deque<EncodedKeys> encoded;
@@ -166,7 +167,13 @@ inline Attended attend(Backend& backend, const AttendCase& c, const std::vector<
         args.begins = call == 0, args.ends = call == calls.size();
         before = result.logSumExp;
         const std::vector<float> earlier = result.mass;
+        if (c.someLate) {
+            args.pass = AttendPass::There;
+            backend.attend(args);
+            args.pass = AttendPass::Late;
+        }
         backend.attend(args);
+        args.pass = AttendPass::All;
         // What this call did not write belongs to earlier ones: as the contract says, the caller rescales it.
         if (call > 0)
             for (std::size_t i = 0; i < result.mass.size(); ++i)

@@ -190,7 +190,7 @@ TEST_CASE("Several calls that carry the state have the bits of one call") {
                 REQUIRE(c.runs.front().size() > 80);
                 const Attended whole = attend(*backend, c, allOf(c));
                 for (const std::vector<std::size_t>& calls :
-                     {std::vector<std::size_t>{48}, {16, 16, 32, 16}, {0, 64}, {160}}) {
+                     {std::vector<std::size_t>{48}, {16, 5, 33, 1}, {0, 64}, {160}}) {
                     const Attended parts = attend(*backend, c, allOf(c), calls);
                     INFO("calls after the first: ", calls.size(), "; ", tokens, " tokens, head size ", headDim, ", ",
                          threads, " threads");
@@ -200,6 +200,28 @@ TEST_CASE("Several calls that carry the state have the bits of one call") {
                         REQUIRE(std::fabs(parts.mass[i] - whole.mass[i]) <= 1e-6f + 1e-5f * whole.mass[i]);
                 }
             }
+}
+
+TEST_CASE("Runs that come late leave the bits of one call") {
+    for (const unsigned threads : {1, 2})
+        for (const std::uint32_t tokens : {1, 2, 30}) {
+            const auto backend = backendUnderTest(threads);
+            std::vector<std::uint32_t> sequence;
+            for (std::uint32_t t = 0; t < tokens; ++t) sequence.push_back(t % 2);
+            AttendCase c = tieredCase(2, 7, 64, 400, 2, 70, ascending(70 - tokens, tokens), sequence);
+            const Attended whole = attend(*backend, c, allOf(c));
+            std::mt19937 random(9);
+            for (auto& runs : c.runs)
+                for (KvRun& run : runs) run.late = random() % 3 == 0;
+            c.someLate = true;
+            for (const std::vector<std::size_t>& calls : {std::vector<std::size_t>{}, {7, 30}}) {
+                const Attended parts = attend(*backend, c, allOf(c), calls);
+                INFO(tokens, " tokens, ", threads, " threads, calls after the first: ", calls.size());
+                REQUIRE(sameBits(parts.out.data(), whole.out.data(), whole.out.size()));
+                REQUIRE(sameBits(parts.logSumExp.data(), whole.logSumExp.data(), whole.logSumExp.size()));
+                if (calls.empty()) REQUIRE(sameBits(parts.mass.data(), whole.mass.data(), whole.mass.size()));
+            }
+        }
 }
 
 TEST_CASE("Runs may leave keys out: a token reads only what it is given") {

@@ -129,6 +129,21 @@ inline void checkPins(const DocumentWorld& world, const KvPins& pins, std::uint3
     CHECK(wrong == 0);
 }
 
+/// What is not late is right before the rest comes.
+inline void checkThere(const DocumentWorld& world, const KvPins& pins, std::uint32_t layer, const Choice& choice) {
+    std::size_t wrong = 0, late = 0;
+    for (std::uint32_t head = 0; head < world.shape.kvHeads; ++head)
+        for (std::uint32_t leaf = 0; leaf < choice.leaves; ++leaf) {
+            if (choice.any(head, leaf) == 0 || pins.late(head, leaf))
+                late += pins.late(head, leaf) ? 1 : 0;
+            else
+                wrong +=
+                    std::memcmp(pins.rows(head, leaf), world.rowsOf(layer, head, leaf), world.rowsUsed()) != 0 ? 1 : 0;
+        }
+    CHECK(wrong == 0);
+    CHECK((late > 0) == pins.late());
+}
+
 inline void checkBudgets(const TierCounters& counters) {
     for (const TierUse* use : {&counters.device, &counters.host}) {
         CHECK(use->usedBytes <= use->peakBytes);

@@ -24,7 +24,7 @@ TEST_CASE("Whatever is pinned is the same bytes in every mode and in any budget,
             options.means = seed % 2 == 0;
             options.adaptiveChunks = seed % 3 == 0;
             options.fixedChunkTokens = 16u << seed % 6;
-            options.prefetch = seed % 5 != 4;
+            options.pipeline = seed % 5 != 4;
             options.reuse = seed % 7 != 6;
             options = smallest(world, options);
             options.hostBytes += seed % 4 * 300000;
@@ -32,20 +32,27 @@ TEST_CASE("Whatever is pinned is the same bytes in every mode and in any budget,
             const auto kv = world.open(options);
             CHECK(kv->resident() == (seed == 23));
             CHECK(kv->tokens() == 200 * kGroupTokens);
-            std::uint64_t chosen = 0;
+            std::uint64_t chosen = 0, late = 0;
             for (int step = 0; step < 40; ++step)
                 for (std::uint32_t layer = 0; layer < kShape.layers; ++layer) {
                     const Choice choice = randomChoice(world, 1 + seed % 3, 60);
                     if (world.below(4) == 0)
                         kv->prefetch(world.below(kShape.layers), randomChoice(world, 2, 60).view());
-                    if (world.below(2) == 0) kv->fetch(layer, choice.view());
-                    if (world.below(8) == 0) kv->fetch(world.below(kShape.layers), randomChoice(world, 2, 60).view());
-                    const auto pins = kv->pin(layer, choice.view());
+                    if (world.below(8) == 0) {
+                        REQUIRE(kv->claim(layer, choice.view()));  // given up
+                        chosen += choice.count();
+                    }
+                    auto pins = kv->claim(layer, choice.view());
                     REQUIRE(pins);
+                    checkThere(world, *pins, layer, choice);
+                    if (world.below(4) == 0)
+                        kv->prefetch((layer + 1) % kShape.layers, randomChoice(world, 2, 60).view());
+                    late += pins->late() ? 1 : 0;
+                    REQUIRE(pins->complete());
+                    REQUIRE(!pins->late());
                     checkPins(world, *pins, layer, choice);
                     if (world.below(4) == 0) {  // while pinned, what is read ahead disturbs nothing
                         kv->prefetch((layer + 1) % kShape.layers, randomChoice(world, 2, 60).view());
-                        kv->fetch((layer + 1) % kShape.layers, randomChoice(world, 2, 60).view());
                         checkPins(world, *pins, layer, choice);
                     }
                     chosen += choice.count();
@@ -57,7 +64,8 @@ TEST_CASE("Whatever is pinned is the same bytes in every mode and in any budget,
             CHECK(counters.host.hits + counters.host.misses == counters.device.misses);
             CHECK(counters.disk.hits + counters.disk.misses == counters.host.misses);
             CHECK(counters.prefetchedUsed <= counters.prefetched);
-            CHECK((counters.prefetched > 0) == options.prefetch);
+            CHECK((counters.prefetched > 0) == options.pipeline);
+            CHECK((late > 0) == options.pipeline);
         }
 }
 
@@ -202,7 +210,6 @@ TEST_CASE("A leaf that several sequences choose is read once, and not again whil
             for (const std::size_t leaf : {3u, 4u, 5u, 77u, 400u})
                 choice.at(t, 1, leaf) = static_cast<std::uint16_t>(1u << t);
         for (int step = 0; step < 3; ++step) {
-            kv->fetch(1, choice.view());
             REQUIRE(kv->pin(1, choice.view()));
         }
         for (const auto& [place, reads] : world.stream.reads) CHECK(reads == 1);
@@ -218,12 +225,12 @@ TEST_CASE("A read that fails once is made again; one that fails for good names i
     options.fixedChunkTokens = 256;
     Choice choice(1, kShape.kvHeads, 800);
     choice.at(0, 1, 325) = 0xffff;  // its chunk is groups 80 to 83
-    for (const bool fetched : {true, false})
+    for (const bool pipeline : {true, false})
         for (const bool guessed : {true, false}) {
+            options.pipeline = pipeline;
             const auto kv = world.open(options);
             world.stream.failures = {{{2, 1, 82}, 1}};
             if (guessed) kv->prefetch(2, choice.view());
-            if (fetched) kv->fetch(2, choice.view());
             {
                 const auto pins = kv->pin(2, choice.view());
                 REQUIRE(pins);
@@ -232,7 +239,6 @@ TEST_CASE("A read that fails once is made again; one that fails for good names i
             const auto again = world.open(options);
             world.stream.failures = {{{2, 1, 82}, 1000}};
             if (guessed) again->prefetch(2, choice.view());
-            if (fetched) again->fetch(2, choice.view());
             const auto refused = again->pin(2, choice.view());
             REQUIRE(!refused);
             CHECK(refused.error().code == Code::Corrupt);
