@@ -80,6 +80,9 @@ int main(int argc, char** argv) {
         ->check(CLI::Range(0.0, 1.0));
     app.add_option("--threshold", common.kv.threshold, "share of a head's attention above which a token is read")
         ->check(CLI::Range(1e-9, 1.0));
+    app.add_option("--leaf-threshold", common.kv.leafThreshold,
+                   "the same of 16 tokens together, where KV comes from disk")
+        ->check(CLI::Range(1e-9, 1.0));
     app.add_option("--device-mib", deviceMib, "hot tier, MiB")->check(CLI::Range(1, 1 << 22));
     app.add_option("--host-mib", hostMib, "host tier, MiB")->check(CLI::Range(1, 1 << 22));
     app.add_option("--off", off, "parts switched off, for measurements")

@@ -84,6 +84,7 @@ class TieredKv final : public DocumentKv {
     }
     void bound(std::size_t row, std::uint32_t group, const std::byte* payload);
     void want(std::uint32_t layer, const Chosen& chosen, std::vector<Wanted>& wanted) const;
+    bool bridges(std::uint32_t layer, std::uint32_t head, std::uint32_t from, std::uint32_t to) const;
     void read(std::uint32_t layer, const std::vector<Wanted>& wanted, bool guess);
     std::size_t sort(std::uint32_t layer);
     void reserve(std::uint32_t layer);

@@ -39,6 +39,15 @@ void TieredKv::want(std::uint32_t layer, const Chosen& chosen, std::vector<Wante
     });
 }
 
+// Reading what lies between is cheaper than a read more.
+bool TieredKv::bridges(std::uint32_t layer, std::uint32_t head, std::uint32_t from, std::uint32_t to) const {
+    const ChunkCosts costs(shape_.groupBytes(codec_));
+    if (to < from || (to - from) * costs.group > costs.read) return false;
+    for (std::uint32_t group = from; group < to; ++group)
+        if (flights_->has(layer, head, group)) return false;
+    return true;
+}
+
 void TieredKv::read(std::uint32_t layer, const std::vector<Wanted>& wanted, bool guess) {
     std::uint32_t head = 0, first = 0, count = 0;
     const auto flush = [&] {
@@ -53,12 +62,14 @@ void TieredKv::read(std::uint32_t layer, const std::vector<Wanted>& wanted, bool
             if (!guess) flights_->need(flights_->of(layer, each.head, group));
             continue;
         }
-        if (count == 0 || each.head != head || group != first + count) {
-            flush();
-            head = each.head;
-            first = group;
+        if (count > 0 && each.head == head && bridges(layer, head, first + count, group)) {
+            count = group - first + 1;
+            continue;
         }
-        ++count;
+        flush();
+        head = each.head;
+        first = group;
+        count = 1;
     }
     flush();
 }
@@ -232,8 +243,11 @@ void TieredKv::land(std::uint32_t layer) {
             predicted_[index] = 0;
             if (host_.has(index)) continue;
             if (host_.freeSlots() == 0) {
+                bool asked = flight.guess;  // or else it may only lie between two that are
+                for (std::uint32_t i = 0; i < kGroupLeaves; ++i)
+                    asked = asked || chosen_.tokens(flight.head, group * kGroupLeaves + i) != 0;
                 const auto oldest = host_.oldest();
-                if (!oldest || (flight.guess && host_.standing(*oldest) != Standing::Guess)) continue;
+                if (!asked || !oldest || (flight.guess && host_.standing(*oldest) != Standing::Guess)) continue;
                 host_.erase(*oldest);
             }
             std::memcpy(host_.insert(index, flight.guess ? Standing::Guess : Standing::Used),

@@ -78,7 +78,8 @@ std::optional<ReadPolicy> policyOf(const KvSettings& settings, const ModelConfig
         const bool inLeaves = !document.resident() && !settings.leaves;
         rule.tokenShare = settings.threshold > 0 ? static_cast<float>(settings.threshold)
                                                  : (inLeaves ? kTokenShareInLeaves : kTokenShare);
-        if (inLeaves || settings.leaves) rule.leafShare = kLeafShare;
+        if (inLeaves || settings.leaves)
+            rule.leafShare = settings.leafThreshold > 0 ? static_cast<float>(settings.leafThreshold) : kLeafShare;
     }
     out.estimate = settings.estimate && document.hasMeans() && config.architecture == "qwen2";
     out.predict = settings.pipeline == Pipeline::Ahead && rule.scorer == Scorer::Plane;

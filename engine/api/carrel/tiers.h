@@ -31,10 +31,11 @@ struct KvSettings {
     bool adaptiveChunks = true;           // off: chunks of fixedChunkTokens
     std::uint32_t fixedChunkTokens = 64;  // 16 to 512
     Pipeline pipeline = Pipeline::Overlap;
-    bool estimate = true;  // of what is not read, where the model gains by it
-    bool reuse = true;     // of what earlier steps read
-    bool leaves = false;   // whole leaves are read where single tokens would do
-    double threshold = 0;  // share of a head's attention above which a token is read; 0: the default
+    bool estimate = true;      // of what is not read, where the model gains by it
+    bool reuse = true;         // of what earlier steps read
+    bool leaves = false;       // whole leaves are read where single tokens would do
+    double threshold = 0;      // share of a head's attention above which a token is read; 0: the default
+    double leafThreshold = 0;  // and its leaf, where leaves come from disk; 0: the default
 };
 
 struct TierUsage {
