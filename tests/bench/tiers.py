@@ -53,10 +53,10 @@ class Cell:
 
 
 class Bench:
-    """Runs of carrel-cli, each with an equal share of memory, split as suits the way."""
+    """Runs of carrel-cli, all with the same memory, split as suits the way."""
 
     def __init__(self, args):
-        self.args = args
+        self.args, self.hosts = args, {}
 
     def run(self, cell, batch, steps, options, host, device):
         if not self.args.no_drop:
@@ -73,34 +73,42 @@ class Bench:
             return {"error": out["error"]["detail"]}
         return out["rows"][0] | {"host_mib": host, "device_mib": device}
 
-    def need(self, row):
+    def least(self, cell, options):
         """Device and host MiB that a refusal asks for."""
-        found = re.search(r"at least (\d+) MiB of device and (\d+) MiB of host", row.get("error", ""))
-        return (max(1, int(found[1])), int(found[2])) if found else None
+        refused = self.run(cell, 1, 1, options, 1, 1).get("error", "")
+        found = re.search(r"at least (\d+) MiB of device and (\d+) MiB of host", refused)
+        return (max(1, int(found[1])), int(found[2])) if found else (1, 1)
 
-    def row(self, cell, batch, way, options, total):
+    def host(self, cell, way, options):
+        """Host MiB of the cell's memory."""
+        device, host = self.least(cell, options)
+        if way in (FULL, FULL_F16):  # rows unpacked for choosing are no use: all that is left caches groups as stored
+            return max(host, cell.total - device)
+        host = first = max(host, round(cell.total * self.args.host_share))
+        # Estimates need the leaves' means in host memory: without them the answers would be others than those measured.
+        while cell.estimates and not any("estimate" in option for option in options) and host <= cell.total - device:
+            if self.run(cell, 1, 1, options, host, cell.total - host).get("tiers", {}).get("estimated_mass", 0) > 0:
+                return host
+            host += max(1, cell.total // 24)
+        return first
+
+    def row(self, cell, batch, way, options):
         if way == RESIDENT:
             return self.run(cell, batch, self.args.steps, options, PLENTY_MIB, PLENTY_MIB)
-        # Full attention gains nothing by rows unpacked for choosing: all that is left caches groups as stored.
-        host = total - 1 if way in (FULL, FULL_F16) else round(total * self.args.host_share)
-        row = {}
-        for _ in range(3):
-            row = self.run(cell, batch, self.args.steps, options, host, total - host)
-            need = self.need(row)
-            if need is None or sum(need) > total:
-                break
-            host = total - need[0] if way in (FULL, FULL_F16) else max(host, need[1]) if total - host >= need[0] else total - need[0]
-        return row
+        key = cell.name, *options[: options.index("--keep") if way in (SWEEP, QUALITY) else None]
+        if key not in self.hosts:
+            self.hosts[key] = self.host(cell, way, options)
+        return self.run(cell, batch, self.args.steps, options, self.hosts[key], max(1, cell.total - self.hosts[key]))
 
-    def total(self, cell):
-        """MiB of memory of a cell, and how often its KV is larger."""
+    def prepare(self, cell):
+        """Finds a cell's memory in MiB, and how often its KV is larger."""
         first = self.run(cell, 1, 1, cell.own, PLENTY_MIB, PLENTY_MIB)
         if "error" in first:
             sys.exit(f"{cell.name}: {first['error']}")
+        cell.estimates = first["tiers"]["estimated_mass"] > 0
         kv = first["kv_bytes_f16" if self.args.of == "f16" else "disk_bytes"] / 2**20
-        need = self.need(self.run(cell, 1, 1, cell.own, 1, 1))
-        total = max(round(kv / self.args.times), sum(need) if need else 1)
-        return total, kv / total
+        cell.total = max(round(kv / self.args.times), sum(self.least(cell, cell.own)))
+        cell.times = kv / cell.total
 
 
 def ways_of(cell, args):
@@ -122,13 +130,13 @@ def sweeps_of(cell, args, read):
     return sweeps
 
 
-def measure(bench, cell, batch, total):
+def measure(bench, cell, batch):
     """Rows of every way, each the last with all turns' medians; of a sweep, the chunk size that was best in the first turn."""
     args, ways = bench.args, ways_of(cell, bench.args)
     rows, turns = {}, {}
 
     def turn(way, options):
-        row = bench.row(cell, batch, way, options, total)
+        row = bench.row(cell, batch, way, options)
         if "error" not in row:
             turns.setdefault(way, []).append(row["decode_step_median_s"])
         return row
@@ -139,7 +147,7 @@ def measure(bench, cell, batch, total):
         if repeat > 0 or "error" in rows["Carrel"]:
             continue
         for sweep, sizes in sweeps_of(cell, args, rows["Carrel"]["tiers"]["tokens_read_share"]).items():
-            tried = {chunk: bench.row(cell, batch, sweep, options, total) for chunk, options in sizes.items()}
+            tried = {chunk: bench.row(cell, batch, sweep, options) for chunk, options in sizes.items()}
             good = {chunk: row["decode_step_median_s"] for chunk, row in tried.items() if "error" not in row}
             rows[sweep] = next(iter(tried.values()))
             if good:
@@ -147,7 +155,7 @@ def measure(bench, cell, batch, total):
                 rows[sweep], ways[sweep], turns[sweep] = tried[best], sizes[best], [good[best]]
                 rows[sweep]["chunk"] = best
                 for chunk, row in tried.items():
-                    report(cell, batch, total, f"{sweep}, {chunk}", row, row.get("decode_step_median_s"), args.steps)
+                    report(cell, batch, f"{sweep}, {chunk}", row, row.get("decode_step_median_s"), args.steps)
     for way, row in rows.items():
         row["step_s"] = statistics.median(turns[way]) if way in turns else None
         if way in (SWEEP, QUALITY) and way in ways:
@@ -155,7 +163,7 @@ def measure(bench, cell, batch, total):
     return rows
 
 
-def report(cell, batch, total, way, row, step, steps):
+def report(cell, batch, way, row, step, steps):
     """One way's markdown row: where its time goes."""
     start = f"| {cell.name} | {batch} | {way} |"
     if step is None:
@@ -170,11 +178,11 @@ def report(cell, batch, total, way, row, step, steps):
 
 def summary(table):
     """The table of RESULTS.md: a way's column says how many times longer its step is than Carrel's."""
-    columns = list(dict.fromkeys(way for _, _, _, _, rows in table for way in rows if way != "Carrel"))
+    columns = list(dict.fromkeys(way for _, _, rows in table for way in rows if way != "Carrel"))
     print(f"\n| cell, memory | batch | Carrel | {' | '.join(columns)} | read | judging | stalls a step |")
     print("|---" * (len(columns) + 6) + "|")
     ratios = {way: [] for way in columns}
-    for cell, batch, total, times, rows in table:
+    for cell, batch, rows in table:
         own, words = rows["Carrel"], []
         for way in columns:
             row = rows.get(way, {})
@@ -184,11 +192,11 @@ def summary(table):
             ratios[way].append(row["step_s"] / own["step_s"])
             words.append(f"{ratios[way][-1]:.2f}x" + (f" ({row['chunk']})" if "chunk" in row else ""))
         if own["step_s"] is None:
-            print(f"| {cell.name}, {total} MiB | {batch} | {own['error']} |")
+            print(f"| {cell.name}, {cell.total} MiB | {batch} | {own['error']} |")
             continue
         tiers = own["tiers"]
         stall = sum(tiers[tier]["stall_s"] for tier in ("device", "host", "disk")) / own["steps"]
-        print(f"| {cell.name}, {total} MiB ({times:.1f}x) | {batch} | {own['step_s'] * 1e3:.1f} ms | {' | '.join(words)} | "
+        print(f"| {cell.name}, {cell.total} MiB ({cell.times:.1f}x) | {batch} | {own['step_s'] * 1e3:.1f} ms | {' | '.join(words)} | "
               f"{tiers['tokens_read_share'] * 100:.1f} % | {tiers['judging_share'] * 100:.1f} % | {stall * 1e3:.1f} ms |")
     mean = lambda values: f"{math.exp(statistics.mean(map(math.log, values))):.2f}x" if values else "-"
     print(f"| geometric mean | | | {' | '.join(mean(ratios[way]) for way in columns)} | | | |")
@@ -218,16 +226,16 @@ def main():
     print("| cell | batch | way | ms | host + device MiB | read | hits: device, host | MB from disk | stalls, ms | judging | estimated |")
     print("|---" * 11 + "|")
     for cell in args.cell:
-        total, times = bench.total(cell)
+        bench.prepare(cell)
         for batch in map(int, args.batch.split(",")):
-            rows = measure(bench, cell, batch, total)
+            rows = measure(bench, cell, batch)
             for way, row in rows.items():
                 row["steps"] = args.steps
-                report(cell, batch, total, way, row, row["step_s"], args.steps)
-            table.append((cell, batch, total, times, rows))
+                report(cell, batch, way, row, row["step_s"], args.steps)
+            table.append((cell, batch, rows))
             if args.out:
-                args.out.write_text(json.dumps([{"cell": c.name, "tokens": int(c.tokens), "batch": b, "memory_mib": m, "rows": r}
-                                                for c, b, m, _, r in table], indent=1) + "\n")
+                args.out.write_text(json.dumps([{"cell": c.name, "tokens": int(c.tokens), "batch": b, "memory_mib": c.total, "rows": r}
+                                                for c, b, r in table], indent=1) + "\n")
     summary(table)
 
 
