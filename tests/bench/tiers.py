@@ -8,6 +8,9 @@ the KV, as --of says f16 or as stored with sketch and headers, is larger than de
 do with so little, the least that it can do with is taken, and the table says how often that is. The page cache is dropped
 before every run, reads are direct. FOLDER keeps the readings (on a disk, not tmpfs) and is not removed.
 
+The KV shape of an 8B, with attention about as skewed as Qwen's at 8K: make_tiny_model 8b.gguf qwen2 Q4_K 1 layers=4
+heads=32 kv_heads=8 head_dim=128 hidden=2048 ffn=8192 context=65536 rope_base=500000 query_bias=2.25
+
 Options of a cell: keep=S (the share that Carrel's own ways read, for models whose thresholds mean nothing), leaves (whole
 leaves, too), quality=S (the share at which min/max of 16 tokens is as near to full attention as Carrel is: find it with
 `carrel-cli compare --judge minmax --off estimate,iakm --chunk 16 --leaves --keep S`).
@@ -121,45 +124,33 @@ def ways_of(cell, args):
     return ways
 
 
-def sweeps_of(cell, args, read):
-    if not args.sweep:
-        return {}
-    sweeps = {SWEEP: {chunk: fixed(chunk, read) for chunk in CHUNKS}}
-    if "quality" in cell.options:
-        sweeps[QUALITY] = {chunk: fixed(chunk, float(cell.options["quality"])) for chunk in CHUNKS}
-    return sweeps
+def sweep(bench, cell, batch, way, share):
+    """Every chunk size once: the options of the fastest and its row."""
+    rows = {}
+    for chunk in CHUNKS:
+        rows[chunk] = bench.row(cell, batch, way, fixed(chunk, share)) | {"chunk": chunk}
+        report(cell, batch, f"{way}, {chunk}", rows[chunk], rows[chunk].get("decode_step_median_s"), bench.args.steps)
+    best = min(CHUNKS, key=lambda chunk: rows[chunk].get("decode_step_median_s", math.inf))
+    return fixed(best, share), rows[best]
 
 
 def measure(bench, cell, batch):
-    """Rows of every way, each the last with all turns' medians; of a sweep, the chunk size that was best in the first turn."""
-    args, ways = bench.args, ways_of(cell, bench.args)
-    rows, turns = {}, {}
-
-    def turn(way, options):
-        row = bench.row(cell, batch, way, options)
-        if "error" not in row:
-            turns.setdefault(way, []).append(row["decode_step_median_s"])
-        return row
-
-    for repeat in range(args.repeat):
-        for way, options in list(ways.items()):
-            rows[way] = turn(way, options)
-        if repeat > 0 or "error" in rows["Carrel"]:
-            continue
-        for sweep, sizes in sweeps_of(cell, args, rows["Carrel"]["tiers"]["tokens_read_share"]).items():
-            tried = {chunk: bench.row(cell, batch, sweep, options) for chunk, options in sizes.items()}
-            good = {chunk: row["decode_step_median_s"] for chunk, row in tried.items() if "error" not in row}
-            rows[sweep] = next(iter(tried.values()))
-            if good:
-                best = min(good, key=good.get)
-                rows[sweep], ways[sweep], turns[sweep] = tried[best], sizes[best], [good[best]]
-                rows[sweep]["chunk"] = best
-                for chunk, row in tried.items():
-                    report(cell, batch, f"{sweep}, {chunk}", row, row.get("decode_step_median_s"), args.steps)
+    """Rows of every way, each its last turn's with the median of all; of a sweep, the size that was best in the first."""
+    ways, rows, turns = ways_of(cell, bench.args), {}, {}
+    for repeat in range(bench.args.repeat):
+        for way, options in ways.items():
+            row = bench.row(cell, batch, way, options)
+            turns.setdefault(way, []).append(row.get("decode_step_median_s"))
+            rows[way] = rows.get(way, {}) | row
+        if repeat == 0 and bench.args.sweep and "error" not in rows["Carrel"]:
+            shares = {SWEEP: rows["Carrel"]["tiers"]["tokens_read_share"], QUALITY: float(cell.options.get("quality", 0))}
+            for way, share in shares.items():
+                if share > 0:
+                    ways[way], rows[way] = sweep(bench, cell, batch, way, share)
+                    turns[way] = [rows[way].get("decode_step_median_s")]
     for way, row in rows.items():
-        row["step_s"] = statistics.median(turns[way]) if way in turns else None
-        if way in (SWEEP, QUALITY) and way in ways:
-            row["chunk"] = int(ways[way][ways[way].index("--chunk") + 1])
+        good = [step for step in turns[way] if step is not None]
+        row["step_s"] = statistics.median(good) if good else None
     return rows
 
 
@@ -167,7 +158,8 @@ def report(cell, batch, way, row, step, steps):
     """One way's markdown row: where its time goes."""
     start = f"| {cell.name} | {batch} | {way} |"
     if step is None:
-        return print(f"{start} {row['error']} |", flush=True)
+        print(f"{start} {row['error']} |", flush=True)
+        return
     tiers = row["tiers"]
     share = lambda tier: f"{tiers[tier]['hits'] / max(1, tiers[tier]['hits'] + tiers[tier]['misses']) * 100:.0f} %"
     stalls = " + ".join(f"{tiers[tier]['stall_s'] / steps * 1e3:.1f}" for tier in ("device", "host", "disk"))
