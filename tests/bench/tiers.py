@@ -30,7 +30,8 @@ CHUNKS = (16, 32, 64, 128, 256, 512)
 ABLATION = {
     "without iakm, 16": ["--off", "iakm", "--chunk", "16"],
     "without iakm, 64": ["--off", "iakm", "--chunk", "64"],
-    "with dtp": ["--on", "dtp"],
+    "without dtp": ["--off", "dtp"],
+    "reading ahead": ["--on", "dtp"],
     "without reuse": ["--off", "reuse"],
     "without estimate": ["--off", "estimate"],
     "without lka (min/max)": ["--off", "lka"],
