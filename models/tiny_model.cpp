@@ -147,9 +147,13 @@ Tensor vector(std::string name, std::uint32_t count, Random& random, float mean,
     return {std::move(name), {count}, DType::F32, out.bytes()};
 }
 
+std::uint32_t hiddenOf(const TinyModelSpec& spec) {
+    return spec.hidden > 0 ? spec.hidden : spec.heads * spec.headDim;
+}
+
 std::vector<Tensor> tensorsOf(const TinyModelSpec& spec, std::uint32_t vocabulary) {
     Random random(spec.seed);
-    const std::uint32_t hidden = spec.heads * spec.headDim, kv = spec.kvHeads * spec.headDim;
+    const std::uint32_t hidden = hiddenOf(spec), queries = spec.heads * spec.headDim, kv = spec.kvHeads * spec.headDim;
     std::vector<Tensor> out;
     const auto weight = [&](const std::string& name, std::uint32_t columns, std::uint32_t rows) {
         out.push_back(
@@ -163,11 +167,12 @@ std::vector<Tensor> tensorsOf(const TinyModelSpec& spec, std::uint32_t vocabular
         const std::string block = "blk." + std::to_string(l) + ".";
         out.push_back(vector(block + "attn_norm.weight", hidden, random, 1.0F, 0.1F));
         for (const auto& [name, rows] :
-             {std::pair{"attn_q", hidden}, std::pair{"attn_k", kv}, std::pair{"attn_v", kv}}) {
+             {std::pair{"attn_q", queries}, std::pair{"attn_k", kv}, std::pair{"attn_v", kv}}) {
             weight(block + name, hidden, rows);
-            if (spec.architecture == "qwen2") out.push_back(vector(block + name + ".bias", rows, random, 0.0F, 0.5F));
+            const float bias = std::string_view(name) == "attn_q" ? spec.queryBias : 0.5F;
+            if (spec.architecture == "qwen2") out.push_back(vector(block + name + ".bias", rows, random, 0.0F, bias));
         }
-        weight(block + "attn_output", hidden, hidden);
+        weight(block + "attn_output", queries, hidden);
         out.push_back(vector(block + "ffn_norm.weight", hidden, random, 1.0F, 0.1F));
         weight(block + "ffn_gate", hidden, spec.ffn);
         weight(block + "ffn_up", hidden, spec.ffn);
@@ -255,12 +260,13 @@ std::vector<std::byte> tinyModel(const TinyModelSpec& spec) {
     meta.add("general.name", std::string_view("Tiny random model"));
     meta.add(prefix + "block_count", spec.layers);
     meta.add(prefix + "context_length", spec.context);
-    meta.add(prefix + "embedding_length", spec.heads * spec.headDim);
+    meta.add(prefix + "embedding_length", hiddenOf(spec));
     meta.add(prefix + "feed_forward_length", spec.ffn);
     meta.add(prefix + "attention.head_count", spec.heads);
     meta.add(prefix + "attention.head_count_kv", spec.kvHeads);
+    if (spec.hidden > 0) meta.add(prefix + "attention.key_length", spec.headDim);
     meta.add(prefix + "rope.dimension_count", spec.headDim);
-    meta.add(prefix + "rope.freq_base", 10000.0F);
+    meta.add(prefix + "rope.freq_base", spec.ropeBase);
     meta.add(prefix + "attention.layer_norm_rms_epsilon", 1e-5F);
     const auto tensors = tensorsOf(spec, addVocabulary(meta, spec));
 

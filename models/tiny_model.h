@@ -13,13 +13,17 @@
 namespace carrel {
 
 /// A model that can be run and says nothing: random weights, a small byte-level BPE vocabulary that tokenises any text,
-/// the ChatML template and its special tokens. hidden is heads * headDim; K types need hidden and ffn to be multiples
-/// of 256.
+/// the ChatML template and its special tokens. K types need hidden and ffn to be multiples of 256.
 struct TinyModelSpec {
     std::string architecture = "llama";  // or qwen2, which has biases on q, k and v
     DType type = DType::F16;             // of all matrices; norms and biases are F32
     std::uint64_t seed = 1;
     std::uint32_t layers = 2, heads = 4, kvHeads = 2, headDim = 64, ffn = 512, context = 2048;
+    std::uint32_t hidden = 0;  // 0: heads * headDim
+    float ropeBase = 10000.0F;
+    // Deviation of q's bias, of qwen2. Keys have deviation 1: with 0.5 a token attends to all alike; with 3, which is
+    // most of a query then, to few keys and from step to step to nearly the same, as trained models do.
+    float queryBias = 0.5F;
     bool tiedOutput = false;  // no output.weight: the embedding serves
 };
 

@@ -69,7 +69,7 @@ int main(int argc, char** argv) {
     app.add_option("--isa", common.isa)->check(CLI::IsMember({"scalar", "avx2", "avx512"}));
     app.add_flag("--json", common.json, "one JSON object on stdout");
     // One value each is all that exists so far; others are refused by name.
-    std::string backend = "cpu", prefill = "dense", judge = "sketch";
+    std::string backend = "cpu", prefill = "dense", judge = "sketch", rule;
     std::vector<std::string> off, on;
     std::uint64_t deviceMib = 0, hostMib = 0;
     app.add_option("--backend", backend)->check(CLI::IsMember({"cpu"}));
@@ -83,6 +83,9 @@ int main(int argc, char** argv) {
     app.add_option("--leaf-threshold", common.kv.leafThreshold,
                    "the same of 16 tokens together, where KV comes from disk")
         ->check(CLI::Range(1e-9, 1.0));
+    app.add_option("--rule", rule,
+                   "thresholds of KV in memory or of KV on disk, wherever it is; without it: as it lies")
+        ->check(CLI::IsMember({"memory", "disk"}));
     app.add_option("--device-mib", deviceMib, "hot tier, MiB")->check(CLI::Range(1, 1 << 22));
     app.add_option("--host-mib", hostMib, "host tier, MiB")->check(CLI::Range(1, 1 << 22));
     app.add_option("--off", off, "parts switched off, for measurements")
@@ -209,6 +212,7 @@ int main(int argc, char** argv) {
                                       : carrel::Pipeline::Ahead;
     common.kv.estimate = !isOff("estimate");
     common.kv.reuse = !isOff("reuse");
+    if (!rule.empty()) common.kv.rule = rule == "disk" ? carrel::ReadRule::Disk : carrel::ReadRule::Memory;
     if (isOff("lka")) judge = "minmax";
     common.kv.judge = judge == "means"    ? carrel::Judge::Means
                       : judge == "minmax" ? carrel::Judge::MinMax

@@ -75,7 +75,9 @@ std::optional<ReadPolicy> policyOf(const KvSettings& settings, const ModelConfig
     } else {
         out.capShare = kCapShare;
         out.leastCap = kLeastCap;
-        const bool inLeaves = !document.resident() && !settings.leaves;
+        const bool fromDisk =
+            settings.rule == ReadRule::Disk || (settings.rule == ReadRule::ByTier && !document.resident());
+        const bool inLeaves = fromDisk && !settings.leaves;
         rule.tokenShare = settings.threshold > 0 ? static_cast<float>(settings.threshold)
                                                  : (inLeaves ? kTokenShareInLeaves : kTokenShare);
         if (inLeaves || settings.leaves)

@@ -20,6 +20,13 @@ enum class Pipeline {
     Ahead,    // and what the next layer may choose is read ahead: measured, that seldom pays
 };
 
+/// Which thresholds choose where no share is given.
+enum class ReadRule : std::uint8_t {
+    ByTier,  // as all rows are in memory or not
+    Memory,  // tokens one by one
+    Disk,    // tokens inside leaves that are worth a read
+};
+
 /// How documents' KV is kept and read. Defaults need no thought; the rest is for scripts and measurements.
 struct KvSettings {
     std::uint64_t deviceBytes = 0, hostBytes = 0;  // of one open reading; 0: from the memory that is free
@@ -27,6 +34,7 @@ struct KvSettings {
     double keep =
         -1;  // share of the KV that a token may read in a layer, everything counted; 1: all; negative: adaptive
     Judge judge = Judge::Sketch;
+    ReadRule rule = ReadRule::ByTier;
     // Parts.
     bool adaptiveChunks = true;           // off: chunks of fixedChunkTokens
     std::uint32_t fixedChunkTokens = 64;  // 16 to 512

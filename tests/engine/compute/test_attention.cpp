@@ -99,7 +99,7 @@ void checkAnyBatch(const AttendCase& c) {
 TEST_CASE("Attention is softmax over the keys up to a token's own position") {
     const auto backend = backendUnderTest();
     for (const std::size_t headDim : {64, 128, 256, 8, 72})
-        for (const std::size_t group : {1, 3, 7}) {
+        for (const std::size_t group : {1, 3, 4, 7}) {
             const AttendCase prefill = halvesCase(2, group, headDim, {150}, ascending(60, 90), zeros(90));
             compareWithDefinition(prefill, attend(*backend, prefill, allOf(prefill)));
             const AttendCase decode = halvesCase(2, group, headDim, {130, 1, 64}, {129, 63, 0}, {0, 2, 1});
@@ -158,7 +158,7 @@ TEST_CASE("Runs count where they stand: f16 after chosen tokens is masked, chose
 
 TEST_CASE("A token's attention has the same bits alone and in any batch, whatever the number of threads") {
     for (const std::size_t headDim : {64, 128, 72})
-        for (const std::size_t group : {1, 3, 7}) {
+        for (const std::size_t group : {1, 3, 4, 7}) {
             std::vector<std::uint32_t> position, sequence;
             for (std::uint32_t t = 0; t < 70; ++t) {
                 position.push_back(t % 3 == 2 ? t : 1030 + t);
@@ -170,7 +170,7 @@ TEST_CASE("A token's attention has the same bits alone and in any batch, whateve
 
 TEST_CASE("The same bits in any batch and number of threads with chosen tokens and rests") {
     for (const std::size_t headDim : {16, 64, 80, 128})
-        for (const std::size_t group : {1, 3, 7}) {
+        for (const std::size_t group : {1, 3, 4, 7}) {
             std::vector<std::uint32_t> sequence;
             for (std::uint32_t t = 0; t < 70; ++t) sequence.push_back(t % 3 == 2);
             const AttendCase c = tieredCase(2, group, headDim, 200, 2, 70, ascending(0, 70), sequence);
@@ -181,12 +181,13 @@ TEST_CASE("The same bits in any batch and number of threads with chosen tokens a
 
 TEST_CASE("Several calls that carry the state have the bits of one call") {
     for (const unsigned threads : {1, 2})
-        for (const std::size_t headDim : {64, 80})
+        for (const std::size_t headDim : {64, 80, 128})
             for (const std::uint32_t tokens : {1, 2, 30}) {
                 const auto backend = backendUnderTest(threads);
                 std::vector<std::uint32_t> sequence;
                 for (std::uint32_t t = 0; t < tokens; ++t) sequence.push_back(t % 2);
-                const AttendCase c = tieredCase(2, 7, headDim, 760, 2, 70, ascending(70 - tokens, tokens), sequence);
+                const AttendCase c = tieredCase(2, headDim == 128 ? 4 : 7, headDim, 760, 2, 70,
+                                                ascending(70 - tokens, tokens), sequence);
                 REQUIRE(c.runs.front().size() > 80);
                 const Attended whole = attend(*backend, c, allOf(c));
                 for (const std::vector<std::size_t>& calls :

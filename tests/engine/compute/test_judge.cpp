@@ -150,31 +150,31 @@ TEST_CASE("A score differs from its definition by no more than the query's round
 }
 
 TEST_CASE("The chosen tokens are those above the threshold for some head") {
-    for (const std::size_t headDim : {64, 128}) {
-        const JudgeCase c(2, 2, 3, headDim, 7);
+    for (const JudgeCase& c : {JudgeCase(2, 2, 3, 64, 7), JudgeCase(2, 2, 3, 128, 7), JudgeCase(2, 8, 4, 128, 7)}) {
         const SelectRule rule = tokensAbove(-6);
         const Judged got = judge(*backendUnderTest(), c, rule, 0, allLeaves(c), 0, 2);
         const std::size_t near = compareWithDefinition(c, rule, 0, allLeaves(c), got);
         const std::size_t chosen = countChosen(c, got, 0, 0);
         CHECK(chosen > 20);
         CHECK(chosen < c.tokens() / 2);
-        CHECK(near < c.tokens());  // of four times as many: 2 sequences, 2 KV heads
+        CHECK(near < c.nTokens * c.nKvHeads * c.tokens() / 4);
     }
 }
 
 TEST_CASE("A leaf below its threshold gives no token, and whole leaves are chosen by theirs alone") {
-    const JudgeCase c(1, 2, 4, 64, 9);
-    const Judged plain = judge(*backendUnderTest(), c, tokensAbove(-7), 0, allLeaves(c), 0, 1);
-    SelectRule rule = tokensAbove(-7);
-    rule.leafShare = 0.02f;
-    const Judged inLeaves = judge(*backendUnderTest(), c, rule, 0, allLeaves(c), 0, 1);
-    compareWithDefinition(c, rule, 0, allLeaves(c), inLeaves);
-    CHECK(countChosen(c, inLeaves, 0, 0) < countChosen(c, plain, 0, 0));
-    rule.wholeLeaves = true;
-    const Judged leaves = judge(*backendUnderTest(), c, rule, 0, allLeaves(c), 0, 1);
-    compareWithDefinition(c, rule, 0, allLeaves(c), leaves);
-    CHECK(countChosen(c, leaves, 0, 0) > countChosen(c, inLeaves, 0, 0));
-    for (const std::uint16_t bits : leaves.chosen) CHECK((bits == 0 || bits == 0xFFFF));
+    for (const JudgeCase& c : {JudgeCase(1, 2, 4, 64, 9), JudgeCase(1, 8, 4, 128, 9)}) {
+        const Judged plain = judge(*backendUnderTest(), c, tokensAbove(-7), 0, allLeaves(c), 0, 1);
+        SelectRule rule = tokensAbove(-7);
+        rule.leafShare = 0.02f;
+        const Judged inLeaves = judge(*backendUnderTest(), c, rule, 0, allLeaves(c), 0, 1);
+        compareWithDefinition(c, rule, 0, allLeaves(c), inLeaves);
+        CHECK(countChosen(c, inLeaves, 0, 0) < countChosen(c, plain, 0, 0));
+        rule.wholeLeaves = true;
+        const Judged leaves = judge(*backendUnderTest(), c, rule, 0, allLeaves(c), 0, 1);
+        compareWithDefinition(c, rule, 0, allLeaves(c), leaves);
+        CHECK(countChosen(c, leaves, 0, 0) > countChosen(c, inLeaves, 0, 0));
+        for (const std::uint16_t bits : leaves.chosen) CHECK((bits == 0 || bits == 0xFFFF));
+    }
 }
 
 TEST_CASE("Only the leaves asked for are judged, wherever they begin and end") {
@@ -198,7 +198,8 @@ TEST_CASE("A sequence is given the same whatever else is in the batch and for an
     rules[5].scorer = Scorer::MinMax, rules[5].chunkTokens = 32, rules[5].cap = 512;
     rules[6] = rules[5], rules[6].layerChoice = true;
     // Heads of one sequence fill a kernel's rows, or those of two do and the last is alone.
-    for (const JudgeCase& c : {JudgeCase(8, 2, 7, 64, 70, 32), JudgeCase(5, 3, 3, 64, 70, 32)}) {
+    for (const JudgeCase& c :
+         {JudgeCase(8, 2, 7, 64, 70, 32), JudgeCase(5, 3, 3, 64, 70, 32), JudgeCase(8, 8, 4, 128, 20, 32)}) {
         const std::uint32_t end = allLeaves(c) - 10;
         for (const SelectRule& rule : rules) {
             const Judged together = judge(*backendUnderTest(2), c, rule, 1, end, 0, c.nTokens);
@@ -218,32 +219,33 @@ TEST_CASE("A sequence is given the same whatever else is in the batch and for an
 }
 
 TEST_CASE("The cap keeps exactly the tokens with the largest shares summed over the heads") {
-    const JudgeCase c(1, 2, 3, 64, 12);
-    for (const float threshold : {0.0f, std::exp(-8.0f)})
-        for (const std::uint32_t cap : {0u, 1u, 17u, 100u}) {
-            SelectRule rule;
-            rule.tokenShare = threshold;
-            rule.cap = cap;
-            const Judged got = judge(*backendUnderTest(), c, rule, 0, allLeaves(c), 0, 1);
-            for (std::size_t kvHead = 0; kvHead < 2; ++kvHead) {
-                REQUIRE(countChosen(c, got, 0, kvHead) == cap);
-                std::vector<double> sums(c.tokens()), error(c.tokens());
-                for (std::size_t h = 0; h < c.group; ++h) {
-                    const Definition d = define(c, 0, kvHead * c.group + h, 0, c.tokens());
-                    for (std::size_t key = 0; key < c.tokens(); ++key) {
-                        sums[key] += std::exp(d.logShare(key));
-                        error[key] += std::exp(d.logShare(key)) * std::expm1(d.logError(key));
+    const JudgeCase cases[] = {JudgeCase(1, 2, 3, 64, 12), JudgeCase(1, 8, 4, 128, 12)};
+    for (const JudgeCase& c : cases)
+        for (const float threshold : {0.0f, std::exp(-8.0f)})
+            for (const std::uint32_t cap : {0u, 1u, 17u, 100u}) {
+                SelectRule rule;
+                rule.tokenShare = threshold;
+                rule.cap = cap;
+                const Judged got = judge(*backendUnderTest(), c, rule, 0, allLeaves(c), 0, 1);
+                for (std::size_t kvHead = 0; kvHead < c.nKvHeads; ++kvHead) {
+                    REQUIRE(countChosen(c, got, 0, kvHead) == cap);
+                    std::vector<double> sums(c.tokens()), error(c.tokens());
+                    for (std::size_t h = 0; h < c.group; ++h) {
+                        const Definition d = define(c, 0, kvHead * c.group + h, 0, c.tokens());
+                        for (std::size_t key = 0; key < c.tokens(); ++key) {
+                            sums[key] += std::exp(d.logShare(key));
+                            error[key] += std::exp(d.logShare(key)) * std::expm1(d.logError(key));
+                        }
                     }
+                    double leastChosen = INFINITY, mostLeft = 0;
+                    for (std::size_t key = 0; key < c.tokens(); ++key)
+                        if (isChosen(c, got, 0, kvHead, key))
+                            leastChosen = std::min(leastChosen, sums[key] + error[key]);
+                        else
+                            mostLeft = std::max(mostLeft, sums[key] - error[key]);
+                    CHECK(mostLeft <= leastChosen);
                 }
-                double leastChosen = INFINITY, mostLeft = 0;
-                for (std::size_t key = 0; key < c.tokens(); ++key)
-                    if (isChosen(c, got, 0, kvHead, key))
-                        leastChosen = std::min(leastChosen, sums[key] + error[key]);
-                    else
-                        mostLeft = std::max(mostLeft, sums[key] - error[key]);
-                CHECK(mostLeft <= leastChosen);
             }
-        }
 }
 
 TEST_CASE("Equal shares go by position, and whole leaves stay whole under the cap") {
@@ -332,15 +334,19 @@ TEST_CASE("A bound is never below the score of any key of its chunk") {
 }
 
 TEST_CASE("By bounds whole chunks are chosen, as many as fit under the cap") {
-    for (const std::uint32_t chunkTokens : {16u, 64u, 128u}) {
-        const JudgeCase c(1, 2, 3, 64, 20, chunkTokens);
+    for (const auto& [chunkTokens, heads, group, headDim] : {std::array{16u, 2u, 3u, 64u},
+                                                             {64u, 2u, 3u, 64u},
+                                                             {128u, 2u, 3u, 64u},
+                                                             {16u, 8u, 4u, 128u},
+                                                             {512u, 8u, 4u, 128u}}) {
+        const JudgeCase c(1, heads, group, headDim, 20, chunkTokens);
         SelectRule rule;
         rule.scorer = Scorer::MinMax;
         rule.chunkTokens = chunkTokens;
-        rule.cap = 300;
+        rule.cap = 600;
         const Judged got = judge(*backendUnderTest(), c, rule, 0, allLeaves(c), 0, 1);
-        for (std::size_t kvHead = 0; kvHead < 2; ++kvHead) {
-            CHECK(countChosen(c, got, 0, kvHead) == 300 / chunkTokens * chunkTokens);
+        for (std::size_t kvHead = 0; kvHead < heads; ++kvHead) {
+            CHECK(countChosen(c, got, 0, kvHead) == rule.cap / chunkTokens * chunkTokens);
             for (std::size_t key = 0; key < c.tokens(); ++key)
                 CHECK(isChosen(c, got, 0, kvHead, key) == isChosen(c, got, 0, kvHead, key / chunkTokens * chunkTokens));
         }

@@ -4,7 +4,7 @@ namespace carrel {
 
 namespace {
 
-constexpr KvShape kShape{3, 2, 32};
+constexpr KvShape kShape{3, 2, 32}, kWideShape{2, 8, 128};  // the latter is that of models of 7 or 8 billion weights
 constexpr std::uint64_t kPlenty = std::uint64_t{1} << 30;
 
 TierOptions plenty() {
@@ -19,7 +19,8 @@ TEST_CASE("Whatever is pinned is the same bytes in every mode and in any budget,
     for (const KvCodec codec : {KvCodec::K8V8, KvCodec::K8V6, KvCodec::K8V4})
         for (unsigned seed = 0; seed < 24; ++seed) {
             CAPTURE(seed);
-            DocumentWorld world(kShape, codec, {40, 1, 90, 69}, seed);
+            const KvShape shape = seed % 8 == 5 ? kWideShape : kShape;
+            DocumentWorld world(shape, codec, {40, 1, 90, 69}, seed);
             TierOptions options;
             options.means = seed % 2 == 0;
             options.adaptiveChunks = seed % 3 == 0;
@@ -34,10 +35,9 @@ TEST_CASE("Whatever is pinned is the same bytes in every mode and in any budget,
             CHECK(kv->tokens() == 200 * kGroupTokens);
             std::uint64_t chosen = 0, late = 0;
             for (int step = 0; step < 40; ++step)
-                for (std::uint32_t layer = 0; layer < kShape.layers; ++layer) {
+                for (std::uint32_t layer = 0; layer < shape.layers; ++layer) {
                     const Choice choice = randomChoice(world, 1 + seed % 3, 60);
-                    if (world.below(4) == 0)
-                        kv->prefetch(world.below(kShape.layers), randomChoice(world, 2, 60).view());
+                    if (world.below(4) == 0) kv->prefetch(world.below(shape.layers), randomChoice(world, 2, 60).view());
                     if (world.below(8) == 0) {
                         REQUIRE(kv->claim(layer, choice.view()));  // given up
                         chosen += choice.count();
@@ -46,13 +46,13 @@ TEST_CASE("Whatever is pinned is the same bytes in every mode and in any budget,
                     REQUIRE(pins);
                     checkThere(world, *pins, layer, choice);
                     if (world.below(4) == 0)
-                        kv->prefetch((layer + 1) % kShape.layers, randomChoice(world, 2, 60).view());
+                        kv->prefetch((layer + 1) % shape.layers, randomChoice(world, 2, 60).view());
                     late += pins->late() ? 1 : 0;
                     REQUIRE(pins->complete());
                     REQUIRE(!pins->late());
                     checkPins(world, *pins, layer, choice);
                     if (world.below(4) == 0) {  // while pinned, what is read ahead disturbs nothing
-                        kv->prefetch((layer + 1) % kShape.layers, randomChoice(world, 2, 60).view());
+                        kv->prefetch((layer + 1) % shape.layers, randomChoice(world, 2, 60).view());
                         checkPins(world, *pins, layer, choice);
                     }
                     chosen += choice.count();
@@ -164,17 +164,19 @@ TEST_CASE("What was appended is there like what was loaded, in sketch, pins and 
 
 TEST_CASE("The budget that a refusal names is enough, and one MiB less is not") {
     for (const KvCodec codec : {KvCodec::F16, KvCodec::K8V8, KvCodec::K8V6, KvCodec::K8V4}) {
-        DocumentWorld world({2, 4, 64}, codec, {200, 130});
-        const TierOptions least = smallest(world, {});
-        CHECK(world.open(least)->tokens() == world.groups * kGroupTokens);
-        for (const bool device : {true, false}) {
-            TierOptions less = least;
-            if (device && least.deviceBytes == 0) continue;
-            (device ? less.deviceBytes : less.hostBytes) -= 1u << 20;
-            const auto refused =
-                DocumentKv::open(*world.backend, world.stream, world.shape, codec, world.groups * kGroupTokens, less);
-            REQUIRE(!refused);
-            CHECK(refused.error().code == Code::NoMemory);
+        for (const KvShape shape : {KvShape{2, 4, 64}, kWideShape}) {
+            DocumentWorld world(shape, codec, {200, 130});
+            const TierOptions least = smallest(world, {});
+            CHECK(world.open(least)->tokens() == world.groups * kGroupTokens);
+            for (const bool device : {true, false}) {
+                TierOptions less = least;
+                if (device && least.deviceBytes == 0) continue;
+                (device ? less.deviceBytes : less.hostBytes) -= 1u << 20;
+                const auto refused =
+                    DocumentKv::open(*world.backend, world.stream, shape, codec, world.groups * kGroupTokens, less);
+                REQUIRE(!refused);
+                CHECK(refused.error().code == Code::NoMemory);
+            }
         }
     }
 }

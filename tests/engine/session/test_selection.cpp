@@ -23,21 +23,33 @@ struct World {
     Bench bench;
     std::vector<std::int32_t> ids = someIds(1, kDocument);
 
-    explicit World(const KvSettings& settings = {}) : bench(desk.root, model(desk), 512, settings) {
+    explicit World(const KvSettings& settings = {}, const TinyModelSpec& spec = small())
+        : bench(desk.root, desk.model(spec), 512, settings) {
         auto reading = bench.open(ids);
         bench.finish(reading, 512);
     }
-    static std::filesystem::path model(const Desk& desk) {
+    static TinyModelSpec small() {
         TinyModelSpec spec = sessionSpec(1, 4096);
         spec.layers = 3;
-        return desk.model(spec);
+        return spec;
+    }
+    /// Heads as in models of 7 or 8 billion weights.
+    static TinyModelSpec wide() {
+        TinyModelSpec spec = sessionSpec(1, 4096);
+        spec.heads = 32;
+        spec.kvHeads = 8;
+        spec.headDim = 128;
+        spec.hidden = 64;
+        return spec;
     }
     std::size_t vocabulary() const { return bench.model->model().config.vocabulary; }
     TokenReading open(bool resident) {
         bench.use(Tiers::Resident, ids);
         if (!resident) {
             bench.useLeast(ids);
-            bench.kv.hostBytes += 200'000;  // for means; the device tier holds half a layer: portions
+            // For means; the device tier holds half a layer: portions.
+            const KvShape shape = bench.model->model().config.kvShape();
+            bench.kv.hostBytes += shape.rows() * kDocument / kGroupTokens * meansBytes(shape.headDim) + 130'000;
         }
         auto reading = bench.open(ids);
         CHECK(reading.kv().resident() == resident);
@@ -143,14 +155,21 @@ std::vector<NamedPolicy> policies(Judge judge) {
 /// Policies that read some and not all, on documents of every kind.
 template <class F>
 void forEveryPolicy(const F& check) {
-    for (const auto& [judge, codec] : {std::pair{Judge::Sketch, "k8v8"}, std::pair{Judge::Sketch, "k8v4"},
-                                       std::pair{Judge::MinMax, "k8v8"}, std::pair{Judge::LeoAm, "k8v8"}}) {
+    struct Kind {
+        Judge judge;
+        const char* codec;
+        TinyModelSpec spec;
+    };
+    for (const auto& [judge, codec, spec] :
+         {Kind{Judge::Sketch, "k8v8", World::small()}, Kind{Judge::Sketch, "k8v4", World::small()},
+          Kind{Judge::MinMax, "k8v8", World::small()}, Kind{Judge::LeoAm, "k8v8", World::small()},
+          Kind{Judge::Sketch, "k8v6", World::wide()}}) {
         KvSettings settings;
         settings.judge = judge;
         settings.codec = codec;
-        World world(settings);
+        World world(settings, spec);
         for (const NamedPolicy& each : policies(judge)) {
-            const std::string name = each.name + ", " + codec;
+            const std::string name = each.name + ", " + codec + ", heads of " + std::to_string(spec.headDim);
             CAPTURE(name);
             check(world, each.policy);
         }
@@ -245,6 +264,25 @@ TEST_CASE("Full attention gives the same bits resident and tiered, alone and tog
             const auto together = walkTogether(world, reading, probes, {});
             checkSame(together[0], expected);
         }
+    }
+}
+
+TEST_CASE("Thresholds follow where the rows are, unless those of memory or of disk are asked for") {
+    World world;
+    const auto rule = [&](ReadRule asked, bool resident) {
+        world.bench.kv.rule = asked;
+        return world.open(resident).policy()->rule;
+    };
+    const SelectRule memory = rule(ReadRule::ByTier, true), disk = rule(ReadRule::ByTier, false);
+    CHECK(memory.tokenShare > disk.tokenShare);
+    CHECK(memory.leafShare == 0);
+    CHECK(disk.leafShare > 0);
+    for (const bool resident : {true, false}) {
+        CAPTURE(resident);
+        CHECK(rule(ReadRule::Memory, resident).tokenShare == memory.tokenShare);
+        CHECK(rule(ReadRule::Memory, resident).leafShare == memory.leafShare);
+        CHECK(rule(ReadRule::Disk, resident).tokenShare == disk.tokenShare);
+        CHECK(rule(ReadRule::Disk, resident).leafShare == disk.leafShare);
     }
 }
 
