@@ -38,6 +38,10 @@ struct JudgePart {
 std::size_t scanScratchBytes(std::size_t rows, std::size_t headDim);
 /// Keys are taken at the middle of their 2-bit code's bin; queries are rounded to 8 bits per group.
 using ScanFn = void (*)(const JudgeRows& rows, const JudgePart& part);
+#if defined(__x86_64__)
+void scanAvx512(const JudgeRows& rows, const JudgePart& part);
+std::size_t scanScratchBytesAvx512(std::size_t rows, std::size_t headDim);
+#endif
 
 /// out [rows] = sum over d of above * high + below * low: the greatest product with any key between low and high.
 using UnitScoresFn = void (*)(const JudgeRows& rows, const float* low, const float* high, float* out);

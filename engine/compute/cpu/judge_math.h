@@ -1,5 +1,6 @@
 #pragma once
 
+#include <array>
 #include <bit>
 #include <cstddef>
 #include <cstdint>
@@ -35,13 +36,36 @@ CARREL_INLINE float limitScore(float score) {
 }
 // A float near this counts 256ths, in its low bits.
 inline constexpr float kRoundScore = 1.5f * 32768;
+inline constexpr std::int16_t kMostScore = static_cast<std::int16_t>(kScoreLimit * kScoresPerLog2);
 /// A limited score in 16 bits, to nearest even.
 CARREL_INLINE std::int16_t roundScore(float score) {
     return static_cast<std::int16_t>(std::bit_cast<std::uint32_t>(score + kRoundScore));
 }
 
+// A limited score, of 256ths, is nearly a bfloat16's bits: halved they are exponent and fraction f of 2^n (1 + f). This
+// is what 2^f lies below 1 + f, in 256ths, taken from kFractionMost, by the upper 6 bits of f; half a unit less, as
+// halving rounds up.
+inline constexpr int kFractionMost = 23;
+inline constexpr auto kFraction = [] {
+    std::array<std::int16_t, 64> out{};
+    for (int i = 0; i < 64; ++i) {
+        const float f = (static_cast<float>(4 * i) + 1.5f) / kScoresPerLog2;
+        const float p = ((kExp2Cubic[3] * f + kExp2Cubic[2]) * f + kExp2Cubic[1]) * f + kExp2Cubic[0];
+        out[static_cast<std::size_t>(i)] = static_cast<std::int16_t>(kFractionMost - kScoresPerLog2 * (1 + f - p));
+    }
+    return out;
+}();
+
 #if defined(__x86_64__)
 
+/// sum + 2^score, to 0.5 % of each, of the 32 scores that `counts` has.
+CARREL_AVX512 CARREL_INLINE __m512 addExp2512(__m512 sum, __m512i score, __mmask32 counts) {
+    const __m512i below = _mm512_permutex2var_epi16(_mm512_loadu_si512(kFraction.data()), _mm512_srli_epi16(score, 2),
+                                                    _mm512_loadu_si512(kFraction.data() + 32));
+    const __m512i biased = _mm512_add_epi16(score, _mm512_set1_epi16(127 * 256 - kFractionMost));
+    const __m512i exp = _mm512_maskz_avg_epu16(counts, biased, below);
+    return _mm512_dpbf16_ps(sum, (__m512bh)exp, (__m512bh)_mm512_set1_epi16(0x3F80));
+}
 // The same; what is rounded once less may differ in its last bit.
 CARREL_AVX512 CARREL_INLINE __m512 exp2Score512(__m512 score) {
     const __m512 f = _mm512_reduce_ps(score, _MM_FROUND_TO_NEG_INF | _MM_FROUND_NO_EXC);
