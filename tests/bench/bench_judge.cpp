@@ -9,19 +9,25 @@ using namespace carrel;
 
 namespace {
 
-constexpr std::size_t kLayers = 24, kKvHeads = 2, kGroup = 7, kHeadDim = 64;
+// A model's heads, and enough of its layers.
+struct Shape {
+    const char* name;
+    std::size_t layers, kvHeads, group, headDim;
+};
+constexpr Shape kShapes[] = {{"qwen_24x2x7", 24, 2, 7, 64}, {"8b_4x8x4", 4, 8, 4, 128}};
 
 // Every token well above or below the threshold is where it belongs.
-bool isRight(Backend& backend) {
-    const JudgeCase c(1, kKvHeads, kGroup, kHeadDim, 3);
+bool isRight(Backend& backend, const Shape& shape) {
+    const std::size_t kvHeads = shape.kvHeads, group = shape.group;
+    const JudgeCase c(1, kvHeads, group, shape.headDim, 3);
     SelectRule rule;
     rule.tokenShare = std::exp(-7.0f);
     const Judged got = judge(backend, c, rule, 0, static_cast<std::uint32_t>(c.leaves()), 0, 1);
     for (std::size_t token = 0; token < c.nTokens; ++token)
-        for (std::size_t kvHead = 0; kvHead < kKvHeads; ++kvHead)
+        for (std::size_t kvHead = 0; kvHead < kvHeads; ++kvHead)
             for (std::size_t key = 0; key < c.tokens(); ++key) {
                 double most = -INFINITY, error = 0;
-                for (std::size_t head = kvHead * kGroup; head < (kvHead + 1) * kGroup; ++head) {
+                for (std::size_t head = kvHead * group; head < (kvHead + 1) * group; ++head) {
                     double sum = std::exp(static_cast<double>(c.exact[token * c.nHeads() + head]));
                     for (std::size_t k = 0; k < c.tokens(); ++k) sum += std::exp(c.planeScore(token, head, k));
                     most = std::max(most, c.planeScore(token, head, key) - std::log(sum));
@@ -33,48 +39,49 @@ bool isRight(Backend& backend) {
 }
 
 // One decode step: all layers, each with its own codes; with the default rule, or a fixed share of 1/16.
-void step(benchmark::State& state, std::size_t tokens, std::size_t batch, SelectRule rule) {
+void step(benchmark::State& state, const Shape& shape, std::size_t tokens, std::size_t batch, SelectRule rule) {
     const auto made = makeCpuBackend("", benchThreads());
     if (!made) return state.SkipWithError(made.error().detail.c_str());
-    if (static bool once = isRight(**made); !once) return state.SkipWithError("differs from the definition");
-    const std::size_t groups = tokens / kGroupTokens, leaves = tokens / kLeafTokens, heads = kKvHeads * kGroup;
+    const auto [name, layers, kvHeads, group, headDim] = shape;
+    if (!isRight(**made, shape)) return state.SkipWithError("differs from the definition");
+    const std::size_t groups = tokens / kGroupTokens, leaves = tokens / kLeafTokens, heads = kvHeads * group;
     std::mt19937 random(1);
     std::normal_distribution<float> normal;
-    std::vector<std::byte> codes(kLayers * kKvHeads * groups * codesBytes(kHeadDim));
+    std::vector<std::byte> codes(layers * kvHeads * groups * codesBytes(headDim));
     for (std::size_t i = 0; i < codes.size(); i += 4) {
         const auto four = static_cast<std::uint32_t>(random());
         std::memcpy(codes.data() + i, &four, 4);
     }
     // Groups differ, as attention does: most of what is chosen lies in some of them.
-    for (std::size_t g = 0; g < kLayers * kKvHeads * groups; ++g)
-        for (std::size_t d = 0; d < 2 * kHeadDim; ++d) {
-            const std::uint16_t half = f32ToF16(d < kHeadDim ? -3 + 2 * normal(random) : 6.0f / 255);
-            std::memcpy(codes.data() + g * codesBytes(kHeadDim) + 4 * planeLeafBytes(kHeadDim) + 2 * d, &half, 2);
+    for (std::size_t g = 0; g < layers * kvHeads * groups; ++g)
+        for (std::size_t d = 0; d < 2 * headDim; ++d) {
+            const std::uint16_t half = f32ToF16(d < headDim ? -3 + 2 * normal(random) : 6.0f / 255);
+            std::memcpy(codes.data() + g * codesBytes(headDim) + 4 * planeLeafBytes(headDim) + 2 * d, &half, 2);
         }
-    std::vector<float> q(batch * heads * kHeadDim), exact(batch * heads, 17);
+    std::vector<float> q(batch * heads * headDim), exact(batch * heads, 17);
     for (float& value : q) value = 1.5f * normal(random);
-    std::vector<std::uint16_t> chosen(batch * kKvHeads * leaves);
-    std::vector<SketchView> sketch(kLayers * kKvHeads);
+    std::vector<std::uint16_t> chosen(batch * kvHeads * leaves);
+    std::vector<SketchView> sketch(layers * kvHeads);
     for (std::size_t i = 0; i < sketch.size(); ++i)
-        sketch[i] = {codes.data() + i * groups * codesBytes(kHeadDim), nullptr, static_cast<std::uint32_t>(groups)};
+        sketch[i] = {codes.data() + i * groups * codesBytes(headDim), nullptr, static_cast<std::uint32_t>(groups)};
     JudgeArgs args;
-    args.q = View<const float, 3>(q.data(), {batch, heads, kHeadDim});
+    args.q = View<const float, 3>(q.data(), {batch, heads, headDim});
     args.first = 1;
     args.end = static_cast<std::uint32_t>(leaves - 16);
-    args.scale = 0.125f;
+    args.scale = 1 / std::sqrt(static_cast<float>(headDim));
     args.exact = View<const float, 2>(exact.data(), {batch, heads});
     args.rule = rule;
     if (rule.tokenShare == 0) args.rule.cap = static_cast<std::uint32_t>(tokens / 16);
-    args.chosen = {chosen.data(), {batch, kKvHeads, leaves}};
+    args.chosen = {chosen.data(), {batch, kvHeads, leaves}};
     for (auto _ : state)
-        for (std::size_t layer = 0; layer < kLayers; ++layer) {
-            args.sketch = std::span(sketch).subspan(layer * kKvHeads, kKvHeads);
+        for (std::size_t layer = 0; layer < layers; ++layer) {
+            args.sketch = std::span(sketch).subspan(layer * kvHeads, kvHeads);
             (*made)->judge(args);
         }
     std::size_t count = 0, touched = 0;
     for (const std::uint16_t bits : chosen) touched += bits != 0;
     for (const std::uint16_t bits : chosen) count += static_cast<std::size_t>(__builtin_popcount(bits));
-    state.counters["chosen"] = static_cast<double>(count) / static_cast<double>(batch * kKvHeads * tokens);
+    state.counters["chosen"] = static_cast<double>(count) / static_cast<double>(batch * kvHeads * tokens);
     state.counters["leaves"] = static_cast<double>(touched) / static_cast<double>(chosen.size());
     state.SetBytesProcessed(state.iterations() * static_cast<std::int64_t>(codes.size()));
 }
@@ -83,16 +90,18 @@ const bool kRegistered = [] {
     SelectRule tokens, inLeaves, share;
     tokens.tokenShare = inLeaves.tokenShare = std::exp(-9.0f);
     inLeaves.leafShare = 0.001f;
-    for (const std::size_t length : {8192, 32768})
-        for (const std::size_t batch : {1, 8})
-            for (const auto& [name, rule] :
-                 {std::pair{"tokens", tokens}, {"in_leaves", inLeaves}, {"share_16th", share}})
-                benchmark::RegisterBenchmark(("judge/qwen_24x2x7/" + std::string(name) + "/" + std::to_string(length) +
-                                              "/" + std::to_string(batch))
-                                                 .c_str(),
-                                             [=, rule = rule](benchmark::State& s) { step(s, length, batch, rule); })
-                    ->Apply(timeFairly)
-                    ->Unit(benchmark::kMillisecond);
+    for (const Shape& shape : kShapes)
+        for (const std::size_t length : {8192, 32768})
+            for (const std::size_t batch : {1, 4, 8})
+                for (const auto& [name, rule] :
+                     {std::pair{"tokens", tokens}, {"in_leaves", inLeaves}, {"share_16th", share}})
+                    benchmark::RegisterBenchmark(
+                        (std::string("judge/") + shape.name + "/" + name + "/" + std::to_string(length) + "/" +
+                         std::to_string(batch))
+                            .c_str(),
+                        [=, rule = rule](benchmark::State& s) { step(s, shape, length, batch, rule); })
+                        ->Apply(timeFairly)
+                        ->Unit(benchmark::kMillisecond);
     return true;
 }();
 

@@ -68,7 +68,7 @@ extern const Variants<LeafShareFn> kLeafShare;
 ///   scores  [groups, groupRows, 64]   at this sequence's first row
 ///   leaves  [first, end) of the groups' leaves that are judged
 ///   whole   [rows]                    log2 of the heads' sums over everything, as scores
-///   chosen  [groups * 4]              out; only [first, end) is written
+///   chosen  [groups * 4]              out; zero before, and still outside [first, end)
 ///   share   [rows]                    out; or null
 struct JudgeChoice {
     const std::int16_t* scores = nullptr;

@@ -15,6 +15,14 @@ namespace {
 
 constexpr std::uint16_t kWholeLeaf = 0xFFFF;
 
+// std::popcount is a call where the instruction is not taken for granted.
+std::size_t bitsOf(std::uint16_t bits) {
+    std::uint32_t sum = bits - (bits >> 1 & 0x5555u);
+    sum = (sum & 0x3333u) + (sum >> 2 & 0x3333u);
+    sum = (sum + (sum >> 4)) & 0x0F0Fu;
+    return (sum + (sum >> 8)) & 0x1Fu;
+}
+
 std::uint64_t aboveScalar(const std::int16_t* scores, std::size_t rows, const std::int16_t* least) {
     std::uint64_t out = 0;
     for (std::size_t r = 0; r < rows; ++r)
@@ -172,21 +180,24 @@ class Chooser {
             lanes_.least[r] = leastScore(share, c_.whole[r]);
             lanes_.surely[r] = leastScore(1.02f * rule.leafShare, c_.whole[r]);
         }
+        std::size_t count = 0;
         for (std::size_t g = c_.first / kGroupLeaves; g * kGroupLeaves < c_.end; ++g) {
             const std::int16_t* scores = scoresAt(g * kGroupLeaves);
             const std::uint64_t tokens = above_(scores, c_.rows, lanes_.least);
+            if (tokens == 0) continue;
             // A token that is above the leaf's share by itself saves adding up the leaf's.
-            const std::uint64_t sure = rule.leafShare > 0 && tokens != 0 ? above_(scores, c_.rows, lanes_.surely) : 0;
-            for (std::size_t i = 0; i < kGroupLeaves; ++i) {
-                const std::size_t leaf = g * kGroupLeaves + i;
-                if (leaf < c_.first || leaf >= c_.end) continue;
-                auto bits = static_cast<std::uint16_t>(tokens >> (kLeafTokens * i));
-                const bool decided = bits == 0 || rule.leafShare <= 0 || (sure >> (kLeafTokens * i) & kWholeLeaf) != 0;
+            const std::uint64_t sure = rule.leafShare > 0 ? above_(scores, c_.rows, lanes_.surely) : 0;
+            const std::size_t end = std::min(c_.end, (g + 1) * kGroupLeaves);
+            for (std::size_t leaf = std::max(c_.first, g * kGroupLeaves); leaf < end; ++leaf) {
+                const std::size_t at = leaf % kGroupLeaves * kLeafTokens;
+                auto bits = static_cast<std::uint16_t>(tokens >> at);
+                const bool decided = bits == 0 || rule.leafShare <= 0 || (sure >> at & kWholeLeaf) != 0;
                 if (!decided && leafShare_(scoresAt(leaf), c_.rows, c_.whole) <= rule.leafShare) bits = 0;
                 c_.chosen[leaf] = bits != 0 && whole ? kWholeLeaf : bits;
+                count += bitsOf(c_.chosen[leaf]);
             }
         }
-        cut(rule);
+        if (count > rule.cap) cut(rule);
     }
 
     void share() {
@@ -214,10 +225,6 @@ class Chooser {
     }
 
     void cut(const SelectRule& rule) {
-        std::size_t count = 0;
-        for (std::size_t leaf = c_.first; leaf < c_.end; ++leaf)
-            count += static_cast<std::size_t>(std::popcount(c_.chosen[leaf]));
-        if (count <= rule.cap) return;
         const std::size_t unit = rule.scorer == Scorer::MinMax                      ? rule.chunkTokens
                                  : rule.scorer == Scorer::Means || rule.wholeLeaves ? kLeafTokens
                                                                                     : 1;
