@@ -43,7 +43,8 @@ void scanAvx512(const JudgeRows& rows, const JudgePart& part);
 std::size_t scanScratchBytesAvx512(std::size_t rows, std::size_t headDim);
 #endif
 
-/// out [rows] = sum over d of above * high + below * low: the greatest product with any key between low and high.
+/// out [rows] = sum over d of above * high + below * low: the greatest product with any key between low and high; where
+/// both are one array, with that key.
 using UnitScoresFn = void (*)(const JudgeRows& rows, const float* low, const float* high, float* out);
 using FromF16Fn = void (*)(const std::uint16_t* from, std::size_t n, float* to);  // n a multiple of 16
 

@@ -60,22 +60,6 @@ CARREL_AVX512 CARREL_INLINE __m512 halves512(const std::uint16_t* from) {
     return _mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(from)));
 }
 
-// Eight vectors to their eight sums.
-CARREL_AVX512 CARREL_INLINE __m256 sumEach512(const __m512 (&v)[kJudgeRows]) {
-    __m512 t[4], u[2];
-#pragma GCC unroll 4
-    for (std::size_t i = 0; i < 4; ++i)
-        t[i] = _mm512_add_ps(_mm512_shuffle_f32x4(v[i], v[i + 4], 0x44), _mm512_shuffle_f32x4(v[i], v[i + 4], 0xEE));
-#pragma GCC unroll 2
-    for (std::size_t i = 0; i < 2; ++i)
-        u[i] = _mm512_add_ps(_mm512_unpacklo_ps(t[2 * i], t[2 * i + 1]), _mm512_unpackhi_ps(t[2 * i], t[2 * i + 1]));
-    const __m512d x = _mm512_castps_pd(u[0]), y = _mm512_castps_pd(u[1]);
-    const __m512 w =
-        _mm512_add_ps(_mm512_castpd_ps(_mm512_unpacklo_pd(x, y)), _mm512_castpd_ps(_mm512_unpackhi_pd(x, y)));
-    const __m512 all = _mm512_add_ps(w, _mm512_shuffle_f32x4(w, w, 0xB1));
-    return _mm512_castps512_ps256(_mm512_shuffle_f32x4(all, all, 0x08));
-}
-
 CARREL_INLINE const std::uint16_t* gridOf(const std::byte* group, std::size_t headDim) {
     return reinterpret_cast<const std::uint16_t*>(group + kGroupLeaves * 4 * headDim);
 }

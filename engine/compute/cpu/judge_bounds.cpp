@@ -58,16 +58,40 @@ CARREL_AVX2 void meanKeyAvx2(const std::uint8_t* codes, const float* least, cons
                              float* to) {
     meanKey(codes, least, step, n, to);
 }
-CARREL_AVX512 void unitScoresAvx512(const JudgeRows& rows, const float* low, const float* high, float* out) {
-    for (std::size_t r = 0; r < rows.rows; ++r) {
-        const float *above = rows.above + r * rows.headDim, *below = rows.below + r * rows.headDim;
-        __m512 sum = _mm512_setzero_ps();
-        for (std::size_t d = 0; d < rows.headDim; d += kLanes) {
-            sum = _mm512_fmadd_ps(_mm512_loadu_ps(below + d), _mm512_loadu_ps(low + d), sum);
-            sum = _mm512_fmadd_ps(_mm512_loadu_ps(above + d), _mm512_loadu_ps(high + d), sum);
+// `Rows` rows from row `first` on; OneKey: low and high are one.
+template <std::size_t Rows, bool OneKey>
+CARREL_AVX512 void unitRows512(const JudgeRows& rows, std::size_t first, const float* low, const float* high,
+                               float* out) {
+    const std::size_t headDim = rows.headDim, at = first * headDim;
+    __m512 sums[kJudgeRows];
+#pragma GCC unroll 8
+    for (__m512& sum : sums) sum = _mm512_setzero_ps();
+    for (std::size_t d = 0; d < headDim; d += kLanes) {
+        const __m512 least = _mm512_loadu_ps(low + d), most = _mm512_loadu_ps(high + d);
+#pragma GCC unroll 8
+        for (std::size_t r = 0; r < Rows; ++r) {
+            const std::size_t from = at + r * headDim + d;
+            if constexpr (OneKey) {
+                sums[r] = _mm512_fmadd_ps(_mm512_loadu_ps(rows.q + from), least, sums[r]);
+            } else {
+                sums[r] = _mm512_fmadd_ps(_mm512_loadu_ps(rows.below + from), least, sums[r]);
+                sums[r] = _mm512_fmadd_ps(_mm512_loadu_ps(rows.above + from), most, sums[r]);
+            }
         }
-        out[r] = sumLanes512(sum);
     }
+    _mm256_mask_storeu_ps(out + first, static_cast<__mmask8>((1u << Rows) - 1), sumEach512(sums));
+}
+template <bool OneKey>
+CARREL_AVX512 void unitScores512(const JudgeRows& rows, const float* low, const float* high, float* out) {
+    static constexpr decltype(&unitRows512<1, OneKey>) kRows[kJudgeRows] = {
+        unitRows512<1, OneKey>, unitRows512<2, OneKey>, unitRows512<3, OneKey>, unitRows512<4, OneKey>,
+        unitRows512<5, OneKey>, unitRows512<6, OneKey>, unitRows512<7, OneKey>, unitRows512<8, OneKey>};
+    for (std::size_t first = 0; first < rows.rows; first += kJudgeRows)
+        kRows[std::min(kJudgeRows, rows.rows - first) - 1](rows, first, low, high, out);
+}
+CARREL_AVX512 void unitScoresAvx512(const JudgeRows& rows, const float* low, const float* high, float* out) {
+    if (low == high && rows.q != nullptr) return unitScores512<true>(rows, low, high, out);
+    unitScores512<false>(rows, low, high, out);
 }
 CARREL_AVX512 void finishAvx512(const float* raw, const float* exact, std::size_t rows, std::int16_t* rounded,
                                 float* exp) {
