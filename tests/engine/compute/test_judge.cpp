@@ -107,6 +107,28 @@ std::size_t compareWithDefinition(const JudgeCase& c, const SelectRule& rule, st
     return near;
 }
 
+struct Scanned {
+    std::vector<std::int16_t> scores;  // [groups, rows, 64]
+    std::vector<float> sums;           // [rows]
+};
+// All rows of a case with one KV head.
+Scanned scan(const JudgeCase& c, std::size_t firstLeaf, std::size_t endLeaf) {
+    const std::size_t rows = c.nTokens * c.nHeads();
+    std::vector<float> q(rows * c.headDim), exact(rows);
+    for (std::size_t i = 0; i < q.size(); ++i) q[i] = c.q[i] * c.scale * kLog2PerNat;
+    for (std::size_t i = 0; i < rows; ++i) exact[i] = c.exact[i] * kLog2PerNat;
+    Scanned out{std::vector<std::int16_t>(c.groups * rows * kGroupTokens), std::vector<float>(rows)};
+    // sums [16] and the like are read in whole vectors
+    std::vector<std::byte> memory(scanScratchBytes(rows, c.headDim) + 64);
+    void* scratch = memory.data();
+    std::size_t room = memory.size();
+    std::align(64, room - 64, scratch, room);
+    kScan.at(isaUnderTest())({q.data(), nullptr, nullptr, exact.data(), rows, c.headDim},
+                             {c.codes[0].data(), c.groups, firstLeaf, endLeaf, out.scores.data(), out.sums.data(),
+                              static_cast<std::byte*>(scratch)});
+    return out;
+}
+
 }  // namespace
 
 TEST_CASE("A score differs from its definition by no more than the query's rounding") {
@@ -114,19 +136,7 @@ TEST_CASE("A score differs from its definition by no more than the query's round
         for (const std::size_t heads : {1, 3, 7, 8, 9}) {
             const JudgeCase c(2, 1, heads, headDim, 3);
             const std::size_t rows = 2 * heads;
-            std::vector<float> q(rows * headDim), exact(rows);
-            for (std::size_t i = 0; i < q.size(); ++i) q[i] = c.q[i] * c.scale * kLog2PerNat;
-            for (std::size_t i = 0; i < rows; ++i) exact[i] = c.exact[i] * kLog2PerNat;
-            std::vector<std::int16_t> scores(c.groups * rows * kGroupTokens);
-            std::vector<float> sums(rows);
-            // sums [16] and the like are read in whole vectors
-            std::vector<std::byte> memory(scanScratchBytes(rows, headDim) + 64);
-            void* scratch = memory.data();
-            std::size_t room = memory.size();
-            std::align(64, room - 64, scratch, room);
-            const JudgeRows judged{q.data(), nullptr, nullptr, exact.data(), rows, headDim};
-            kScan.at(isaUnderTest())(judged, {c.codes[0].data(), c.groups, 2, 11, scores.data(), sums.data(),
-                                              static_cast<std::byte*>(scratch)});
+            const auto [scores, sums] = scan(c, 2, 11);
             double squares = 0, bounds = 0;
             for (std::size_t row = 0; row < rows; ++row) {
                 double sum = 0, most = 0;
@@ -147,6 +157,32 @@ TEST_CASE("A score differs from its definition by no more than the query's round
             }
             CHECK(std::sqrt(squares / bounds) < 0.25);  // roundings of channels do not add up
         }
+}
+
+TEST_CASE("A group whose keys spread far wider than others' does not blur their scores") {
+    JudgeCase c(1, 1, 7, 64, 32);
+    constexpr std::size_t kWide = 9;
+    for (const std::size_t channel : {5, 40}) {
+        std::byte* step =
+            c.codes[0].data() + kWide * codesBytes(64) + kGroupLeaves * planeLeafBytes(64) + 2 * (64 + channel);
+        const std::uint16_t half = f32ToF16(16 * c.grid(0, kWide * kGroupTokens, channel, true));
+        std::memcpy(step, &half, 2);
+    }
+    const Scanned got = scan(c, 0, c.leaves());
+    for (const bool wide : {false, true}) {
+        double squares = 0, bounds = 0;
+        for (std::size_t row = 0; row < 7; ++row)
+            for (std::size_t key = 0; key < c.tokens(); ++key) {
+                if ((key / kGroupTokens == kWide) != wide) continue;
+                const double want = c.planeScore(0, row, key) - static_cast<double>(c.exact[row]),
+                             bound = c.planeError(0, row, key),
+                             score = got.scores[(key / 64 * 7 + row) * 64 + key % 64] /
+                                     static_cast<double>(kScoresPerLog2 * kLog2PerNat);
+                squares += (score - want) * (score - want);
+                bounds += bound * bound;
+            }
+        CHECK(std::sqrt(squares / bounds) < 0.25);
+    }
 }
 
 TEST_CASE("The chosen tokens are those above the threshold for some head") {
