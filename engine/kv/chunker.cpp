@@ -20,6 +20,8 @@ constexpr int kUseShift = 5, kArrivalShift = 7, kFadeShift = 3;
 // On traces (tests/engine/kv/test_chunks.cpp) less than this joins too much.
 constexpr double kCrowding = 4;
 
+constexpr std::size_t kKeptBytes = 3;
+
 std::uint16_t faded(std::uint16_t share, int shift) {
     return static_cast<std::uint16_t>(share - ((share + (1 << shift) - 1) >> shift));
 }
@@ -137,6 +139,36 @@ void Chunker::partition(Leaf* leaves) const {
             leaves[i].chunk = static_cast<std::uint8_t>(end - first + (empty ? kDesert : 0));
         }
         first = end;
+    }
+}
+
+std::vector<std::byte> Chunker::remembered() const {
+    std::vector<std::byte> out;
+    out.reserve(shape_.rows() * leaves_ * kKeptBytes);
+    for (std::size_t row = 0; row < shape_.rows(); ++row)
+        for (std::uint32_t i = 0; i < leaves_; ++i) {
+            const Leaf& leaf = all_[row * capacity_ + i];
+            for (const std::uint16_t share : {leaf.use, leaf.arrivals, leaf.drawn})
+                out.push_back(static_cast<std::byte>(std::min(0xff, (share + 0x80) >> 8)));
+        }
+    return out;
+}
+
+void Chunker::recall(std::span<const std::byte> bytes) {
+    if (bytes.size() != shape_.rows() * leaves_ * kKeptBytes) return;
+    const auto share = [&] {
+        const auto kept = static_cast<std::uint16_t>(static_cast<std::uint16_t>(bytes.front()) << 8);
+        bytes = bytes.subspan(1);
+        return kept;
+    };
+    for (std::size_t row = 0; row < shape_.rows(); ++row) {
+        Leaf* leaves = all_.data() + row * capacity_;
+        for (std::uint32_t i = 0; i < leaves_; ++i) {
+            leaves[i].use = share();
+            leaves[i].arrivals = share();
+            leaves[i].drawn = share();
+        }
+        if (fixed_ == 0) partition(leaves);
     }
 }
 

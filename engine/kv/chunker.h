@@ -1,7 +1,9 @@
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <span>
 #include <vector>
 
 #include "kv/chosen.h"
@@ -44,6 +46,12 @@ class Chunker {
     void choose(std::uint32_t layer, const Chosen& chosen);
     /// mass [kvHeads, nLeaves]: attention seen while reading.
     void observe(std::uint32_t layer, View<const float, 2> mass);
+
+    /// What is worth keeping when the document is closed: 3 bytes a leaf [layers, kvHeads, leaves] of use, arrivals and
+    /// what was drawn, in 1/256. The partition follows from them.
+    std::vector<std::byte> remembered() const;
+    /// What remembered() gave for as many leaves; anything else changes nothing.
+    void recall(std::span<const std::byte> bytes);
 
     /// The partition, each chunk where most of its leaves are (the nearer tier of two equals).
     std::vector<LayerChunks> chunks(const std::function<Tier(std::size_t row, std::uint32_t leaf)>& tierOf) const;

@@ -113,6 +113,11 @@ class DocumentKv {
     /// Attention seen per leaf while reading: mass [kvHeads, nLeaves]. Shapes chunks.
     virtual void observe(std::uint32_t layer, View<const float, 2> mass) = 0;
 
+    /// What use has shown so far (Chunker), to be kept beside the document, and back. Bytes that are not of this
+    /// document's size change nothing.
+    virtual std::vector<std::byte> remembered() const = 0;
+    virtual void recall(std::span<const std::byte> bytes) = 0;
+
     virtual TierCounters counters() const = 0;
     virtual void resetCounters() = 0;
     /// Where everything is now.

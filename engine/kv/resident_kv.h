@@ -37,6 +37,8 @@ class ResidentKv final : public DocumentKv {
     void prefetch(std::uint32_t, View<const std::uint16_t, 3>) override {}
     Result<KvPins> claim(std::uint32_t layer, View<const std::uint16_t, 3> chosen) override;
     void observe(std::uint32_t layer, View<const float, 2> mass) override { chunker_.observe(layer, mass); }
+    std::vector<std::byte> remembered() const override { return chunker_.remembered(); }
+    void recall(std::span<const std::byte> bytes) override { chunker_.recall(bytes); }
     TierCounters counters() const override;
     void resetCounters() override;
     std::vector<LayerChunks> chunks() const override;

@@ -6,18 +6,13 @@
 
 namespace carrel {
 
-namespace {
-
-constexpr std::uint32_t kNoteMagic = 0x544e4b43;  // CKNT
-
-}  // namespace
-
-Status writeNote(FileSystem& files, const std::filesystem::path& path, const NotePlace& place,
+Status writeNote(FileSystem& files, const std::filesystem::path& folder, const NoteKind& kind, const NotePlace& place,
                  std::span<const std::byte> bytes) {
-    if (bytes.size() > kMaxNoteBytes) return Error{Code::InvalidArgument, path.string(), "a note of that size"};
+    const auto path = folder / kind.file;
+    if (bytes.size() > kind.mostBytes) return Error{Code::InvalidArgument, path.string(), "a note of that size"};
     std::vector<std::byte> raw(kNoteHeaderBytes + bytes.size());
     FieldWriter out(raw);
-    out.put(kNoteMagic, kStoreFormat, std::uint64_t{0}, place.streamHash, place.tokens,
+    out.put(kind.magic, kStoreFormat, std::uint64_t{0}, place.streamHash, place.tokens,
             static_cast<std::uint32_t>(bytes.size()), place.ids);
     out.raw(bytes.data(), bytes.size());
     seal(raw);
@@ -25,19 +20,21 @@ Status writeNote(FileSystem& files, const std::filesystem::path& path, const Not
     if (!file) return file.error();
     if (auto s = (*file)->truncate(0); !s) return s;
     if (auto s = (*file)->pwrite(raw, 0); !s) return s;
-    return (*file)->sync();
+    return kind.synced ? (*file)->sync() : Status{};
 }
 
-Result<std::vector<std::byte>> readNote(FileSystem& files, const std::filesystem::path& path, const NotePlace& place) {
+Result<std::vector<std::byte>> readNote(FileSystem& files, const std::filesystem::path& folder, const NoteKind& kind,
+                                        const NotePlace& place) {
+    const auto path = folder / kind.file;
     auto file = files.open(path, OpenMode::Read);
     if (!file) return file.error();
     const auto size = (*file)->size();
     if (!size) return size.error();
-    if (*size < kNoteHeaderBytes || *size > kNoteHeaderBytes + kMaxNoteBytes)
+    if (*size < kNoteHeaderBytes || *size > kNoteHeaderBytes + kind.mostBytes)
         return Error{Code::Truncated, path.string(), "a note of that size"};
     std::vector<std::byte> raw(*size);
     if (auto s = (*file)->pread(raw, 0); !s) return s.error();
-    if (const auto sealed = unseal(kNoteMagic, raw, path.string()); !sealed) return sealed.error();
+    if (const auto sealed = unseal(kind.magic, raw, path.string()); !sealed) return sealed.error();
     NotePlace found;
     std::uint32_t bytes = 0;
     std::memcpy(&found.streamHash, raw.data() + 16, 8);

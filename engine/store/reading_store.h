@@ -124,6 +124,9 @@ class KvStream {
     /// is no note. NotFound, Corrupt.
     virtual Status keepNote(std::span<const std::byte> bytes) = 0;
     virtual Result<std::vector<std::byte>> note() = 0;
+    /// The same, at most 64 MiB, for what answering has shown of use; not synced: a crash may lose it.
+    virtual Status keepUse(std::span<const std::byte> bytes) = 0;
+    virtual Result<std::vector<std::byte>> use() = 0;
 };
 
 struct StreamInfo {

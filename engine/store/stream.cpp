@@ -349,11 +349,19 @@ NotePlace DiskStream::notePlace() const {
 }
 
 Status DiskStream::keepNote(std::span<const std::byte> bytes) {
-    return writeNote(place_.files, place_.folder / "note.bin", notePlace(), bytes);
+    return writeNote(place_.files, place_.folder, kProbeNote, notePlace(), bytes);
 }
 
 Result<std::vector<std::byte>> DiskStream::note() {
-    return readNote(place_.files, place_.folder / "note.bin", notePlace());
+    return readNote(place_.files, place_.folder, kProbeNote, notePlace());
+}
+
+Status DiskStream::keepUse(std::span<const std::byte> bytes) {
+    return writeNote(place_.files, place_.folder, kUseNote, notePlace(), bytes);
+}
+
+Result<std::vector<std::byte>> DiskStream::use() {
+    return readNote(place_.files, place_.folder, kUseNote, notePlace());
 }
 
 }  // namespace carrel

@@ -38,6 +38,8 @@ class DiskStream final : public KvStream {
     Result<Check> verify() override;
     Status keepNote(std::span<const std::byte> bytes) override;
     Result<std::vector<std::byte>> note() override;
+    Status keepUse(std::span<const std::byte> bytes) override;
+    Result<std::vector<std::byte>> use() override;
 
     const StreamPlace& place() const { return place_; }
     const BatchStack& stack() const { return stack_; }

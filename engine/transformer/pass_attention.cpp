@@ -115,8 +115,26 @@ AttendArgs PassAttention::args(std::size_t first, std::size_t count, std::span<c
     return a;
 }
 
+void PassAttention::attend(std::size_t first, std::size_t count, std::span<const std::uint32_t> sequence, bool ends) {
+    const bool last = observes() && first + count == rows();
+    if (last && count > 1) {
+        AttendArgs others = args(first, count - 1, sequence);
+        others.ends = ends;
+        backend_.attend(others);
+    }
+    AttendArgs a = last ? args(rows() - 1, 1, sequence) : args(first, count, sequence);
+    a.ends = ends;
+    if (last) {
+        const std::size_t leaves = lastPosition_ / kLeafTokens + 1u;
+        mass_.resize(config_.heads * leaves);
+        a.mass = {mass_.data(), {1, config_.heads, leaves}};
+        a.logSumExp = lseView(lse_).rows(rows() - 1, 1);
+    }
+    backend_.attend(a);
+}
+
 Result<bool> PassAttention::slice() {
-    if (policy_ != nullptr && policy_->onlyLayer.value_or(layer_) == layer_) return selective();
+    if (policy_ != nullptr) return selective();
     return window_ < documentGroups_ / kPartGroups * kPartGroups ? windowSlice() : lastSlice();
 }
 
@@ -135,11 +153,11 @@ Result<bool> PassAttention::windowSlice() {
         runs_.assign(runs->begin(), runs->end());
     }
     const std::size_t now = sliceRows(std::uint64_t{count} * kGroupTokens);
-    backend_.attend(args(done_, now, same_));
+    attend(done_, now, same_, false);
     done_ += now;
     if (done_ < rows()) return false;
     done_ = 0;
-    if (massSink_) windows_.push_back({window_ * kGroupLeaves, (window_ + count) * kGroupLeaves, lse_});
+    if (massSink_ || observes()) windows_.push_back({window_ * kGroupLeaves, (window_ + count) * kGroupLeaves, lse_});
     window_ += count;
     return false;
 }
@@ -156,12 +174,11 @@ Result<bool> PassAttention::lastSlice() {
         ready_ = true;
     }
     const std::size_t now = sliceRows(lastPosition_ + 1 - window_ * kGroupTokens);
-    AttendArgs last = args(done_, now, own_);
-    last.ends = true;
-    backend_.attend(last);
+    attend(done_, now, own_, true);
     done_ += now;
     if (done_ < rows()) return false;
     if (massSink_) finishMass();
+    if (observes()) observeLast();
     return true;
 }
 
@@ -226,6 +243,25 @@ void PassAttention::finishMass() {
                 for (std::uint32_t leaf = seen.firstLeaf; leaf < seen.endLeaf; ++leaf) leaves[leaf] *= less;
             }
     massSink_(layer_, mass);
+}
+
+/// The last row's attention to what the document held before this batch; heads that share keys by the larger of theirs.
+void PassAttention::observeLast() {
+    const std::size_t leaves = lastPosition_ / kLeafTokens + 1u, group = config_.heads / config_.kvHeads;
+    const float* lse = lse_.data() + (rows() - 1) * config_.heads;
+    std::vector<float> most(std::size_t{config_.kvHeads} * documentGroups_ * kGroupLeaves, 0);
+    const View<float, 2> seen(most.data(), {config_.kvHeads, documentGroups_ * kGroupLeaves});
+    for (std::size_t head = 0; head < config_.heads; ++head) {
+        const float* of = mass_.data() + head * leaves;
+        float* to = seen.row(head / group);
+        std::uint32_t leaf = 0;
+        for (const Seen& window : windows_) {
+            const float less = std::exp(window.logSumExp[(rows() - 1) * config_.heads + head] - lse[head]);
+            for (; leaf < window.endLeaf; ++leaf) to[leaf] = std::max(to[leaf], of[leaf] * less);
+        }
+        for (; leaf < seen.size(1); ++leaf) to[leaf] = std::max(to[leaf], of[leaf]);
+    }
+    document_->observe(layer_, View<const float, 2>(most.data(), {seen.size(0), seen.size(1)}));
 }
 
 }  // namespace carrel

@@ -64,6 +64,8 @@ class PassAttention {
         std::uint32_t firstLeaf, endLeaf;
         std::vector<float> logSumExp;
     };
+    /// A document is being read: the last row of each batch tells its tiers where attention goes.
+    bool observes() const { return inputs_.front().encoded != nullptr && documentGroups_ > 0 && !massSink_; }
     struct Portion {  // the same of a call for some of a row's chosen leaves
         std::size_t row;
         std::uint32_t head, firstLeaf, endLeaf;
@@ -85,7 +87,9 @@ class PassAttention {
     Result<bool> lastSlice();
     void tailRuns(std::span<const std::vector<KvRun>> rest);
     void batchRuns(std::span<const std::vector<KvRun>> rest);
+    void attend(std::size_t first, std::size_t count, std::span<const std::uint32_t> sequence, bool ends);
     void finishMass();
+    void observeLast();
 
     // With a policy: pass_selection.cpp.
     Result<bool> selective();
@@ -129,7 +133,7 @@ class PassAttention {
     std::vector<std::span<const KvRun>> views_;
     std::vector<KvPick> picks_;
     std::vector<KvRest> rest_;
-    std::vector<float> mass_, lse_, chosenLse_;
+    std::vector<float> mass_, lse_, chosenLse_;  // massless passes: lse_ of the row that is observed
     std::vector<Seen> windows_;
     std::vector<Portion> portions_;
     std::vector<std::uint16_t> always_, chosen_, predicted_, portion_;

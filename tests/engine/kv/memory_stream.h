@@ -72,6 +72,8 @@ class MemoryStream final : public KvStream {
     Result<Check> verify() override { return Check{}; }
     Status keepNote(std::span<const std::byte>) override { return {}; }
     Result<std::vector<std::byte>> note() override { return Error{Code::NotFound, "", "no note"}; }
+    Status keepUse(std::span<const std::byte>) override { return {}; }
+    Result<std::vector<std::byte>> use() override { return Error{Code::NotFound, "", "no note"}; }
 
     /// Of the last batch that has the group.
     const std::byte* part(std::vector<std::byte> Batch::*which, const Place& place) const {

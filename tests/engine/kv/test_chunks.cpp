@@ -136,4 +136,46 @@ TEST_CASE("What nothing chooses becomes coarse, what is chosen stays fine, and n
     }
 }
 
+TEST_CASE("What use has shown comes back in the next opening, resident and tiered; bytes of another size are nothing") {
+    DocumentWorld world(kShape, KvCodec::K8V8, {kGroups});
+    TierOptions options;
+    options.deviceBytes = options.hostBytes = std::uint64_t{1} << 30;
+    const auto before = world.open(options);
+    Trace trace(3, 8);
+    for (int step = 0; step < 200; ++step) REQUIRE(before->pin(0, trace.next().view()));
+    const auto kept = before->remembered();
+    CHECK(kept.size() == kShape.rows() * kLeaves * 3);
+    const auto sizes = [](const DocumentKv& kv) {
+        std::vector<std::uint32_t> out;
+        for (const LayerChunks& of : kv.chunks())
+            for (const Chunk& chunk : of.chunks) out.push_back(chunk.leaves);
+        return out;
+    };
+    const auto useOf = [](const DocumentKv& kv) {
+        std::vector<float> out;
+        for (const LayerChunks& of : kv.chunks())
+            for (const Chunk& chunk : of.chunks) out.insert(out.end(), chunk.leaves, chunk.use);
+        return out;
+    };
+    for (const bool resident : {true, false}) {
+        CAPTURE(resident);
+        if (!resident) options = smallest(world, options);
+        const auto after = world.open(options);
+        REQUIRE(after->resident() == resident);
+        const auto fresh = sizes(*after);
+        after->recall(std::span(kept).first(kept.size() - 1));
+        after->recall({});
+        CHECK(sizes(*after) == fresh);
+        after->recall(kept);
+        CHECK(after->remembered() == kept);
+        CHECK(sizes(*after) != fresh);
+        const auto then = useOf(*before), now = useOf(*after);
+        REQUIRE(now.size() == then.size());
+        double all = 0, off = 0;
+        for (std::size_t i = 0; i < then.size(); ++i) all += then[i], off += std::abs(then[i] - now[i]);
+        CHECK(off < 0.1 * all);
+        for (int step = 0; step < 40; ++step) REQUIRE(after->pin(0, trace.next().view()));  // pinned as ever
+    }
+}
+
 }  // namespace carrel

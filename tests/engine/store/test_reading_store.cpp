@@ -459,3 +459,47 @@ TEST_CASE("an index that a newer Carrel made is refused and left alone") {
     CHECK(ReadingStore::open(realFileSystem(), data.path).error().code == Code::Unsupported);
     CHECK(must(must(SqlDatabase::open(file)).userVersion()) == 2);
 }
+
+TEST_CASE("what was kept of use is there for the very same tokens, and any byte of it flipped makes it none") {
+    TempFolder data;
+    const auto ids = someIds(256);
+    std::vector<std::byte> use(10'000);
+    for (std::size_t i = 0; i < use.size(); ++i) use[i] = static_cast<std::byte>(i * 7);
+    const auto store = openStore(data.path);
+    auto reading = must(store->openReading(kKey, kShape));
+    CHECK(reading->use().error().code == Code::NotFound);
+    commit(*reading, ids, 0, 192);
+    must(reading->keepUse(use));
+    CHECK(must(reading->use()) == use);
+    must(reading->keepNote(std::span(use).first(9)));  // another file
+    use.resize(5'000);
+    must(reading->keepUse(use));
+    CHECK(must(reading->use()) == use);
+    CHECK(must(reading->note()).size() == 9);
+    reading.reset();
+    reading = must(store->openReading(kKey, kShape));
+    CHECK(must(reading->use()) == use);
+
+    const auto path = readingFolder(data.path) / "use.bin";
+    std::vector<char> whole(std::filesystem::file_size(path));
+    std::ifstream(path, std::ios::binary).read(whole.data(), static_cast<std::streamsize>(whole.size()));
+    REQUIRE(whole.size() == 40 + use.size());
+    const auto put = [&](const std::vector<char>& bytes) {
+        std::ofstream(path, std::ios::binary).write(bytes.data(), static_cast<std::streamsize>(bytes.size()));
+    };
+    for (std::size_t at = 0; at < whole.size(); at += at < 64 ? 1 : 97) {
+        CAPTURE(at);
+        auto bad = whole;
+        bad[at] = static_cast<char>(bad[at] ^ 4);
+        put(bad);
+        CHECK_FALSE(reading->use());
+        bad.resize(at);
+        put(bad);
+        CHECK_FALSE(reading->use());
+    }
+    put(whole);
+    CHECK(must(reading->use()) == use);
+    commit(*reading, ids, 192, 256);
+    CHECK(reading->use().error().code == Code::Corrupt);  // of fewer tokens
+    CHECK(reading->keepUse(std::vector<std::byte>((std::size_t{64} << 20) + 1)).error().code == Code::InvalidArgument);
+}
