@@ -26,10 +26,19 @@ class Reading {
     static Result<std::unique_ptr<Reading>> open(const LoadedModel& model, ReadingStore& store, Document document,
                                                  const KvSettings& settings, bool suspect = false);
 
+    ~Reading() {
+        if (read_) read_->keepUse();
+    }
+    Reading(const Reading&) = delete;
+    Reading& operator=(const Reading&) = delete;
+
     const Document& document() const { return document_; }
     DocumentKv& kv() const { return read_->kv(); }            // whole groups
     const KvSequence& rest() const { return read_->rest(); }  // f16, behind them: less than a group
     const std::optional<ReadPolicy>& policy() const { return read_->policy(); }
+    TierReport report(const ReadStats& stats, double decodeSeconds) const {
+        return read_->report(stats, decodeSeconds);
+    }
     std::uint32_t tokens() const { return read_->tokens(); }
     KvStream& stream() const { return read_->stream(); }
     std::span<const std::int32_t> ids() const { return std::span(read_->ids()).first(tokens()); }  // read so far
@@ -48,6 +57,8 @@ class Reading {
     Result<bool> step(Workspace& work);
     /// Forgets the batch at hand; the next step() begins it anew.
     void dropBatch() { read_->dropBatch(); }
+    /// As closing does: what answers have shown of use is kept.
+    void keepUse() const { read_->keepUse(); }
     Result<bool> probeHolds(Workspace& work) { return read_->probeHolds(work); }
 
   private:

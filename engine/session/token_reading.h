@@ -25,6 +25,7 @@ class TokenReading {
     const KvSequence& rest() const { return rest_; }  // f16, behind them: less than a group
     KvStream& stream() const { return *stream_; }
     const std::optional<ReadPolicy>& policy() const { return policy_; }  // none: everything is read
+    TierReport report(const ReadStats& stats, double decodeSeconds) const;
     std::uint32_t tokens() const { return rest_.tokens(); }
     const std::vector<std::int32_t>& ids() const { return ids_; }
     std::uint64_t reusedTokens() const { return reused_; }
@@ -42,6 +43,10 @@ class TokenReading {
     /// Makes the batch durable and visible. On failure (DiskFull, Io) all whole batches stay.
     Status endBatch();
     void dropBatch();
+
+    /// What use has shown of the document stays with it, for the next time it is opened: nothing is lost but speed
+    /// where that fails.
+    void keepUse() const { static_cast<void>(static_cast<bool>(stream_->keepUse(kv_->remembered()))); }
 
     /// What a token behind everything comes to, under full attention: kept with the reading when it is complete, so
     /// that it can be seen later whether the same comes out. One step.
@@ -65,6 +70,7 @@ class TokenReading {
     std::unique_ptr<DocumentKv> kv_;
     KvSequence rest_;
     std::optional<ReadPolicy> policy_;
+    std::string profile_ = "measured";  // TierReport::profile
     std::uint64_t reused_ = 0;
     std::optional<KvStream::Check> found_;
     std::uint32_t stored_ = 0;         // tokens that were there when it was opened, good or bad
