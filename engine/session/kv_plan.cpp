@@ -11,7 +11,7 @@ constexpr double kHostShare = 0.4, kDeviceOfHost = 0.25;
 // Defaults of selection, measured (tests/bench/RESULTS.md). Where all rows are in memory tokens are chosen one by one;
 // where leaves come from disk, tokens inside leaves that are worth a read.
 constexpr float kTokenShare = 2e-4f, kTokenShareInLeaves = 4.5e-5f, kLeafShare = 2e-3f;
-// Where no profile says it: measured on Qwen 2.5 (gains) and SmolLM2 (does not).
+// Where no profile says it: of what was measured (tests/bench/RESULTS.md), it gains most.
 constexpr const char* kGainsByEstimates = "qwen2";
 constexpr double kCapShare = 0.2;
 constexpr std::uint32_t kLeastCap = 512;
