@@ -47,7 +47,7 @@ struct CompareOptions {
     std::string reference;  // "codec=f16,prefill=dense"
 };
 CommandResult compareCommand(const Common& common, const CompareOptions& options);
-CommandResult sensitivityCommand(const Common& common, const CompareOptions& options);
+CommandResult profileCommand(const Common& common, const CompareOptions& options);
 
 struct AskOptions {
     std::string document;  // a file, or the SHA-256 of a document in the library (or its beginning)

@@ -46,7 +46,7 @@ std::string idText(const std::vector<std::int32_t>& ids) {
 }
 
 Result<std::unique_ptr<Lab>> openLab(const Common& common, const std::filesystem::path& scratch) {
-    return Lab::open({common.model, common.threads, common.isa, common.kv, scratch});
+    return Lab::open({common.model, common.threads, common.isa, common.kv, common.data, scratch});
 }
 
 /// Where a measurement's readings lie: the folder given, or one of its own that goes with it.
@@ -196,16 +196,17 @@ CommandResult compareCommand(const Common& common, const CompareOptions& options
     return Output{out, out.dump(2) + "\n"};
 }
 
-CommandResult sensitivityCommand(const Common& common, const CompareOptions& options) {
+CommandResult profileCommand(const Common& common, const CompareOptions& options) {
     const auto text = fileText(options.file);
     if (!text) return text.error();
     const Scratch scratch(options.kept);
     const auto lab = openLab(common, scratch.folder());
     if (!lab) return lab.error();
-    const auto got = (*lab)->sensitivity(*text, options.tokens, options.probes, common.stop);
+    const auto got = (*lab)->profile(*text, options.tokens, options.probes, common.stop);
     if (!got) return got.error();
-    Output out{{{"layers", got->kld}}, {}};
-    for (std::size_t layer = 0; layer < got->kld.size(); ++layer)
-        out.text += "layer " + std::to_string(layer) + ": " + std::to_string(got->kld[layer]) + "\n";
-    return out;
+    const json out = {{"file", got->file.string()}, {"tokens_read_share", got->readShare},
+                      {"kld_plain", got->kldPlain}, {"kld_estimated", got->kldEstimated},
+                      {"gain", got->gain},          {"gain_error", got->gainError},
+                      {"estimate", got->estimate}};
+    return Output{out, out.dump(2) + "\n"};
 }

@@ -90,7 +90,7 @@ int main(int argc, char** argv) {
     app.add_option("--host-mib", hostMib, "host tier, MiB")->check(CLI::Range(1, 1 << 22));
     app.add_option("--off", off, "parts switched off, for measurements")
         ->delimiter(',')
-        ->check(CLI::IsMember({"iakm", "lka", "dtp", "estimate", "reuse"}));
+        ->check(CLI::IsMember({"iakm", "lka", "dtp", "estimate", "reuse", "profile"}));
     app.add_option("--on", on, "parts that are off as a rule")->delimiter(',')->check(CLI::IsMember({"dtp"}));
     app.add_option("--judge", judge, "what importance is judged from")
         ->check(CLI::IsMember({"sketch", "means", "minmax", "leoam"}));
@@ -147,9 +147,9 @@ int main(int argc, char** argv) {
     comparison(compare);
     compare->add_option("--reference", comparing.reference, "of the reference's KV: codec=f16,prefill=dense");
     compare->callback([&] { run = [&] { return compareCommand(common, comparing); }; });
-    auto* sensitivity = app.add_subcommand("sensitivity", "what choosing in one layer alone costs, layer by layer");
-    comparison(sensitivity);
-    sensitivity->callback([&] { run = [&] { return sensitivityCommand(common, comparing); }; });
+    auto* profile = app.add_subcommand("profile", "measure a model once, so that its documents are read better");
+    comparison(profile);
+    profile->callback([&] { run = [&] { return profileCommand(common, comparing); }; });
 
     const auto readPassword = [&] {
         std::ifstream in(passwordFile);
@@ -211,6 +211,7 @@ int main(int argc, char** argv) {
                          : on.empty() ? carrel::Pipeline::Overlap
                                       : carrel::Pipeline::Ahead;
     common.kv.estimate = !isOff("estimate");
+    common.kv.profile = !isOff("profile");
     common.kv.reuse = !isOff("reuse");
     if (!rule.empty()) common.kv.rule = rule == "disk" ? carrel::ReadRule::Disk : carrel::ReadRule::Memory;
     if (isOff("lka")) judge = "minmax";

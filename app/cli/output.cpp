@@ -79,7 +79,9 @@ nlohmann::json tiersJson(const TierReport& report) {
             {"estimated_mass", report.estimatedMass},
             {"judging_share", report.judgingShare},
             {"resident", report.resident},
-            {"codec", report.codec}};
+            {"codec", report.codec},
+            {"profile", report.profile},
+            {"estimate", report.estimate}};
 }
 
 std::string sentence(const carrel::Error& error) {

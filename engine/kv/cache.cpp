@@ -103,8 +103,12 @@ Result<std::shared_ptr<KvBlock>> KvSequence::gather(Backend& backend, std::uint3
 void KvSequence::runs(std::uint32_t layer, std::uint32_t head, const KvBlock* open, std::vector<KvRun>& out) const {
     const auto add = [&](const KvBlock& block, std::uint32_t tokens) {
         for (std::uint32_t at = 0; at < tokens; at += kGroupTokens)
-            out.push_back({block.keys(layer, head, at / kGroupTokens), block.values(layer, head, at / kGroupTokens),
-                           block.first() + at, std::min(kGroupTokens, tokens - at), {}, {}});
+            out.push_back({block.keys(layer, head, at / kGroupTokens),
+                           block.values(layer, head, at / kGroupTokens),
+                           block.first() + at,
+                           std::min(kGroupTokens, tokens - at),
+                           {},
+                           {}});
     };
     const std::uint32_t end = open != nullptr ? open->first() : tokens_;
     for (std::size_t i = 0; i < blocks_.size(); ++i)

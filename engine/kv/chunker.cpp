@@ -11,8 +11,6 @@ constexpr std::uint32_t kMostLeaves = 32;
 constexpr std::uint8_t kDesert = 128;
 // Steps between two partitions of a layer: its cost, a few nanoseconds a leaf, is then far below 1 % of decoding.
 constexpr std::uint32_t kEvery = 32;
-// A leaf with this share of a sampled row's attention would have been chosen (the default leaf threshold).
-constexpr float kAttended = 0.002f;
 // What is recent: use fades by 1/32 a step, about as a choice tends to come back; arrivals are rare and fade by 1/128.
 // Fading is done every 8 steps at once.
 constexpr int kUseShift = 5, kArrivalShift = 7, kFadeShift = 3;
@@ -67,16 +65,6 @@ float Chunker::use(std::size_t row, std::uint32_t leaf) const {
 void Chunker::choose(std::uint32_t layer, const Chosen& chosen) {
     for (auto& of : found_) of.clear();
     chosen.each([&](std::uint32_t head, std::uint32_t leaf, std::uint16_t) { found_[head].push_back(leaf); });
-    step(layer);
-}
-
-void Chunker::observe(std::uint32_t layer, View<const float, 2> mass) {
-    for (std::uint32_t head = 0; head < shape_.kvHeads; ++head) {
-        found_[head].clear();
-        const float* of = mass.row(head);
-        for (std::uint32_t leaf = 0; leaf < std::min<std::size_t>(mass.size(1), leaves_); ++leaf)
-            if (of[leaf] > kAttended) found_[head].push_back(leaf);
-    }
     step(layer);
 }
 

@@ -18,7 +18,7 @@ struct ChunkCosts {
 };
 
 /// Which leaves move between tiers together: per layer and KV head a partition into chunks of 1 to 32 leaves, from what
-/// was chosen and attended. Fine where that pays, coarse over deserts: runs that nothing has chosen for long. A desert
+/// was chosen. Fine where that pays, coarse over deserts: runs that nothing has chosen for long. A desert
 /// is one chunk in name only; a leaf of it that is chosen after all moves alone, and is the first to go. row = layer *
 /// kvHeads + head.
 class Chunker {
@@ -42,8 +42,6 @@ class Chunker {
 
     /// A step's choice of one layer.
     void choose(std::uint32_t layer, const Chosen& chosen);
-    /// mass [kvHeads, nLeaves]: attention seen while reading.
-    void observe(std::uint32_t layer, View<const float, 2> mass);
 
     /// The partition, each chunk where most of its leaves are (the nearer tier of two equals).
     std::vector<LayerChunks> chunks(const std::function<Tier(std::size_t row, std::uint32_t leaf)>& tierOf) const;

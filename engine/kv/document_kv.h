@@ -110,8 +110,6 @@ class DocumentKv {
     Result<KvPins> pin(std::uint32_t layer, View<const std::uint16_t, 3> chosen);
     /// A guess for a layer to come, at any time: read ahead, never waited for, and evicted first.
     virtual void prefetch(std::uint32_t layer, View<const std::uint16_t, 3> chosen) = 0;
-    /// Attention seen per leaf while reading: mass [kvHeads, nLeaves]. Shapes chunks.
-    virtual void observe(std::uint32_t layer, View<const float, 2> mass) = 0;
 
     virtual TierCounters counters() const = 0;
     virtual void resetCounters() = 0;

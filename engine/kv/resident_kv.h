@@ -36,7 +36,6 @@ class ResidentKv final : public DocumentKv {
                                                        std::uint32_t count) override;
     void prefetch(std::uint32_t, View<const std::uint16_t, 3>) override {}
     Result<KvPins> claim(std::uint32_t layer, View<const std::uint16_t, 3> chosen) override;
-    void observe(std::uint32_t layer, View<const float, 2> mass) override { chunker_.observe(layer, mass); }
     TierCounters counters() const override;
     void resetCounters() override;
     std::vector<LayerChunks> chunks() const override;

@@ -48,7 +48,7 @@ class Engine final : public Compute {
         tails_.clear();
         readings_.clear();
         loaded_.reset();
-        auto loaded = LoadedModel::load(file, *backend_);
+        auto loaded = LoadedModel::load(file, *backend_, options_.dataDir);
         if (!loaded) return loaded.error();
         auto readWork = Workspace::make(*backend_, (*loaded)->model().config, kBatchTokens);
         if (!readWork) return readWork.error();
@@ -110,7 +110,7 @@ class Engine final : public Compute {
         const Reading* reading = find(document);
         if (reading == nullptr) return std::nullopt;
         TierView out;
-        out.report = batch_ && &batch_->reading() == reading ? batch_->report() : reportOf(reading->kv(), {}, 0);
+        out.report = batch_ && &batch_->reading() == reading ? batch_->report() : reading->report({}, 0);
         out.report.disk.usedBytes = reading->stream().diskBytes().all();
         for (const LayerChunks& row : reading->kv().chunks()) {
             ChunkRow& to = out.rows.emplace_back(ChunkRow{row.layer, row.head, {}});

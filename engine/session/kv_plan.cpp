@@ -2,8 +2,6 @@
 
 #include <algorithm>
 
-#include "session/loaded_model.h"
-
 namespace carrel {
 
 namespace {
@@ -13,6 +11,8 @@ constexpr double kHostShare = 0.4, kDeviceOfHost = 0.25;
 // Defaults of selection, measured (tests/bench/RESULTS.md). Where all rows are in memory tokens are chosen one by one;
 // where leaves come from disk, tokens inside leaves that are worth a read.
 constexpr float kTokenShare = 2e-4f, kTokenShareInLeaves = 4.5e-5f, kLeafShare = 2e-3f;
+// Where no profile says it: of what was measured (tests/bench/RESULTS.md), it gains most.
+constexpr const char* kGainsByEstimates = "qwen2";
 constexpr double kCapShare = 0.2;
 constexpr std::uint32_t kLeastCap = 512;
 
@@ -61,7 +61,7 @@ TierOptions tiersOf(const KvSettings& settings) {
     return out;
 }
 
-std::optional<ReadPolicy> policyOf(const KvSettings& settings, const ModelConfig& config, const DocumentKv& document) {
+std::optional<ReadPolicy> policyOf(const KvSettings& settings, const LoadedModel& model, const DocumentKv& document) {
     if (settings.keep >= 1 || document.codec() == KvCodec::F16) return std::nullopt;
     ReadPolicy out;
     SelectRule& rule = out.rule;
@@ -83,7 +83,9 @@ std::optional<ReadPolicy> policyOf(const KvSettings& settings, const ModelConfig
         if (inLeaves || settings.leaves)
             rule.leafShare = settings.leafThreshold > 0 ? static_cast<float>(settings.leafThreshold) : kLeafShare;
     }
-    out.estimate = settings.estimate && document.hasMeans() && config.architecture == "qwen2";
+    const ModelProfile* profile = settings.profile && model.profile() ? &*model.profile() : nullptr;
+    const bool gains = profile != nullptr ? profile->estimate : model.model().config.architecture == kGainsByEstimates;
+    out.estimate = settings.estimate && document.hasMeans() && gains;
     out.predict = settings.pipeline == Pipeline::Ahead && rule.scorer == Scorer::Plane;
     return out;
 }

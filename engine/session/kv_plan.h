@@ -3,6 +3,7 @@
 #include <carrel/tiers.h>
 
 #include "kv/document_kv.h"
+#include "session/loaded_model.h"
 #include "transformer/config.h"
 #include "transformer/read_policy.h"
 
@@ -12,8 +13,8 @@ namespace carrel {
 Result<KvCodec> codecOf(const KvSettings& settings, const ModelConfig& config);
 /// Budgets and parts. Defaults: host 40 % of the memory that is free, device a quarter of that.
 TierOptions tiersOf(const KvSettings& settings);
-/// What is read of a document that has been opened; nothing: all of it.
-std::optional<ReadPolicy> policyOf(const KvSettings& settings, const ModelConfig& config, const DocumentKv& document);
+/// What is read of a document that has been opened, by the model's profile where it has one; nothing: all of it.
+std::optional<ReadPolicy> policyOf(const KvSettings& settings, const LoadedModel& model, const DocumentKv& document);
 
 TierReport reportOf(const DocumentKv& document, const ReadStats& stats, double decodeSeconds);
 

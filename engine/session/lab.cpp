@@ -120,9 +120,9 @@ class LabImpl final : public Lab {
                                const std::string& referenceCodec, std::stop_token stop) override {
         return Measurement(*loaded_, work_, options_).compare(text, tokens, probes, referenceCodec, stop);
     }
-    Result<LayerSensitivity> sensitivity(std::string_view text, std::uint32_t tokens, std::uint32_t probes,
-                                         std::stop_token stop) override {
-        return Measurement(*loaded_, work_, options_).sensitivity(text, tokens, probes, stop);
+    Result<ProfileReport> profile(std::string_view text, std::uint32_t tokens, std::uint32_t probes,
+                                  std::stop_token stop) override {
+        return Measurement(*loaded_, work_, options_).profile(text, tokens, probes, stop);
     }
 
   private:
@@ -192,7 +192,7 @@ Result<std::vector<std::vector<std::int32_t>>> tokenizeTexts(const std::filesyst
 Result<std::unique_ptr<Lab>> Lab::open(const LabOptions& options) {
     auto backend = makeCpuBackend(options.isa, options.threads);
     if (!backend) return backend.error();
-    auto loaded = LoadedModel::load(options.model, **backend);
+    auto loaded = LoadedModel::load(options.model, **backend, options.data);
     if (!loaded) return loaded.error();
     auto work = Workspace::make(**backend, (*loaded)->model().config, kBatchTokens);
     if (!work) return work.error();

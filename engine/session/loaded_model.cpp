@@ -49,7 +49,8 @@ LoadedModel::LoadedModel(Backend& backend, ModelInfo info, Model model, Tokenize
       tokenizer_(std::move(tokenizer)),
       prompt_(Prompt::of(file, tokenizer_)) {}
 
-Result<std::unique_ptr<LoadedModel>> LoadedModel::load(const std::filesystem::path& path, Backend& backend) {
+Result<std::unique_ptr<LoadedModel>> LoadedModel::load(const std::filesystem::path& path, Backend& backend,
+                                                       const std::filesystem::path& dataDir) {
     const auto file = GgufFile::open(path);
     if (!file) return file.error();
     auto config = readConfig(*file);
@@ -62,8 +63,10 @@ Result<std::unique_ptr<LoadedModel>> LoadedModel::load(const std::filesystem::pa
         return Error{Code::Corrupt, path.string(), "more words than embeddings"};
     auto model = Model::load(*file, std::move(*config), backend);
     if (!model) return model.error();
-    return std::unique_ptr<LoadedModel>(
+    std::unique_ptr<LoadedModel> loaded(
         new LoadedModel(backend, std::move(*info), std::move(*model), std::move(*tokenizer), *file));
+    if (!dataDir.empty()) loaded->profile_ = ModelProfile::read(dataDir, loaded->model_.fingerprint);
+    return loaded;
 }
 
 Status LoadedModel::prefill(KvSequence& sequence, Workspace& work, std::span<const std::int32_t> ids,

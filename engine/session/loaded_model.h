@@ -7,6 +7,7 @@
 #include "compute/backend.h"
 #include "gguf/file.h"
 #include "kv/cache.h"
+#include "session/model_profile.h"
 #include "session/prompt.h"
 #include "tokenizer/tokenizer.h"
 #include "transformer/model.h"
@@ -23,13 +24,17 @@ std::uint64_t availableMemory();
 /// Everything of one model file that answers: weights, words, prompt, activations.
 class LoadedModel {
   public:
-    static Result<std::unique_ptr<LoadedModel>> load(const std::filesystem::path& file, Backend& backend);
+    /// dataDir: where the model's profile may lie; empty: none is looked for.
+    static Result<std::unique_ptr<LoadedModel>> load(const std::filesystem::path& file, Backend& backend,
+                                                     const std::filesystem::path& dataDir = {});
 
     const ModelInfo& info() const { return info_; }
     const Model& model() const { return model_; }
     const Tokenizer& tokenizer() const { return tokenizer_; }
     const Prompt& prompt() const { return prompt_; }
     Backend& backend() const { return backend_; }
+    /// NotFound where there is none; any other error: why what there is does not count.
+    const Result<ModelProfile>& profile() const { return profile_; }
 
     /// Runs ids behind `sequence` to the end, in batches. Fills logits (of the last token) where the view has rows.
     Status prefill(KvSequence& sequence, Workspace& work, std::span<const std::int32_t> ids,
@@ -42,6 +47,7 @@ class LoadedModel {
     Model model_;
     Tokenizer tokenizer_;
     Prompt prompt_;
+    Result<ModelProfile> profile_ = Error{Code::NotFound, "", "no profile"};
 };
 
 }  // namespace carrel

@@ -30,6 +30,13 @@ std::vector<double> logProbabilities(std::span<const float> logits) {
     return out;
 }
 
+/// KL(p || q), nats.
+double divergence(const std::vector<double>& p, const std::vector<double>& q) {
+    double sum = 0;
+    for (std::size_t i = 0; i < p.size(); ++i) sum += std::exp(p[i]) * (p[i] - q[i]);
+    return sum;
+}
+
 }  // namespace
 
 double logSumExp(std::span<const float> logits) {
@@ -134,15 +141,13 @@ Result<Comparison> Measurement::compare(std::string_view text, std::uint32_t tok
     if (auto done = walk(*reading, probe, {policy ? &*policy : nullptr, &stats}, got, stop); !done) return done.error();
     Comparison out;
     out.probes = probes;
-    out.tiers = reportOf(reading->kv(), stats, secondsSince(start));
+    out.tiers = reading->report(stats, secondsSince(start));
     std::vector<double> kld;
     double nllReference = 0, nll = 0;
     for (std::size_t i = 0; i < probes; ++i) {
         const auto p = logProbabilities(std::span(expected).subspan(i * vocabulary_, vocabulary_)),
                    q = logProbabilities(std::span(got).subspan(i * vocabulary_, vocabulary_));
-        double sum = 0;
-        for (std::size_t t = 0; t < vocabulary_; ++t) sum += std::exp(p[t]) * (p[t] - q[t]);
-        kld.push_back(sum);
+        kld.push_back(divergence(p, q));
         const auto best = std::max_element(p.begin(), p.end());
         const bool same = std::max_element(q.begin(), q.end()) - q.begin() == best - p.begin();
         double second = -INFINITY;
@@ -164,8 +169,21 @@ Result<Comparison> Measurement::compare(std::string_view text, std::uint32_t tok
     return out;
 }
 
-Result<LayerSensitivity> Measurement::sensitivity(std::string_view text, std::uint32_t tokens, std::uint32_t probes,
-                                                  std::stop_token stop) {
+Result<std::vector<double>> Measurement::divergences(const TokenReading& reading, std::span<const std::int32_t> ids,
+                                                     Reads reads, std::span<const float> expected,
+                                                     std::stop_token stop) {
+    std::vector<float> got;
+    if (auto done = walk(reading, ids, reads, got, stop); !done) return done.error();
+    std::vector<double> out;
+    for (std::size_t at = 0; at < got.size(); at += vocabulary_)
+        out.push_back(divergence(logProbabilities(expected.subspan(at, vocabulary_)),
+                                 logProbabilities(std::span(got).subspan(at, vocabulary_))));
+    return out;
+}
+
+Result<ProfileReport> Measurement::profile(std::string_view text, std::uint32_t tokens, std::uint32_t probes,
+                                           std::stop_token stop) {
+    if (options_.data.empty()) return Error{Code::InvalidArgument, "", "no data folder to keep a profile in"};
     auto ids = idsOf(text, std::size_t{tokens} + probes, false);
     if (!ids) return ids.error();
     const std::vector<std::int32_t> document(ids->begin(), ids->begin() + tokens);
@@ -173,22 +191,36 @@ Result<LayerSensitivity> Measurement::sensitivity(std::string_view text, std::ui
     Times times;
     const auto reading = read(document, options_.kv, times, stop);
     if (!reading) return reading.error();
-    if (!reading->policy()) return Error{Code::InvalidArgument, "", "everything is read: no layer chooses"};
-    std::vector<float> expected, got;
+    if (!reading->policy() || !reading->kv().hasMeans())
+        return Error{Code::InvalidArgument, "", "everything is read, or there is nothing to estimate the rest from"};
+    std::vector<float> expected;
     if (auto done = walk(*reading, probe, {}, expected, stop); !done) return done.error();
-    LayerSensitivity out;
-    for (std::uint32_t layer = 0; layer < model_.model().config.layers; ++layer) {
-        ReadPolicy policy = *reading->policy();
-        policy.onlyLayer = layer;
-        if (auto done = walk(*reading, probe, {&policy, nullptr}, got, stop); !done) return done.error();
-        double sum = 0;
-        for (std::size_t i = 0; i < probes; ++i) {
-            const auto p = logProbabilities(std::span(expected).subspan(i * vocabulary_, vocabulary_)),
-                       q = logProbabilities(std::span(got).subspan(i * vocabulary_, vocabulary_));
-            for (std::size_t t = 0; t < vocabulary_; ++t) sum += std::exp(p[t]) * (p[t] - q[t]);
-        }
-        out.kld.push_back(sum / probes);
+    ReadPolicy policy = *reading->policy();
+    ReadStats stats;
+    policy.estimate = false;
+    const auto plain = divergences(*reading, probe, {&policy, &stats}, expected, stop);
+    if (!plain) return plain.error();
+    policy.estimate = true;
+    const auto estimated = divergences(*reading, probe, {&policy, nullptr}, expected, stop);
+    if (!estimated) return estimated.error();
+
+    ProfileReport out;
+    const double n = probes;
+    double squares = 0;
+    for (std::uint32_t i = 0; i < probes; ++i) {
+        const double gain = (*plain)[i] - (*estimated)[i];
+        out.kldPlain += (*plain)[i] / n;
+        out.kldEstimated += (*estimated)[i] / n;
+        out.gain += gain / n;
+        squares += gain * gain / n;
     }
+    out.gainError = std::sqrt(std::max(0.0, squares - out.gain * out.gain) / n);
+    out.estimate = out.gain > 2 * out.gainError;
+    if (stats.tokensThere > 0)
+        out.readShare = static_cast<double>(stats.tokensRead) / static_cast<double>(stats.tokensThere);
+    const std::string& fingerprint = model_.model().fingerprint;
+    if (auto written = ModelProfile{out.estimate}.write(options_.data, fingerprint); !written) return written.error();
+    out.file = profilePath(options_.data, fingerprint);
     return out;
 }
 
@@ -256,7 +288,7 @@ Result<BenchRow> Measurement::bench(std::string_view text, std::uint32_t tokens,
     const double decode = std::accumulate(steps.begin(), steps.end(), 0.0);
     out.decodeTokensPerS = predict * batch / decode;
     out.endToEnd128S = times.prefillS + 128 * decode / predict;
-    out.tiers = reportOf(reading->kv(), stats, decode);
+    out.tiers = reading->report(stats, decode);
     std::sort(steps.begin(), steps.end());
     out.decodeMedianS = steps[steps.size() / 2];
     out.decodeWorstS = steps.back();

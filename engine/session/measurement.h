@@ -19,10 +19,13 @@ class Measurement {
                            std::stop_token stop);
     Result<Comparison> compare(std::string_view text, std::uint32_t tokens, std::uint32_t probes,
                                const std::string& referenceCodec, std::stop_token stop);
-    Result<LayerSensitivity> sensitivity(std::string_view text, std::uint32_t tokens, std::uint32_t probes,
-                                         std::stop_token stop);
+    Result<ProfileReport> profile(std::string_view text, std::uint32_t tokens, std::uint32_t probes,
+                                  std::stop_token stop);
 
   private:
+    /// KLD from `expected` of each id walked by this policy.
+    Result<std::vector<double>> divergences(const TokenReading& reading, std::span<const std::int32_t> ids, Reads reads,
+                                            std::span<const float> expected, std::stop_token stop);
     struct Times {
         double prefillS = 0, commitS = 0;
     };

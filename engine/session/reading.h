@@ -30,6 +30,9 @@ class Reading {
     DocumentKv& kv() const { return read_->kv(); }            // whole groups
     const KvSequence& rest() const { return read_->rest(); }  // f16, behind them: less than a group
     const std::optional<ReadPolicy>& policy() const { return read_->policy(); }
+    TierReport report(const ReadStats& stats, double decodeSeconds) const {
+        return read_->report(stats, decodeSeconds);
+    }
     std::uint32_t tokens() const { return read_->tokens(); }
     KvStream& stream() const { return read_->stream(); }
     std::span<const std::int32_t> ids() const { return std::span(read_->ids()).first(tokens()); }  // read so far

@@ -60,7 +60,11 @@ Result<TokenReading> TokenReading::open(const LoadedModel& model, ReadingStore& 
         kv->reset();  // it found damage; nobody may read while what is behind it is dropped
         if (auto dropped = out.stream_->truncate(sound); !dropped) return dropped.error();
     }
-    out.policy_ = policyOf(settings, config, *out.kv_);
+    out.policy_ = policyOf(settings, model, *out.kv_);
+    if (const auto& profile = model.profile(); !settings.profile)
+        out.profile_ = "off";
+    else if (!profile)
+        out.profile_ = profile.error().code == Code::NotFound ? "none" : "ignored: " + profile.error().detail;
     out.rest_ = KvSequence(config.kvShape(), out.kv_->tokens());
     if (auto rest = out.loadRest(); !rest) return rest.error();
     out.reused_ = out.tokens();
@@ -82,6 +86,13 @@ Status TokenReading::loadRest() {
     if (*good < stored) return {};  // the next batch takes its place
     rest_.push(std::move(*block));
     return {};
+}
+
+TierReport TokenReading::report(const ReadStats& stats, double decodeSeconds) const {
+    TierReport out = reportOf(*kv_, stats, decodeSeconds);
+    out.estimate = policy_ && policy_->estimate;
+    out.profile = profile_;
+    return out;
 }
 
 Status TokenReading::beginBatch(Workspace& work, std::uint32_t count) {

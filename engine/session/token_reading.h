@@ -25,6 +25,7 @@ class TokenReading {
     const KvSequence& rest() const { return rest_; }  // f16, behind them: less than a group
     KvStream& stream() const { return *stream_; }
     const std::optional<ReadPolicy>& policy() const { return policy_; }  // none: everything is read
+    TierReport report(const ReadStats& stats, double decodeSeconds) const;
     std::uint32_t tokens() const { return rest_.tokens(); }
     const std::vector<std::int32_t>& ids() const { return ids_; }
     std::uint64_t reusedTokens() const { return reused_; }
@@ -65,6 +66,7 @@ class TokenReading {
     std::unique_ptr<DocumentKv> kv_;
     KvSequence rest_;
     std::optional<ReadPolicy> policy_;
+    std::string profile_ = "measured";  // TierReport::profile
     std::uint64_t reused_ = 0;
     std::optional<KvStream::Check> found_;
     std::uint32_t stored_ = 0;         // tokens that were there when it was opened, good or bad

@@ -70,7 +70,7 @@ void TurnBatch::endPass() {
 }
 
 TierReport TurnBatch::report() const {
-    return reportOf(reading_.kv(), stats_, decodeS_);
+    return reading_.report(stats_, decodeS_);
 }
 
 }  // namespace carrel

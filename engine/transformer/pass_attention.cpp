@@ -116,7 +116,7 @@ AttendArgs PassAttention::args(std::size_t first, std::size_t count, std::span<c
 }
 
 Result<bool> PassAttention::slice() {
-    if (policy_ != nullptr && policy_->onlyLayer.value_or(layer_) == layer_) return selective();
+    if (policy_ != nullptr) return selective();
     return window_ < documentGroups_ / kPartGroups * kPartGroups ? windowSlice() : lastSlice();
 }
 

@@ -212,10 +212,6 @@ void PassAttention::judge(std::uint32_t layer, View<const float, 3> q, std::vect
     a.end = documentGroups_ * kGroupLeaves - newestLeaves_;
     a.scale = scale_;
     a.rule = policy_->rule;
-    if (!policy_->layerFactor.empty()) {
-        a.rule.tokenShare *= policy_->layerFactor[layer];
-        a.rule.leafShare *= policy_->layerFactor[layer];
-    }
     for (std::size_t row = 0; row < rows();) {
         std::size_t count = 1;
         while (row + count < rows() && capOf(row + count) == capOf(row)) ++count;

@@ -1,8 +1,6 @@
 #pragma once
 
 #include <cstdint>
-#include <optional>
-#include <vector>
 
 #include "compute/backend.h"
 
@@ -17,8 +15,6 @@ struct ReadPolicy {
     bool estimate = false;       // the unread of every judged leaf counts as one mean key and value
     bool predict = false;        // judge the next layer with this layer's input, so that its leaves are read meanwhile
     std::uint32_t newest = 256;  // tokens at the document's end
-    std::vector<float> layerFactor;          // [layers]: a layer's thresholds are this times the rule's; empty: 1
-    std::optional<std::uint32_t> onlyLayer;  // all others read everything: a measurement
 };
 
 /// Sums over tokens, layers and KV heads of selective passes.

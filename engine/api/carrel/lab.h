@@ -54,9 +54,13 @@ struct Comparison {
     TierReport tiers;  // of the tested way
 };
 
-/// One layer read in full or hardly at all: what that does to the next token.
-struct LayerSensitivity {
-    std::vector<double> kld;  // [layers]: only this layer chooses, all others read everything
+/// What a model's profile was made from. KLD as in Comparison, against full attention.
+struct ProfileReport {
+    std::filesystem::path file;
+    double readShare = 1;                   // of the tokens there were, by the rule that the options say
+    double kldPlain = 0, kldEstimated = 0;  // without and with the unread counted by its leaves' means
+    double gain = 0, gainError = 0;         // mean difference of the two over probes, and its standard error
+    bool estimate = false;                  // the gain is more than chance: over two standard errors
 };
 
 struct LabOptions {
@@ -64,6 +68,7 @@ struct LabOptions {
     unsigned threads = 0;
     std::string isa;
     KvSettings kv;
+    std::filesystem::path data;     // the data folder, where models' profiles lie; empty: there are none
     std::filesystem::path scratch;  // a folder for readings; bench and compare use what is stored there already
 };
 
@@ -91,9 +96,11 @@ class Lab {
     /// and as the options say.
     virtual Result<Comparison> compare(std::string_view text, std::uint32_t tokens, std::uint32_t probes,
                                        const std::string& referenceCodec, std::stop_token stop) = 0;
-    /// The same with one layer at a time choosing as the options say.
-    virtual Result<LayerSensitivity> sensitivity(std::string_view text, std::uint32_t tokens, std::uint32_t probes,
-                                                 std::stop_token stop) = 0;
+    /// Walks in the same way without and with estimates of the unread; whether these help goes to the data folder as
+    /// the model's profile, and holds for readings opened from then on. InvalidArgument: no data folder, or a rule that
+    /// reads everything.
+    virtual Result<ProfileReport> profile(std::string_view text, std::uint32_t tokens, std::uint32_t probes,
+                                          std::stop_token stop) = 0;
 };
 
 }  // namespace carrel

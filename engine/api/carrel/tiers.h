@@ -40,6 +40,7 @@ struct KvSettings {
     std::uint32_t fixedChunkTokens = 64;  // 16 to 512
     Pipeline pipeline = Pipeline::Overlap;
     bool estimate = true;      // of what is not read, where the model gains by it
+    bool profile = true;       // what was measured of the model, where it was
     bool reuse = true;         // of what earlier steps read
     bool leaves = false;       // whole leaves are read where single tokens would do
     double threshold = 0;      // share of a head's attention above which a token is read; 0: the default
@@ -60,6 +61,9 @@ struct TierReport {
     double judgingShare = 0;     // of decode time
     bool resident = true;        // all KV was in the device tier
     std::string codec;
+    // The rule in force: fixed when the reading was opened.
+    std::string profile;    // of the model: measured, none, off, or why there is one that is ignored
+    bool estimate = false;  // the unread counts by its leaves' means
 };
 
 /// Where a run of one layer's and KV head's tokens is.

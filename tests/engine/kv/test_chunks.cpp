@@ -110,28 +110,17 @@ TEST_CASE("What nothing chooses becomes coarse, what is chosen stays fine, and n
     DocumentWorld world(kShape, KvCodec::K8V8, {kGroups});
     TierOptions options;
     options.deviceBytes = options.hostBytes = std::uint64_t{1} << 30;
-    for (const bool observed : {true, false}) {
-        const auto kv = world.open(options);
-        Choice choice(1, kShape.kvHeads, kLeaves);
-        std::vector<float> mass(kShape.kvHeads * kLeaves);
-        for (const std::uint32_t leaf : {100u, 102u, 400u})
-            for (std::uint32_t head = 0; head < kShape.kvHeads; ++head) {
-                choice.at(0, head, leaf) = 1;
-                mass[head * kLeaves + leaf] = 0.1f;
-            }
-        for (int step = 0; step < 64; ++step) {
-            if (observed)
-                kv->observe(0, View<const float, 2>(mass.data(), {kShape.kvHeads, kLeaves}));
-            else
-                REQUIRE(kv->pin(0, choice.view()));
-        }
-        for (const LayerChunks& of : kv->chunks()) {
-            CHECK(of.chunks.size() < 50);  // 1024 leaves
-            for (const Chunk& chunk : of.chunks) {
-                const bool chosen = chunk.firstLeaf == 100 || chunk.firstLeaf == 102 || chunk.firstLeaf == 400;
-                CHECK((chunk.use > 0.5f) == chosen);
-                if (chosen) CHECK(chunk.leaves == 1);
-            }
+    const auto kv = world.open(options);
+    Choice choice(1, kShape.kvHeads, kLeaves);
+    for (const std::uint32_t leaf : {100u, 102u, 400u})
+        for (std::uint32_t head = 0; head < kShape.kvHeads; ++head) choice.at(0, head, leaf) = 1;
+    for (int step = 0; step < 64; ++step) REQUIRE(kv->pin(0, choice.view()));
+    for (const LayerChunks& of : kv->chunks()) {
+        CHECK(of.chunks.size() < 50);  // 1024 leaves
+        for (const Chunk& chunk : of.chunks) {
+            const bool chosen = chunk.firstLeaf == 100 || chunk.firstLeaf == 102 || chunk.firstLeaf == 400;
+            CHECK((chunk.use > 0.5f) == chosen);
+            if (chosen) CHECK(chunk.leaves == 1);
         }
     }
 }

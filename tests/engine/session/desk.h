@@ -159,7 +159,7 @@ struct Bench {
     Bench(const std::filesystem::path& root, const std::filesystem::path& modelFile, std::size_t rows = 64,
           KvSettings settings = {})
         : backend(must(makeCpuBackend("", 1))),
-          model(must(LoadedModel::load(modelFile, *backend))),
+          model(must(LoadedModel::load(modelFile, *backend, root))),
           store(must(ReadingStore::open(realFileSystem(), root))),
           documents(root),
           work(must(Workspace::make(*backend, model->model().config, rows))),

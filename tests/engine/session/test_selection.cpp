@@ -131,11 +131,10 @@ std::vector<NamedPolicy> policies(Judge judge) {
             policy.rule.leafShare = 5.4e-3f;
         }
         {
-            ReadPolicy& policy = add("a cap alone, layers apart");
+            ReadPolicy& policy = add("a cap alone");
             policy.capShare = 0.1;
             policy.leastCap = 64;
             policy.estimate = true;
-            policy.layerFactor = {0.5f, 1, 2};
         }
         {
             ReadPolicy& policy = add("means");
