@@ -84,7 +84,8 @@ std::optional<ReadPolicy> policyOf(const KvSettings& settings, const ModelConfig
             rule.leafShare = settings.leafThreshold > 0 ? static_cast<float>(settings.leafThreshold) : kLeafShare;
     }
     out.estimate = settings.estimate && document.hasMeans() && config.architecture == "qwen2";
-    out.predict = settings.pipeline == Pipeline::Ahead && rule.scorer == Scorer::Plane;
+    out.oracle = settings.judge == Judge::Oracle;
+    out.predict = settings.pipeline == Pipeline::Ahead && !out.oracle && rule.scorer == Scorer::Plane;
     return out;
 }
 
