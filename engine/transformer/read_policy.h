@@ -17,7 +17,7 @@ struct ReadPolicy {
     bool estimate = false;       // the unread of every judged leaf counts as one mean key and value
     bool predict = false;        // judge the next layer with this layer's input, so that its leaves are read meanwhile
     bool oracle = false;         // a measurement: whole leaves by true attention, as many tokens as the rule chooses
-    std::uint32_t newest = 256;  // tokens at the document's end
+    std::uint32_t newest = 64;   // tokens at the document's end
     std::vector<float> layerFactor;          // [layers]: a layer's thresholds are this times the rule's; empty: 1
     std::optional<std::uint32_t> onlyLayer;  // all others read everything: a measurement
 };
