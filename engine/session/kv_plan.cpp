@@ -12,7 +12,7 @@ constexpr double kHostShare = 0.4, kDeviceOfHost = 0.25;
 
 // Defaults of selection, measured (tests/bench/RESULTS.md). Where all rows are in memory tokens are chosen one by one;
 // where leaves come from disk, tokens inside leaves that are worth a read.
-constexpr float kTokenShare = 1.7e-4f, kTokenShareInLeaves = 4.5e-5f, kLeafShare = 2e-3f;
+constexpr float kTokenShare = 1.7e-4f, kTokenShareInLeaves = 6e-5f, kLeafShare = 2e-3f;
 constexpr double kCapShare = 0.2;
 constexpr std::uint32_t kLeastCap = 512;
 
