@@ -92,8 +92,8 @@ int main(int argc, char** argv) {
         ->delimiter(',')
         ->check(CLI::IsMember({"iakm", "lka", "dtp", "estimate", "reuse", "profile"}));
     app.add_option("--on", on, "parts that are off as a rule")->delimiter(',')->check(CLI::IsMember({"dtp"}));
-    app.add_option("--judge", judge, "what importance is judged from")
-        ->check(CLI::IsMember({"sketch", "means", "minmax", "leoam"}));
+    app.add_option("--judge", judge, "what importance is judged from; oracle: true attention, a measurement")
+        ->check(CLI::IsMember({"sketch", "means", "minmax", "leoam", "oracle"}));
     app.add_option("--chunk", common.kv.fixedChunkTokens, "tokens of a chunk where iakm is off")
         ->check(CLI::IsMember({16, 32, 64, 128, 256, 512}));
     app.add_flag("--leaves", common.kv.leaves, "whole leaves of 16 tokens instead of single ones");
@@ -218,6 +218,7 @@ int main(int argc, char** argv) {
     common.kv.judge = judge == "means"    ? carrel::Judge::Means
                       : judge == "minmax" ? carrel::Judge::MinMax
                       : judge == "leoam"  ? carrel::Judge::LeoAm
+                      : judge == "oracle" ? carrel::Judge::Oracle
                                           : carrel::Judge::Sketch;
     return finish(common, run());
 }

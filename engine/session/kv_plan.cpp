@@ -10,7 +10,7 @@ constexpr double kHostShare = 0.4, kDeviceOfHost = 0.25;
 
 // Defaults of selection, measured (tests/bench/RESULTS.md). Where all rows are in memory tokens are chosen one by one;
 // where leaves come from disk, tokens inside leaves that are worth a read.
-constexpr float kTokenShare = 2e-4f, kTokenShareInLeaves = 4.5e-5f, kLeafShare = 2e-3f;
+constexpr float kTokenShare = 1.7e-4f, kTokenShareInLeaves = 6e-5f, kLeafShare = 2e-3f;
 // Where no profile says it: of what was measured (tests/bench/RESULTS.md), it gains most.
 constexpr const char* kGainsByEstimates = "qwen2";
 constexpr double kCapShare = 0.2;
@@ -86,7 +86,8 @@ std::optional<ReadPolicy> policyOf(const KvSettings& settings, const LoadedModel
     const ModelProfile* profile = settings.profile && model.profile() ? &*model.profile() : nullptr;
     const bool gains = profile != nullptr ? profile->estimate : model.model().config.architecture == kGainsByEstimates;
     out.estimate = settings.estimate && document.hasMeans() && gains;
-    out.predict = settings.pipeline == Pipeline::Ahead && rule.scorer == Scorer::Plane;
+    out.oracle = settings.judge == Judge::Oracle;
+    out.predict = settings.pipeline == Pipeline::Ahead && !out.oracle && rule.scorer == Scorer::Plane;
     return out;
 }
 

@@ -105,6 +105,10 @@ class PassAttention {
     void finishSelectiveMass();
     void count(View<const std::uint16_t, 3> chosen);
 
+    // With policy.oracle: pass_oracle.cpp.
+    Status measureMass();
+    void chooseByMass(View<std::uint16_t, 3> chosen);
+
     Backend& backend_;
     const ModelConfig& config_;
     std::span<const PassInput> inputs_;
@@ -129,7 +133,7 @@ class PassAttention {
     std::vector<std::span<const KvRun>> views_;
     std::vector<KvPick> picks_;
     std::vector<KvRest> rest_;
-    std::vector<float> mass_, lse_, chosenLse_;
+    std::vector<float> mass_, lse_, chosenLse_, trueMass_;
     std::vector<Seen> windows_;
     std::vector<Portion> portions_;
     std::vector<std::uint16_t> always_, chosen_, predicted_, portion_;

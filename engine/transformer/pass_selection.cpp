@@ -38,10 +38,13 @@ View<std::uint16_t, 3> PassAttention::masks(std::vector<std::uint16_t>& memory, 
 }
 
 Result<bool> PassAttention::selective() {
+    if (policy_->oracle)
+        if (auto done = measureMass(); !done) return done.error();
     const std::uint32_t firstNewest = documentGroups_ * kGroupLeaves - newestLeaves_;
     if (auto done = attendAlways(firstNewest); !done) return done.error();
     const auto chosen = masks(chosen_, rows());
     judge(layer_, q_, lse_, chosen);
+    if (policy_->oracle) chooseByMass(chosen);
     memory_.lastExact[layer_] = lse_;
     window_ = 1;  // state goes on
     const bool fits = together(chosen) <= document_->pinLeaves();

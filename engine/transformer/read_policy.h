@@ -14,7 +14,8 @@ struct ReadPolicy {
     std::uint32_t leastCap = 0;  // but never less than so many tokens beside what is always read
     bool estimate = false;       // the unread of every judged leaf counts as one mean key and value
     bool predict = false;        // judge the next layer with this layer's input, so that its leaves are read meanwhile
-    std::uint32_t newest = 256;  // tokens at the document's end
+    bool oracle = false;         // a measurement: whole leaves by true attention, as many tokens as the rule chooses
+    std::uint32_t newest = 64;   // tokens at the document's end
 };
 
 /// Sums over tokens, layers and KV heads of selective passes.

@@ -11,6 +11,7 @@ enum class Judge : std::uint8_t {
     Means,   // mean keys of leaves
     MinMax,  // bounds per chunk, per KV head
     LeoAm,   // the paper's released way: bounds of 32 tokens, one choice a layer, coarse to fine
+    Oracle,  // a measurement: leaves by their true attention, as many tokens as the sketch chooses at the same place
 };
 
 /// How reading from disk and computing overlap (the paper's DTP).

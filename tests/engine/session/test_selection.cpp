@@ -137,6 +137,11 @@ std::vector<NamedPolicy> policies(Judge judge) {
             policy.estimate = true;
         }
         {
+            ReadPolicy& policy = add("the oracle");
+            policy.rule.tokenShare = 3.4e-4f;
+            policy.oracle = true;
+        }
+        {
             ReadPolicy& policy = add("means");
             policy.rule.scorer = Scorer::Means;
             policy.rule.tokenShare = 3.4e-4f;
@@ -306,6 +311,61 @@ TEST_CASE("A policy that chooses everything is full attention but for the order 
             CHECK(static_cast<double>(stats.tokensRead) > 0.99 * static_cast<double>(stats.tokensThere));
         }
     }
+}
+
+TEST_CASE("The oracle reads the leaves with the most true attention, as many tokens as the rule would have read") {
+    constexpr std::size_t kNewest = 64;
+    const auto probe = someIds(4, kProbe);
+    World world;
+    const auto reading = world.open(true);
+    ReadPolicy policy;
+    policy.newest = kNewest;
+    policy.leastCap = 1;
+    policy.capShare = 0.3;
+    const auto& config = world.bench.model->model().config;
+    const std::size_t group = config.heads / config.kvHeads;
+    struct Seen {
+        std::vector<float> mass;  // of layer 0, [rows, KV heads, leaves]
+        ReadStats stats;
+    };
+    const auto run = [&](const ReadPolicy* by) {
+        Seen seen;
+        KvSequence sequence = reading.rest();
+        auto open = must(sequence.extend(*world.bench.backend, kProbe));
+        Pass pass(world.bench.model->model(), *world.bench.backend, world.bench.work,
+                  {{&sequence, open.get(), probe, &reading.kv(), nullptr}}, true, {by, &seen.stats});
+        pass.reportMass([&](std::uint32_t layer, View<const float, 3> mass) {
+            if (layer != 0) return;
+            seen.mass.assign(kProbe * config.kvHeads * mass.size(2), 0);
+            for (std::size_t at = 0; at < kProbe * config.heads; ++at)
+                for (std::size_t leaf = 0; leaf < mass.size(2); ++leaf)
+                    seen.mass[at / group * mass.size(2) + leaf] += mass.data()[at * mass.size(2) + leaf];
+        });
+        must(pass.run());
+        return seen;
+    };
+    const Seen all = run(nullptr), rule = run(&policy);
+    policy.oracle = true;
+    const Seen oracle = run(&policy);
+    const std::size_t places = kProbe * config.kvHeads, leaves = oracle.mass.size() / places;
+    const std::size_t judgedEnd = kDocument / kGroupTokens * kGroupLeaves - kNewest / kLeafTokens;
+    REQUIRE(all.mass.size() == oracle.mass.size());
+    for (std::size_t place = 0; place < places; ++place) {
+        float leastRead = 1e9f, mostUnread = 0;
+        for (std::size_t leaf = 1; leaf < judgedEnd; ++leaf) {
+            const float mass = all.mass[place * leaves + leaf];
+            if (oracle.mass[place * leaves + leaf] > 0)
+                leastRead = std::min(leastRead, mass);
+            else
+                mostUnread = std::max(mostUnread, mass);
+        }
+        if (mostUnread == 0 || leastRead < mostUnread)
+            FAIL("place " << place << ": " << leastRead << " " << mostUnread);
+    }
+    const auto perChoice = [&](const Seen& seen) {
+        return static_cast<double>(seen.stats.tokensRead) / static_cast<double>(places * config.layers);
+    };
+    CHECK(std::abs(perChoice(oracle) - perChoice(rule)) <= kLeafTokens / 2);
 }
 
 }  // namespace carrel
