@@ -1,4 +1,4 @@
-#include <carrel/compute.h>
+#include "session/engine.h"
 
 #include <algorithm>
 #include <chrono>
@@ -219,7 +219,8 @@ class Engine final : public Compute {
     }
 
     void beginRead() {
-        const bool mending = reads_.front().ticket == kMending;
+        // What is open already was not looked at byte by byte; where it fails it is opened again.
+        const bool mending = reads_.front().ticket == kMending && find(reads_.front().document) == nullptr;
         activeRead_.emplace(ActiveRead{std::move(reads_.front()), nullptr, Clock::now(), mending});
         reads_.pop_front();
         if (activeRead_->request.stop.stop_requested()) return endRead(kStopped);
@@ -262,9 +263,23 @@ class Engine final : public Compute {
     }
 
     void endRead(const Result<ReadingSummary>& result) {
-        const std::uint64_t ticket = activeRead_->request.ticket;
+        const ReadRequest request = std::move(activeRead_->request);
         activeRead_.reset();
-        if (ticket != kMending) events_.readingEnded(ticket, result);
+        if (request.ticket != kMending)
+            events_.readingEnded(request.ticket, result);
+        else if (!result)
+            failWaiting(request.document, result.error());
+    }
+
+    /// Turns whose document cannot be mended: half of what was read would give another answer.
+    void failWaiting(const std::string& document, const Error& error) {
+        std::vector<std::uint64_t> waiting;
+        std::erase_if(turns_, [&](const WaitingTurn& turn) {
+            const bool fails = turn.waits && turn.request.document == document;
+            if (fails) waiting.push_back(turn.request.ticket);
+            return fails;
+        });
+        for (const std::uint64_t ticket : waiting) events_.turnFailed(ticket, error);
     }
 
     /// A question to a document of which nothing is read yet waits for its first batch; one whose reading is mended,
@@ -300,7 +315,7 @@ class Engine final : public Compute {
         const auto start = Clock::now();
         const auto reading = openReading(request.document, request.password, request.stop, false);
         if (!reading) return fail(reading.error());
-        if ((*reading)->damaged() && !waiting.waits) {
+        if ((*reading)->damaged()) {
             readAgain(request);
             waiting.waits = true;
             return turns_.push_front(std::move(waiting));
@@ -434,9 +449,13 @@ class Engine final : public Compute {
 }  // namespace
 
 Result<std::unique_ptr<Compute>> Compute::open(const ComputeOptions& options, EventSink& events) {
+    return openCompute(options, events, realFileSystem());
+}
+
+Result<std::unique_ptr<Compute>> openCompute(const ComputeOptions& options, EventSink& events, FileSystem& files) {
     auto backend = makeCpuBackend(options.isa, options.threads);
     if (!backend) return backend.error();
-    auto store = ReadingStore::open(realFileSystem(), options.dataDir);
+    auto store = ReadingStore::open(files, options.dataDir);
     if (!store) return store.error();
     return std::unique_ptr<Compute>(std::make_unique<Engine>(options, events, std::move(*backend), std::move(*store)));
 }

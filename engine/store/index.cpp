@@ -1,12 +1,17 @@
 #include "store/index.h"
 
+#include <chrono>
 #include <system_error>
+#include <thread>
+
+#include "base/file.h"
 
 namespace carrel {
 
 namespace {
 
 constexpr std::int64_t kSchemaVersion = 1;
+constexpr int kOpeningTries = 500;  // 10 s: making the index of a large library anew reads all its headers
 
 // readings.format is kStoreFormat: a reading that another format wrote is another reading. extents: one row per batch
 // (an extent of every layer, side by side); what has no row is not there. u64 columns hold the same 64 bits, signed.
@@ -85,6 +90,19 @@ Status checkSchema(SqlDatabase& db, const std::string& where) {
     return {};
 }
 
+/// Held until the file is closed.
+Result<std::unique_ptr<File>> lockForOpening(const std::filesystem::path& index) {
+    auto file = realFileSystem().open(index.string() + ".lock", OpenMode::Create);
+    if (!file) return file;
+    auto locked = (*file)->lock();
+    for (int waited = 0; !locked && locked.error().code == Code::Busy && waited < kOpeningTries; ++waited) {
+        std::this_thread::sleep_for(std::chrono::milliseconds(20));
+        locked = (*file)->lock();
+    }
+    if (!locked) return locked.error();
+    return file;
+}
+
 /// The damaged file and what belongs to it, under the first free name: nothing that might still tell something is
 /// deleted.
 Status moveAside(const std::filesystem::path& file) {
@@ -105,6 +123,9 @@ Status moveAside(const std::filesystem::path& file) {
 
 Result<std::unique_ptr<Index>> Index::open(const std::filesystem::path& file,
                                            const std::function<Status(Index&)>& fill) {
+    // One at a time: who has a damaged one open while another moves it aside may move, or spoil, the new one.
+    const auto alone = lockForOpening(file);
+    if (!alone) return alone.error();
     auto index = tryOpen(file, fill);
     if (index || index.error().code != Code::Corrupt) return index;
     if (auto s = moveAside(file); !s) return s.error();

@@ -112,7 +112,7 @@ class KvStream {
     /// and memory from there on holds anything. All batches are allocated before any is read. NoMemory. Reads with a
     /// few threads of its own; calls allocate on the caller's.
     virtual Result<std::uint32_t> load(const KvAllocate& allocate) = 0;
-    /// Of what is committed now and of what commits add. The stream must outlive it. Io, Corrupt.
+    /// Of what is committed now and of what commits add. The stream must outlive it. What is damaged is there and never good.
     virtual Result<std::unique_ptr<GroupReader>> reader(ReaderOptions options) = 0;
     /// Checks every byte that matters: headers, groups, sketch. As load(), into nothing.
     struct Check {

@@ -315,23 +315,21 @@ Result<KvStream::Check> DiskStream::verify() {
 Result<std::unique_ptr<GroupReader>> DiskStream::reader(ReaderOptions options) {
     if (!directory_) {
         auto directory = std::make_shared<GroupDirectory>(place_.identity.shape, place_.identity.codec());
-        if (auto s = fillDirectory(*directory); !s) return s.error();
+        fillDirectory(*directory);
         directory_ = std::move(directory);
     }
     return std::unique_ptr<GroupReader>(std::make_unique<DiskGroupReader>(place_.files, directory_, options));
 }
 
-/// Of a damaged extent nothing is known: its groups are there and never good.
-Status DiskStream::fillDirectory(GroupDirectory& directory) const {
+/// Of what is damaged nothing is known: its groups are there and never good.
+void DiskStream::fillDirectory(GroupDirectory& directory) const {
     const auto shape = place_.identity.shape;
     for (const auto& batch : findBatches()) {
         const auto path = segmentPath(place_.folder, batch.row->segment);
-        if (!batch.stored)
-            return Error{Code::Corrupt, path.string(), "batch at token " + std::to_string(batch.row->first)};
         const std::size_t perLayer = std::size_t{shape.kvHeads} * groupsOf(batch.row->storedTokens);
         std::vector<GroupPlace> places;
         places.reserve(perLayer * shape.layers);
-        for (std::uint32_t layer = 0; layer < shape.layers; ++layer) {
+        for (std::uint32_t layer = 0; layer < shape.layers && batch.stored; ++layer) {
             const auto own =
                 readPlaces(*batch.segment, batch.row->offset, *batch.stored, shape, place_.identity.codec(), layer);
             if (own)
@@ -339,9 +337,9 @@ Status DiskStream::fillDirectory(GroupDirectory& directory) const {
             else
                 places.resize(places.size() + perLayer);
         }
+        places.resize(perLayer * shape.layers);
         directory.put(*batch.row, path, false, std::move(places));
     }
-    return {};
 }
 
 NotePlace DiskStream::notePlace() const {

@@ -61,7 +61,7 @@ class DiskStream final : public KvStream {
     void undo(const Target& target);
     void trim();
     std::vector<FoundBatch> findBatches() const;
-    Status fillDirectory(GroupDirectory& directory) const;
+    void fillDirectory(GroupDirectory& directory) const;
     NotePlace notePlace() const;
     std::filesystem::path sketchPath() const { return place_.folder / "sketch.bin"; }
 

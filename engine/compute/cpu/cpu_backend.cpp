@@ -19,7 +19,28 @@ namespace carrel {
 
 namespace {
 
-constexpr std::size_t kHugePage = std::size_t{2} << 20;
+constexpr std::size_t kPage = 4096, kHugePage = std::size_t{2} << 20;
+constexpr std::size_t kMapped = std::size_t{64} << 10;  // buffers from this size on are mappings of their own
+
+constexpr std::size_t roundUp(std::size_t bytes, std::size_t to) {
+    return std::max(to, (bytes + to - 1) / to * to);
+}
+
+/// Memory that is not the heap's: glibc's finds no hole for what is aligned, and grew by every batch of a reading. Huge
+/// pages where it is large: touching hundreds of megabytes of KV in 4 KiB pages costs more than reading it from disk.
+/// Null: no memory.
+void* mapPages(std::size_t bytes) {
+    const std::size_t align = bytes >= kHugePage ? kHugePage : kPage, all = roundUp(bytes, align),
+                      extra = align - kPage;
+    void* const mapped = ::mmap(nullptr, all + extra, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (mapped == MAP_FAILED) return nullptr;
+    auto* const first = static_cast<std::byte*>(mapped);
+    const std::size_t before = (align - reinterpret_cast<std::uintptr_t>(first) % align) % align;
+    if (before > 0) ::munmap(first, before);
+    if (before < extra) ::munmap(first + before + all, extra - before);
+    if (align == kHugePage) ::madvise(first + before, bytes / kHugePage * kHugePage, MADV_HUGEPAGE);
+    return first + before;
+}
 
 // A dispatch to the pool costs a microsecond or two: what one thread does in less stays on it.
 constexpr std::size_t kSerialElements = 16384;
@@ -71,16 +92,16 @@ class CpuBackend final : public Backend {
     }
 
     Result<Buffer> allocate(std::size_t bytes) override {
-        // Huge pages: a reading's KV is hundreds of megabytes, and touching it in 4 KiB pages costs more than reading
-        // it from disk.
-        const std::size_t alignment = bytes >= kHugePage ? kHugePage : 64;
-        void* data =
-            std::aligned_alloc(alignment, std::max<std::size_t>(64, (bytes + alignment - 1) / alignment * alignment));
+        void* const data = bytes >= kMapped ? mapPages(bytes) : std::aligned_alloc(64, roundUp(bytes, 64));
         if (data == nullptr) return Error{Code::NoMemory, "buffer", std::to_string(bytes) + " bytes"};
-        if (alignment == kHugePage) ::madvise(data, bytes / kHugePage * kHugePage, MADV_HUGEPAGE);
         return Buffer(this, data, bytes);
     }
-    void release(void* data, std::size_t) override { std::free(data); }
+    void release(void* data, std::size_t bytes) override {
+        if (bytes >= kMapped)
+            ::munmap(data, roundUp(bytes, bytes >= kHugePage ? kHugePage : kPage));
+        else
+            std::free(data);
+    }
     Event record() override { return {++sequence_}; }
     Status wait(Event) override { return {}; }
     void copyIn(void* to, std::span<const std::byte> from) override {

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "engine/session/desk.h"
+#include "session/engine.h"
 
 namespace carrel {
 
@@ -12,9 +13,11 @@ struct Door {
     std::unique_ptr<Compute> compute;
     std::uint64_t last = 0;
 
-    explicit Door(const Desk& desk, const KvSettings& kv = {})
-        : compute(must(Compute::open({desk.root, {}, 1, {}, kv}, events))) {}
-    Door(const Desk& desk, const std::filesystem::path& model, const KvSettings& kv = {}) : Door(desk, kv) {
+    explicit Door(const Desk& desk, const KvSettings& kv = {}, FileSystem& files = realFileSystem())
+        : compute(must(openCompute({desk.root, {}, 1, {}, kv}, events, files))) {}
+    Door(const Desk& desk, const std::filesystem::path& model, const KvSettings& kv = {},
+         FileSystem& files = realFileSystem())
+        : Door(desk, kv, files) {
         static_cast<void>(must(compute->loadModel(model)));
     }
 

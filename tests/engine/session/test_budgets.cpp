@@ -1,4 +1,9 @@
 #define DOCTEST_CONFIG_IMPLEMENT_WITH_MAIN
+#include <sys/mman.h>
+
+#include <cerrno>
+#include <cstring>
+
 #include "engine/session/door.h"
 
 namespace carrel {
@@ -130,6 +135,22 @@ TEST_CASE("Reading everything gives the same answers resident and with the small
             if (!least) expected = answer.text;
             CHECK(answer.text == expected);
         }
+    }
+}
+
+TEST_CASE("A large buffer's pages go back to the system with it, and do not stay in a heap that grows") {
+    const auto backend = must(makeCpuBackend("", 1));
+    // From the first malloc learns to keep the others.
+    for (const std::size_t bytes : {24'000'000, 4'423'680, 1'474'560, 1'474'560}) {
+        void* pages = nullptr;
+        {
+            const Buffer buffer = must(backend->allocate(bytes));
+            std::memset(buffer.as<char>(), 1, buffer.bytes());
+            pages = buffer.as<char>();
+        }
+        unsigned char there = 0;
+        CHECK(::mincore(pages, 4096, &there) == -1);
+        CHECK(errno == ENOMEM);
     }
 }
 

@@ -151,6 +151,41 @@ TEST_CASE("any byte of a sketch flipped: the batch is bad from its first token, 
     checkHolds(*stream, kIds, kShape, codec);
 }
 
+TEST_CASE("any byte of a tail or a note flipped: what is damaged is named or not there") {
+    TempFolder data;
+    makeReading(data.path);
+    const std::string note = "a few bytes";
+    must(must(openStore(data.path)->openReading(kKey, kShape))->keepNote(std::as_bytes(std::span(note))));
+    const auto folder = onlyReading(data.path);
+    const auto tail = std::filesystem::directory_iterator(folder / "tails")->path() / "kv-000.seg";
+    const auto check = [&](bool noteIsGood, std::uint32_t tailIsGoodTo) {
+        const auto store = openStore(data.path);
+        const auto stream = must(store->openReading(kKey, kShape));
+        checkHolds(*stream, kIds);
+        CHECK(static_cast<bool>(stream->note()) == noteIsGood);
+        const auto chat = must(store->openTail(*stream, "chat", 256));
+        const auto good = loadAndCompare(*chat, kShape);
+        CHECK(good <= tailIsGoodTo);
+        return good;
+    };
+    const auto noteFile = folder / "note.bin";
+    for (std::uint64_t at = 0; at < std::filesystem::file_size(noteFile); ++at) {
+        CAPTURE(at);
+        flip(noteFile, at);
+        check(false, 346);
+        flip(noteFile, at);
+    }
+    std::size_t found = 0, tried = 0;
+    for (std::uint64_t at = 0; at < std::filesystem::file_size(tail); at += at % 4096 < 200 ? 5 : 97, ++tried) {
+        CAPTURE(at);
+        flip(tail, at);
+        found += check(true, 346) < 346;
+        flip(tail, at);
+    }
+    CHECK(found > tried / 2);  // the rest is padding
+    CHECK(check(true, 346) == 346);
+}
+
 TEST_CASE("a whole extent or sketch of another commit in its place is seen") {
     TempFolder data;
     const KvCodec codec = KvCodec::K8V8;
