@@ -1,6 +1,7 @@
 #include "session/kv_plan.h"
 
 #include <algorithm>
+#include <cmath>
 
 namespace carrel {
 
@@ -11,6 +12,7 @@ constexpr double kHostShare = 0.4, kDeviceOfHost = 0.25;
 // Defaults of selection, measured (tests/bench/RESULTS.md). Where all rows are in memory tokens are chosen one by one;
 // where leaves come from disk, tokens inside leaves that are worth a read.
 constexpr float kTokenShare = 1.7e-4f, kTokenShareInLeaves = 6e-5f, kLeafShare = 2e-3f;
+constexpr std::size_t kLeafShareTokens = 16384;
 // Where no profile says it: of what was measured (tests/bench/RESULTS.md), it gains most.
 constexpr const char* kGainsByEstimates = "qwen2";
 constexpr double kCapShare = 0.2;
@@ -21,6 +23,14 @@ constexpr std::uint32_t kLeastCap = 512;
 constexpr std::uint64_t kSmallHost = std::uint64_t{128} << 20;
 constexpr std::size_t kSmallReadBytes = std::size_t{128} << 10;
 constexpr unsigned kSmallQueueDepth = 16;
+
+/// Where the unread is estimated, leaves of short documents are less worth a read, and those of long ones more: the
+/// same KLD comes out (measured at 8, 16 and 32 thousand tokens).
+float leafShare(bool estimate, std::size_t tokens) {
+    if (!estimate || tokens == 0) return kLeafShare;
+    const double scale = std::sqrt(static_cast<double>(kLeafShareTokens) / static_cast<double>(tokens));
+    return kLeafShare * static_cast<float>(std::clamp(scale, 0.5, 2.0));
+}
 
 /// Tokens that share bounds: as the paper has it; as many as move together where chunks are fixed.
 std::uint32_t boundsTokens(const KvSettings& settings) {
@@ -61,9 +71,13 @@ TierOptions tiersOf(const KvSettings& settings) {
     return out;
 }
 
-std::optional<ReadPolicy> policyOf(const KvSettings& settings, const LoadedModel& model, const DocumentKv& document) {
+std::optional<ReadPolicy> policyOf(const KvSettings& settings, const LoadedModel& model, const DocumentKv& document,
+                                   std::size_t tokens) {
     if (settings.keep >= 1 || document.codec() == KvCodec::F16) return std::nullopt;
     ReadPolicy out;
+    const ModelProfile* profile = settings.profile && model.profile() ? &*model.profile() : nullptr;
+    const bool gains = profile != nullptr ? profile->estimate : model.model().config.architecture == kGainsByEstimates;
+    out.estimate = settings.estimate && document.hasMeans() && gains;
     SelectRule& rule = out.rule;
     if (settings.judge == Judge::Means) rule.scorer = Scorer::Means;
     if (settings.judge == Judge::MinMax || settings.judge == Judge::LeoAm) rule.scorer = Scorer::MinMax;
@@ -81,11 +95,9 @@ std::optional<ReadPolicy> policyOf(const KvSettings& settings, const LoadedModel
         rule.tokenShare = settings.threshold > 0 ? static_cast<float>(settings.threshold)
                                                  : (inLeaves ? kTokenShareInLeaves : kTokenShare);
         if (inLeaves || settings.leaves)
-            rule.leafShare = settings.leafThreshold > 0 ? static_cast<float>(settings.leafThreshold) : kLeafShare;
+            rule.leafShare = settings.leafThreshold > 0 ? static_cast<float>(settings.leafThreshold)
+                                                        : leafShare(out.estimate, tokens);
     }
-    const ModelProfile* profile = settings.profile && model.profile() ? &*model.profile() : nullptr;
-    const bool gains = profile != nullptr ? profile->estimate : model.model().config.architecture == kGainsByEstimates;
-    out.estimate = settings.estimate && document.hasMeans() && gains;
     out.oracle = settings.judge == Judge::Oracle;
     out.predict = settings.pipeline == Pipeline::Ahead && !out.oracle && rule.scorer == Scorer::Plane;
     return out;

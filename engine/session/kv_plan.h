@@ -14,7 +14,8 @@ Result<KvCodec> codecOf(const KvSettings& settings, const ModelConfig& config);
 /// Budgets and parts. Defaults: host 40 % of the memory that is free, device a quarter of that.
 TierOptions tiersOf(const KvSettings& settings);
 /// What is read of a document that has been opened, by the model's profile where it has one; nothing: all of it.
-std::optional<ReadPolicy> policyOf(const KvSettings& settings, const LoadedModel& model, const DocumentKv& document);
+std::optional<ReadPolicy> policyOf(const KvSettings& settings, const LoadedModel& model, const DocumentKv& document,
+                                   std::size_t tokens);
 
 TierReport reportOf(const DocumentKv& document, const ReadStats& stats, double decodeSeconds);
 

@@ -60,7 +60,7 @@ Result<TokenReading> TokenReading::open(const LoadedModel& model, ReadingStore& 
         kv->reset();  // it found damage; nobody may read while what is behind it is dropped
         if (auto dropped = out.stream_->truncate(sound); !dropped) return dropped.error();
     }
-    out.policy_ = policyOf(settings, model, *out.kv_);
+    out.policy_ = policyOf(settings, model, *out.kv_, out.ids_.size());
     if (const auto& profile = model.profile(); !settings.profile)
         out.profile_ = "off";
     else if (!profile)
