@@ -309,8 +309,10 @@ Status TieredKv::complete(std::uint32_t layer) {
         if (auto arrived = arrive(layer); !arrived) return arrived.error();
         const std::size_t before = lateLeaves_;
         take(layer);
-        // Staging is full of what was read ahead and is not wanted now.
-        if (lateLeaves_ == before) flights_->dropOne();
+        if (lateLeaves_ < before) continue;
+        // Staging is full of what is not chosen: others of the chunks, or what was read ahead.
+        std::erase_if(wanted_, [](const Wanted& each) { return !each.chosen; });
+        flights_->dropOne();
     }
     wanted_.clear();
     return {};

@@ -38,6 +38,7 @@ ABLATION = {
     "means for the sketch": ["--judge", "means"],
     "whole leaves": ["--leaves"],
 }
+FULL_STEPS = 8
 PLENTY_MIB = 8192  # budgets are limits: what is not needed is not taken
 
 
@@ -97,12 +98,14 @@ class Bench:
         return first
 
     def row(self, cell, batch, way, options):
+        # Every step of full attention is like the last; choices find their leaves in memory only after a while.
+        steps = min(self.args.steps, FULL_STEPS) if way in (FULL, FULL_F16) else self.args.steps
         if way == RESIDENT:
-            return self.run(cell, batch, self.args.steps, options, PLENTY_MIB, PLENTY_MIB)
+            return self.run(cell, batch, steps, options, PLENTY_MIB, PLENTY_MIB) | {"steps": steps}
         key = cell.name, *options[: options.index("--keep") if way in (SWEEP, QUALITY) else None]
         if key not in self.hosts:
             self.hosts[key] = self.host(cell, way, options)
-        return self.run(cell, batch, self.args.steps, options, self.hosts[key], max(1, cell.total - self.hosts[key]))
+        return self.run(cell, batch, steps, options, self.hosts[key], max(1, cell.total - self.hosts[key])) | {"steps": steps}
 
     def prepare(self, cell):
         """Finds a cell's memory in MiB, and how often its KV is larger."""
@@ -130,7 +133,7 @@ def sweep(bench, cell, batch, way, share):
     rows = {}
     for chunk in CHUNKS:
         rows[chunk] = bench.row(cell, batch, way, fixed(chunk, share)) | {"chunk": chunk}
-        report(cell, batch, f"{way}, {chunk}", rows[chunk], rows[chunk].get("decode_step_median_s"), bench.args.steps)
+        report(cell, batch, f"{way}, {chunk}", rows[chunk], rows[chunk].get("decode_step_median_s"))
     best = min(CHUNKS, key=lambda chunk: rows[chunk].get("decode_step_median_s", math.inf))
     return fixed(best, share), rows[best]
 
@@ -155,13 +158,13 @@ def measure(bench, cell, batch):
     return rows
 
 
-def report(cell, batch, way, row, step, steps):
+def report(cell, batch, way, row, step):
     """One way's markdown row: where its time goes."""
     start = f"| {cell.name} | {batch} | {way} |"
     if step is None:
         print(f"{start} {row['error']} |", flush=True)
         return
-    tiers = row["tiers"]
+    tiers, steps = row["tiers"], row["steps"]
     share = lambda tier: f"{tiers[tier]['hits'] / max(1, tiers[tier]['hits'] + tiers[tier]['misses']) * 100:.0f} %"
     stalls = " + ".join(f"{tiers[tier]['stall_s'] / steps * 1e3:.1f}" for tier in ("device", "host", "disk"))
     print(f"{start} {step * 1e3:.1f} | {row['host_mib']} + {row['device_mib']} | {tiers['tokens_read_share'] * 100:.1f} % | "
@@ -206,7 +209,7 @@ def main():
     parser.add_argument("--batch", default="1")
     parser.add_argument("--times", type=float, default=4)
     parser.add_argument("--of", choices=["f16", "stored"], default="f16")
-    parser.add_argument("--steps", type=int, default=32)
+    parser.add_argument("--steps", type=int, default=64)
     parser.add_argument("--repeat", type=int, default=3)
     parser.add_argument("--sweep", action="store_true", help="fixed chunks with min/max: each size once, then the best")
     parser.add_argument("--resident", action="store_true", help="the same choice with all rows in memory")
@@ -223,8 +226,7 @@ def main():
         for batch in map(int, args.batch.split(",")):
             rows = measure(bench, cell, batch)
             for way, row in rows.items():
-                row["steps"] = args.steps
-                report(cell, batch, way, row, row["step_s"], args.steps)
+                report(cell, batch, way, row, row["step_s"])
             table.append((cell, batch, rows))
             if args.out:
                 args.out.write_text(json.dumps([{"cell": c.name, "tokens": int(c.tokens), "batch": b, "memory_mib": c.total, "rows": r}

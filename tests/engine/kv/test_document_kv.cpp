@@ -220,6 +220,27 @@ TEST_CASE("A leaf that several sequences choose is read once, and not again whil
     }
 }
 
+TEST_CASE("Chunks far larger than what reads have room for come in all the same") {
+    for (unsigned seed = 0; seed < 8; ++seed) {
+        DocumentWorld world(kShape, KvCodec::K8V8, {200}, seed);
+        TierOptions options = smallest(world, {});
+        options.adaptiveChunks = false;
+        options.fixedChunkTokens = 512;
+        options.deviceBytes *= 2;  // room for others of the chunks
+        world.stream.slow = seed % 2 == 0;
+        const auto kv = world.open(options);
+        Choice choice(1, kShape.kvHeads, 800);
+        for (std::size_t head = 0; head < kShape.kvHeads; ++head)
+            for (std::size_t leaf = 31; leaf < 800; leaf += 32) choice.at(0, head, leaf) = 0xffff;  // the last of each
+        for (int step = 0; step < 3; ++step)
+            for (std::uint32_t layer = 0; layer < kShape.layers; ++layer) {
+                const auto pins = kv->pin(layer, choice.view());
+                REQUIRE(pins);
+                checkPins(world, *pins, layer, choice);
+            }
+    }
+}
+
 TEST_CASE("A read that fails once is made again; one that fails for good names its group") {
     DocumentWorld world(kShape, KvCodec::K8V8, {200});
     TierOptions options = smallest(world, {});
