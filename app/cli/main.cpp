@@ -90,7 +90,7 @@ int main(int argc, char** argv) {
     app.add_option("--host-mib", hostMib, "host tier, MiB")->check(CLI::Range(1, 1 << 22));
     app.add_option("--off", off, "parts switched off, for measurements")
         ->delimiter(',')
-        ->check(CLI::IsMember({"iakm", "lka", "dtp", "estimate", "reuse", "profile"}));
+        ->check(CLI::IsMember({"iakm", "lka", "dtp", "estimate", "reuse", "hysteresis", "profile"}));
     app.add_option("--on", on, "parts that are off as a rule")->delimiter(',')->check(CLI::IsMember({"dtp"}));
     app.add_option("--judge", judge, "what importance is judged from; oracle: true attention, a measurement")
         ->check(CLI::IsMember({"sketch", "means", "minmax", "leoam", "oracle"}));
@@ -213,6 +213,7 @@ int main(int argc, char** argv) {
     common.kv.estimate = !isOff("estimate");
     common.kv.profile = !isOff("profile");
     common.kv.reuse = !isOff("reuse");
+    common.kv.hysteresis = !isOff("hysteresis");
     if (!rule.empty()) common.kv.rule = rule == "disk" ? carrel::ReadRule::Disk : carrel::ReadRule::Memory;
     if (isOff("lka")) judge = "minmax";
     common.kv.judge = judge == "means"    ? carrel::Judge::Means

@@ -106,7 +106,8 @@ enum class AttendPass : std::uint8_t { All, There, Late };
 ///   scale                                      1/sqrt(headDim), as a rule
 ///   out        [nTokens, nHeads, headDim]
 ///   logSumExp  [nTokens, nHeads]               of the scaled scores; may be empty
-///   mass       [nTokens, nHeads, nLeaves]      share of the softmax per leaf of 16 positions; only those inside runs are
+///   mass       [nTokens, nHeads, nLeaves]      share of the softmax per leaf of 16 positions; only those inside runs
+///   are
 ///                                              written, the rest is zeroed where `begins`; may be empty
 ///   state      [nTokens, nHeads, headDim + 2]  unnormalised sums between calls; needed unless `begins` and `ends`
 /// Attention over more than is at hand at once takes several calls on the same q and state: the first begins, the last
@@ -170,6 +171,7 @@ struct SelectRule {
     Scorer scorer = Scorer::Plane;
     float tokenShare = 0;      // a token's share for some head of the group must exceed this,
     float leafShare = 0;       // and its leaf's share this; 0: no condition
+    float newLeafShare = 0;    // or this, of a leaf that the sequence has not chosen lately; 0: the same
     bool wholeLeaves = false;  // leaves are chosen, by leafShare alone
     /// At most so many tokens per KV head, those with the largest shares summed over its heads (then by position).
     std::uint32_t cap = UINT32_MAX;
@@ -185,6 +187,7 @@ struct SelectRule {
 ///   bounds   [nKvHeads]  f16 [chunks][2][headDim] least and greatest key of every chunkTokens tokens; MinMax only
 ///   first, end           leaves judged: [first, end); the others are read anyway or not there
 ///   exact    [nTokens, nHeads]  log-sum-exp of what is read anyway
+///   lately   [nTokens]  each [nKvHeads, nLeaves], 0: a new leaf, for newLeafShare; empty or null: none is new
 ///   chosen   [nTokens, nKvHeads, nLeaves]  out: bit t of a leaf: its token t is to be read; 0 outside [first, end)
 ///   share    [nTokens, nHeads]  out: estimated share of attention that the chosen tokens have; may be empty
 struct JudgeArgs {
@@ -194,6 +197,7 @@ struct JudgeArgs {
     std::uint32_t first = 0, end = 0;
     float scale = 0;
     View<const float, 2> exact;
+    std::span<const std::uint8_t* const> lately;
     SelectRule rule;
     View<std::uint16_t, 3> chosen;
     View<float, 2> share;

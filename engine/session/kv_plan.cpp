@@ -13,6 +13,8 @@ constexpr double kHostShare = 0.4, kDeviceOfHost = 0.25;
 // where leaves come from disk, tokens inside leaves that are worth a read.
 constexpr float kTokenShare = 1.7e-4f, kTokenShareInLeaves = 6e-5f, kLeafShare = 2e-3f;
 constexpr std::size_t kLeafShareTokens = 16384;
+// What is new comes from disk, what was read lately is mostly near: the same KLD for a third less reading.
+constexpr float kNewLeaf = 3;
 // Where no profile says it: of what was measured (tests/bench/RESULTS.md), it gains most.
 constexpr const char* kGainsByEstimates = "qwen2";
 constexpr double kCapShare = 0.2;
@@ -97,6 +99,7 @@ std::optional<ReadPolicy> policyOf(const KvSettings& settings, const LoadedModel
         if (inLeaves || settings.leaves)
             rule.leafShare = settings.leafThreshold > 0 ? static_cast<float>(settings.leafThreshold)
                                                         : leafShare(out.estimate, tokens);
+        if (inLeaves && settings.hysteresis) rule.newLeafShare = kNewLeaf * rule.leafShare;
     }
     out.oracle = settings.judge == Judge::Oracle;
     out.predict = settings.pipeline == Pipeline::Ahead && !out.oracle && rule.scorer == Scorer::Plane;

@@ -99,6 +99,7 @@ Status Measurement::walk(const TokenReading& reading, std::span<const std::int32
                          std::vector<float>& logits, std::stop_token stop) {
     logits.resize(ids.size() * vocabulary_);
     KvSequence sequence = reading.rest();
+    LeafHistory history;
     // Rows choose apart, so several at a time read what one after the other would; more than one where all is at hand.
     const std::size_t most = reads.policy == nullptr || reading.kv().resident() ? kProbeRows : 1;
     for (std::size_t at = 0; at < ids.size();) {
@@ -107,7 +108,7 @@ Status Measurement::walk(const TokenReading& reading, std::span<const std::int32
         auto open = sequence.extend(model_.backend(), static_cast<std::uint32_t>(count));
         if (!open) return open.error();
         Pass pass(model_.model(), model_.backend(), work_,
-                  {{&sequence, open->get(), ids.subspan(at, count), &reading.kv(), nullptr}}, true, reads);
+                  {{&sequence, open->get(), ids.subspan(at, count), &reading.kv(), nullptr, &history}}, true, reads);
         if (auto done = pass.run(); !done) return done;
         pass.logits(0, count, {logits.data() + at * vocabulary_, {count, vocabulary_}});
         sequence.push(std::move(*open));
@@ -260,6 +261,7 @@ Result<BenchRow> Measurement::bench(std::string_view text, std::uint32_t tokens,
                       [&](auto a, auto b) { return logits[std::size_t(a)] > logits[std::size_t(b)]; });
     std::vector<std::int32_t> next(order.begin(), order.begin() + batch);
     std::vector<KvSequence> sequences(batch, reading->rest());
+    std::vector<LeafHistory> histories(batch);
     logits.resize(vocabulary_ * batch);
 
     ReadStats stats;
@@ -274,7 +276,8 @@ Result<BenchRow> Measurement::bench(std::string_view text, std::uint32_t tokens,
             auto block = sequences[s].extend(model_.backend(), 1);
             if (!block) return block.error();
             open.push_back(std::move(*block));
-            inputs.push_back({&sequences[s], open.back().get(), std::span(&next[s], 1), &reading->kv(), nullptr});
+            inputs.push_back(
+                {&sequences[s], open.back().get(), std::span(&next[s], 1), &reading->kv(), nullptr, &histories[s]});
         }
         Pass pass(model_.model(), model_.backend(), work_, std::move(inputs), true, {quiet.policy, &stats});
         if (auto done = pass.run(); !done) return done.error();

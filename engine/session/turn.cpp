@@ -113,14 +113,15 @@ Status Turn::beginPass() {
         passTokens_ = std::min(passTokens_, same);
         if (choosing && !reading_.kv().resident()) passTokens_ = 1;  // what several choose together may not fit
     }
+    if (!choosing) history_.clear();  // each answer begins its own
     auto open = sequence.extend(model_.backend(), static_cast<std::uint32_t>(passTokens_));
     if (!open) return open.error();
     open_ = std::move(*open);
     const bool last = !bare_ && passTokens_ == pending_.size();
     const auto ids = std::span<const std::int32_t>(bare_ ? separator_ : pending_).first(passTokens_);
     pass_.emplace(model_.model(), model_.backend(), work_,
-                  std::vector<PassInput>{{&sequence, open_.get(), ids, &reading_.kv(), nullptr}}, last || bare_,
-                  Reads{choosing ? &*policy : nullptr, nullptr});
+                  std::vector<PassInput>{{&sequence, open_.get(), ids, &reading_.kv(), nullptr, &history_}},
+                  last || bare_, Reads{choosing ? &*policy : nullptr, nullptr});
     pass_->reportMass([this](std::uint32_t layer, View<const float, 3> mass) { keepMass(layer, mass); });
     return {};
 }
@@ -181,7 +182,8 @@ Result<std::optional<PassInput>> Turn::next() {
     auto open = tail_->sequence.extend(model_.backend(), 1);
     if (!open) return open.error();
     open_ = std::move(*open);
-    return std::optional<PassInput>(PassInput{&tail_->sequence, open_.get(), pending_, &reading_.kv(), nullptr});
+    return std::optional<PassInput>(
+        PassInput{&tail_->sequence, open_.get(), pending_, &reading_.kv(), nullptr, &history_});
 }
 
 std::vector<Source> Turn::findSources() {

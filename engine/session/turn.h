@@ -58,6 +58,7 @@ class Turn {
     Workspace& work_;
     TurnRequest request_;
     std::unique_ptr<Tail> tail_;
+    LeafHistory history_;  // of the answer
     std::vector<std::int32_t> pending_;  // to be run: the rest of the question, or the last sampled token
     std::vector<bool> answers_;          // of the tail's wanted tokens: an earlier answer's, read as it was then
     std::uint32_t firstNew_ = 0;         // position from which on the tail differs from what is stored

@@ -10,6 +10,7 @@
 #include "kv/cache.h"
 #include "kv/document_kv.h"
 #include "transformer/config.h"
+#include "transformer/leaf_history.h"
 #include "transformer/read_policy.h"
 
 namespace carrel {
@@ -17,13 +18,15 @@ namespace carrel {
 /// New tokens of one sequence: ids follow what `past` holds; their KV goes to `open`, which came from
 /// past->extend(ids.size()). Where past starts behind token 0, `document` holds the whole groups before; all inputs of
 /// a pass share it. encoded: a document is being read; open's whole groups are encoded into it layer by layer, and
-/// tokens read earlier groups as encoded and their own as f16, so that batches do not show in the bits.
+/// tokens read earlier groups as encoded and their own as f16, so that batches do not show in the bits. history: what
+/// the sequence's tokens before have chosen by the pass's policy, and then these; null: no leaf is ever new.
 struct PassInput {
     const KvSequence* past = nullptr;
     KvBlock* open = nullptr;
     std::span<const std::int32_t> ids;
     DocumentKv* document = nullptr;
     KvGroups* encoded = nullptr;
+    LeafHistory* history = nullptr;
 };
 
 /// Called after a layer's attention with mass [tokens, heads, leaves] (AttendArgs::mass) of the whole pass.
@@ -91,7 +94,8 @@ class PassAttention {
     Result<bool> selective();
     Status attendAlways(std::uint32_t firstNewest);
     void predictNext();
-    void judge(std::uint32_t layer, View<const float, 3> q, std::vector<float>& exact, View<std::uint16_t, 3> chosen);
+    void judge(std::uint32_t layer, View<const float, 3> q, std::vector<float>& exact, View<std::uint16_t, 3> chosen,
+               bool remember);
     std::uint64_t together(View<const std::uint16_t, 3> chosen) const;
     Status attendChosen(View<const std::uint16_t, 3> chosen, std::uint32_t firstNewest);
     Status attendPortions(View<const std::uint16_t, 3> chosen, std::uint32_t firstNewest);
@@ -136,6 +140,7 @@ class PassAttention {
     std::vector<float> mass_, lse_, chosenLse_, trueMass_;
     std::vector<Seen> windows_;
     std::vector<Portion> portions_;
+    std::vector<const std::uint8_t*> lately_;
     std::vector<std::uint16_t> always_, chosen_, predicted_, portion_;
 };
 

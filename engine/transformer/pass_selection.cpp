@@ -43,7 +43,7 @@ Result<bool> PassAttention::selective() {
     const std::uint32_t firstNewest = documentGroups_ * kGroupLeaves - newestLeaves_;
     if (auto done = attendAlways(firstNewest); !done) return done.error();
     const auto chosen = masks(chosen_, rows());
-    judge(layer_, q_, lse_, chosen);
+    judge(layer_, q_, lse_, chosen, true);
     if (policy_->oracle) chooseByMass(chosen);
     memory_.lastExact[layer_] = lse_;
     window_ = 1;  // state goes on
@@ -95,7 +95,7 @@ Status PassAttention::attendAlways(std::uint32_t firstNewest) {
 void PassAttention::predictNext() {
     if (nextQuery_.data() == nullptr || memory_.lastExact[layer_ + 1].size() != lse_.size()) return;
     const auto likely = masks(predicted_, rows());
-    judge(layer_ + 1, nextQuery_, memory_.lastExact[layer_ + 1], likely);
+    judge(layer_ + 1, nextQuery_, memory_.lastExact[layer_ + 1], likely, false);
     document_->prefetch(layer_ + 1, likely);
 }
 
@@ -200,7 +200,7 @@ Status PassAttention::attendPortions(View<const std::uint16_t, 3> chosen, std::u
 }
 
 void PassAttention::judge(std::uint32_t layer, View<const float, 3> q, std::vector<float>& exact,
-                          View<std::uint16_t, 3> chosen) {
+                          View<std::uint16_t, 3> chosen, bool remember) {
     const Timer timer(stats_ != nullptr ? &stats_->judgeS : nullptr);
     const auto always = (newestLeaves_ + 1) * kLeafTokens, there = documentGroups_ * kGroupTokens;
     const auto capOf = [&](std::size_t row) {
@@ -215,15 +215,32 @@ void PassAttention::judge(std::uint32_t layer, View<const float, 3> q, std::vect
     a.end = documentGroups_ * kGroupLeaves - newestLeaves_;
     a.scale = scale_;
     a.rule = policy_->rule;
+    const std::size_t size = chosen.size(1) * chosen.size(2);
+    const auto historyOf = [&](std::size_t row) {
+        return a.rule.newLeafShare > 0 ? inputs_[sequence_[row]].history : nullptr;
+    };
     for (std::size_t row = 0; row < rows();) {
         std::size_t count = 1;
-        while (row + count < rows() && capOf(row + count) == capOf(row)) ++count;
+        lately_.clear();
+        const auto known = [&](std::size_t at) {
+            LeafHistory* const history = historyOf(at);
+            lately_.push_back(history != nullptr ? history->of(layer, size) : nullptr);
+            return history != nullptr;
+        };
+        // What a token chooses is history to the next of its sequence.
+        for (bool waits = known(row); row + count < rows() && capOf(row + count) == capOf(row); ++count) {
+            if (waits && sequence_[row + count] == sequence_[row + count - 1]) break;
+            waits = known(row + count);
+        }
         a.rule.cap = capOf(row);
         a.q = q.rows(row, count);
         a.exact = View<const float, 2>(exact.data(), {rows(), config_.heads}).rows(row, count);
         a.chosen = chosen.rows(row, count);
+        a.lately = lately_;
         backend_.judge(a);
-        row += count;
+        for (const std::size_t end = row + count; row < end; ++row)
+            if (LeafHistory* const history = historyOf(row); history != nullptr && remember)
+                history->add(layer, chosen.row(row), size, policy_->remembered);
     }
 }
 

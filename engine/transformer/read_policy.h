@@ -15,7 +15,8 @@ struct ReadPolicy {
     bool estimate = false;       // the unread of every judged leaf counts as one mean key and value
     bool predict = false;        // judge the next layer with this layer's input, so that its leaves are read meanwhile
     bool oracle = false;         // a measurement: whole leaves by true attention, as many tokens as the rule chooses
-    std::uint32_t newest = 64;   // tokens at the document's end
+    std::uint8_t remembered = 64;  // tokens for which a leaf is not new after it was chosen (rule.newLeafShare)
+    std::uint32_t newest = 64;     // tokens at the document's end
 };
 
 /// Sums over tokens, layers and KV heads of selective passes.

@@ -43,6 +43,7 @@ struct KvSettings {
     bool estimate = true;      // of what is not read, where the model gains by it
     bool profile = true;       // what was measured of the model, where it was
     bool reuse = true;         // of what earlier steps read
+    bool hysteresis = true;    // a leaf that was not read lately must be worth more, where leaves come from disk
     bool leaves = false;       // whole leaves are read where single tokens would do
     double threshold = 0;      // share of a head's attention above which a token is read; 0: the default
     double leafThreshold = 0;  // and its leaf, where leaves come from disk; 0: the default

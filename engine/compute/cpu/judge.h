@@ -68,12 +68,14 @@ extern const Variants<LeafShareFn> kLeafShare;
 /// The rule, for one sequence and KV head.
 ///   scores  [groups, groupRows, 64]   at this sequence's first row
 ///   leaves  [first, end) of the groups' leaves that are judged
+///   lately  [groups * 4]              0: a new leaf; or null
 ///   whole   [rows]                    log2 of the heads' sums over everything, as scores
 ///   chosen  [groups * 4]              out; zero before, and still outside [first, end)
 ///   share   [rows]                    out; or null
 struct JudgeChoice {
     const std::int16_t* scores = nullptr;
     std::size_t groups = 0, groupRows = 0, rows = 0, first = 0, end = 0;
+    const std::uint8_t* lately = nullptr;
     const float* whole = nullptr;
     std::uint16_t* chosen = nullptr;
     float* share = nullptr;

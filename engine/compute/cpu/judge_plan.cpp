@@ -108,7 +108,10 @@ void Judgement::choose(const JudgeArgs& args, std::size_t slot, const Bundle& bu
         c.first = args.first - firstGroup_ * kGroupLeaves;
         c.end = args.end - firstGroup_ * kGroupLeaves;
         c.whole = whole;
-        c.chosen = args.chosen.row(token) + bundle.kvHead * args.chosen.size(2) + firstGroup_ * kGroupLeaves;
+        const std::size_t at = bundle.kvHead * args.chosen.size(2) + firstGroup_ * kGroupLeaves;
+        c.chosen = args.chosen.row(token) + at;
+        if (args.rule.newLeafShare > 0 && !args.lately.empty() && args.lately[token] != nullptr)
+            c.lately = args.lately[token] + at;
         c.share = args.share.data() != nullptr ? args.share.row(token) + head : nullptr;
         c.scratch = at_.lanes + slot * lanesBytes_;
         if (!args.rule.layerChoice) chooseTokens(isa_, args.rule, c);
@@ -133,6 +136,7 @@ void Judgement::run(const JudgeArgs& args) {
     assert(args.q.size(1) == group_ * kvHeads_ && headDim_ <= kJudgeMaxHeadDim && encodable(headDim_));
     assert(args.chosen.size(0) == tokens_ && args.exact.size(0) == tokens_ && args.exact.size(1) == args.q.size(1));
     assert(args.end <= args.chosen.size(2) && args.sketch.size() == kvHeads_);
+    assert(args.lately.empty() || args.lately.size() == tokens_);
     assert(rule.scorer != Scorer::MinMax || args.bounds.size() == kvHeads_);
     assert(!rule.layerChoice || rule.scorer == Scorer::MinMax);
     const bool shares = args.share.data() != nullptr;

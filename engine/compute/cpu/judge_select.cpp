@@ -191,8 +191,10 @@ class Chooser {
             for (std::size_t leaf = std::max(c_.first, g * kGroupLeaves); leaf < end; ++leaf) {
                 const std::size_t at = leaf % kGroupLeaves * kLeafTokens;
                 auto bits = static_cast<std::uint16_t>(tokens >> at);
-                const bool decided = bits == 0 || rule.leafShare <= 0 || (sure >> at & kWholeLeaf) != 0;
-                if (!decided && leafShare_(scoresAt(leaf), c_.rows, c_.whole) <= rule.leafShare) bits = 0;
+                const bool isNew = c_.lately != nullptr && c_.lately[leaf] == 0;
+                const float least = isNew ? rule.newLeafShare : rule.leafShare;
+                const bool decided = bits == 0 || least <= 0 || (!isNew && (sure >> at & kWholeLeaf) != 0);
+                if (!decided && leafShare_(scoresAt(leaf), c_.rows, c_.whole) <= least) bits = 0;
                 c_.chosen[leaf] = bits != 0 && whole ? kWholeLeaf : bits;
                 count += bitsOf(c_.chosen[leaf]);
             }

@@ -164,7 +164,8 @@ struct Judged {
 
 /// Queries [first, first + count) of the case.
 inline Judged judge(Backend& backend, const JudgeCase& c, const SelectRule& rule, std::uint32_t firstLeaf,
-                    std::uint32_t endLeaf, std::size_t first, std::size_t count) {
+                    std::uint32_t endLeaf, std::size_t first, std::size_t count,
+                    std::span<const std::uint8_t* const> lately = {}) {
     Judged out{std::vector<std::uint16_t>(count * c.nKvHeads * c.leaves(), 0xAAAA),
                std::vector<float>(count * c.nHeads(), -7)};
     const auto sketch = c.sketch();
@@ -177,6 +178,7 @@ inline Judged judge(Backend& backend, const JudgeCase& c, const SelectRule& rule
     args.end = endLeaf;
     args.scale = c.scale;
     args.exact = View<const float, 2>(c.exact.data() + first * c.nHeads(), {count, c.nHeads()});
+    args.lately = lately;
     args.rule = rule;
     args.chosen = {out.chosen.data(), {count, c.nKvHeads, c.leaves()}};
     args.share = {out.share.data(), {count, c.nHeads()}};

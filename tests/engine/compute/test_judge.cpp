@@ -213,6 +213,31 @@ TEST_CASE("A leaf below its threshold gives no token, and whole leaves are chose
     }
 }
 
+TEST_CASE("A leaf that was not chosen lately must be above a share of its own") {
+    for (const JudgeCase& c : {JudgeCase(2, 2, 4, 64, 9), JudgeCase(2, 8, 4, 128, 9)}) {
+        SelectRule low = tokensAbove(-7), high = low;
+        low.leafShare = 0.01f;
+        high.leafShare = 0.03f;
+        const Judged known = judge(*backendUnderTest(), c, low, 0, allLeaves(c), 0, 2),
+                     unknown = judge(*backendUnderTest(), c, high, 0, allLeaves(c), 0, 2);
+        const std::size_t width = c.nKvHeads * c.leaves();
+        std::vector<std::uint8_t> lately(width);
+        for (std::size_t i = 0; i < width; ++i) lately[i] = static_cast<std::uint8_t>(i % 3);
+        SelectRule both = low;
+        both.newLeafShare = high.leafShare;
+        const std::uint8_t* const one[] = {lately.data(), nullptr};  // nothing is new to the second sequence
+        const Judged got = judge(*backendUnderTest(), c, both, 0, allLeaves(c), 0, 2, one);
+        std::size_t differ = 0;
+        for (std::size_t i = 0; i < 2 * width; ++i) {
+            const bool isNew = i < width && lately[i] == 0;
+            CHECK(got.chosen[i] == (isNew ? unknown : known).chosen[i]);
+            differ += unknown.chosen[i] != known.chosen[i];
+        }
+        CHECK(differ > 0);
+        CHECK(judge(*backendUnderTest(), c, both, 0, allLeaves(c), 0, 2).chosen == known.chosen);
+    }
+}
+
 TEST_CASE("Only the leaves asked for are judged, wherever they begin and end") {
     const JudgeCase c(2, 1, 7, 64, 6);
     for (const auto& [first, end] : {std::pair{1u, 24u}, {3u, 5u}, {6u, 7u}, {4u, 23u}, {9u, 9u}, {13u, 22u}}) {

@@ -63,11 +63,12 @@ std::vector<float> walk(World& world, const TokenReading& reading, std::span<con
                         std::size_t atOnce, Reads reads) {
     std::vector<float> logits(probe.size() * world.vocabulary());
     KvSequence sequence = reading.rest();
+    LeafHistory history;
     for (std::size_t at = 0; at < probe.size();) {
         const std::size_t count = std::min(atOnce, probe.size() - at);
         auto open = must(sequence.extend(*world.bench.backend, static_cast<std::uint32_t>(count)));
         Pass pass(world.bench.model->model(), *world.bench.backend, world.bench.work,
-                  {{&sequence, open.get(), probe.subspan(at, count), &reading.kv(), nullptr}}, true, reads);
+                  {{&sequence, open.get(), probe.subspan(at, count), &reading.kv(), nullptr, &history}}, true, reads);
         must(pass.run());
         pass.logits(0, count, {logits.data() + at * world.vocabulary(), {count, world.vocabulary()}});
         sequence.push(std::move(open));
@@ -81,6 +82,7 @@ std::vector<std::vector<float>> walkTogether(World& world, const TokenReading& r
                                              const std::vector<std::vector<std::int32_t>>& probes, Reads reads) {
     const std::size_t vocabulary = world.vocabulary();
     std::vector<KvSequence> sequences(probes.size(), reading.rest());
+    std::vector<LeafHistory> histories(probes.size());
     std::vector<std::vector<float>> logits(probes.size());
     std::vector<float> step(probes.size() * vocabulary);
     for (std::size_t i = 0; i < probes.front().size(); ++i) {
@@ -88,8 +90,8 @@ std::vector<std::vector<float>> walkTogether(World& world, const TokenReading& r
         std::vector<PassInput> inputs;
         for (std::size_t s = 0; s < probes.size(); ++s) {
             open.push_back(must(sequences[s].extend(*world.bench.backend, 1)));
-            inputs.push_back(
-                {&sequences[s], open.back().get(), std::span(probes[s]).subspan(i, 1), &reading.kv(), nullptr});
+            inputs.push_back({&sequences[s], open.back().get(), std::span(probes[s]).subspan(i, 1), &reading.kv(),
+                              nullptr, &histories[s]});
         }
         Pass pass(world.bench.model->model(), *world.bench.backend, world.bench.work, std::move(inputs), true, reads);
         must(pass.run());
@@ -124,6 +126,13 @@ std::vector<NamedPolicy> policies(Judge judge) {
             policy.rule.tokenShare = 2e-4f;
             policy.rule.leafShare = 5.4e-3f;
             policy.estimate = policy.predict = true;
+        }
+        {
+            ReadPolicy& policy = add("tokens in leaves, new ones worth more");
+            policy.rule.tokenShare = 2e-4f;
+            policy.rule.leafShare = 5.2e-3f;
+            policy.rule.newLeafShare = 5.6e-3f;
+            policy.remembered = 5;
         }
         {
             ReadPolicy& policy = add("leaves");
@@ -271,6 +280,25 @@ TEST_CASE("Full attention gives the same bits resident and tiered, alone and tog
     }
 }
 
+TEST_CASE("Leaves that must be worth more while they are new come less often, but to the first token") {
+    const auto probe = someIds(5, kProbe);
+    World world;
+    const auto reading = world.open(true);
+    const auto run = [&](float newShare, std::size_t tokens) {
+        ReadPolicy policy;
+        policy.rule.tokenShare = 2e-4f;
+        policy.rule.leafShare = 5.2e-3f;
+        policy.rule.newLeafShare = newShare;
+        ReadStats stats;
+        auto logits = walk(world, reading, std::span(probe).first(tokens), 1, {&policy, &stats});
+        return std::pair(std::move(logits), stats.tokensRead);
+    };
+    CHECK(run(5.8e-3f, kProbe).second < run(0, kProbe).second);
+    checkSame(run(5.8e-3f, kProbe).first, run(5.8e-3f, kProbe).first);
+    checkSame(run(5.8e-3f, 1).first, run(0, 1).first);
+    checkSame(run(5.2e-3f, kProbe).first, run(0, kProbe).first);
+}
+
 TEST_CASE("Thresholds follow where the rows are, unless those of memory or of disk are asked for") {
     World world;
     const auto rule = [&](ReadRule asked, bool resident) {
@@ -281,6 +309,8 @@ TEST_CASE("Thresholds follow where the rows are, unless those of memory or of di
     CHECK(memory.tokenShare > disk.tokenShare);
     CHECK(memory.leafShare == 0);
     CHECK(disk.leafShare > 0);
+    CHECK(disk.newLeafShare > disk.leafShare);
+    CHECK(memory.newLeafShare == 0);
     for (const bool resident : {true, false}) {
         CAPTURE(resident);
         CHECK(rule(ReadRule::Memory, resident).tokenShare == memory.tokenShare);
