@@ -11,10 +11,11 @@ constexpr double kHostShare = 0.4, kDeviceOfHost = 0.25;
 
 // Defaults of selection, measured (tests/bench/RESULTS.md). Where all rows are in memory tokens are chosen one by one;
 // where leaves come from disk, tokens inside leaves that are worth a read.
-constexpr float kTokenShare = 1.7e-4f, kTokenShareInLeaves = 6e-5f, kLeafShare = 2e-3f;
+constexpr float kTokenShare = 1.7e-4f;
+// Leaves from disk. What is new must be read, what was chosen lately is mostly near: for the same KLD about a third
+// less is read where the new must be worth more.
+constexpr float kTokenShareInLeaves = 9e-5f, kLeafShare = 1.4e-3f, kNewLeaf = 3;
 constexpr std::size_t kLeafShareTokens = 16384;
-// What is new comes from disk, what was read lately is mostly near: the same KLD for a third less reading.
-constexpr float kNewLeaf = 3;
 // Where no profile says it: of what was measured (tests/bench/RESULTS.md), it gains most.
 constexpr const char* kGainsByEstimates = "qwen2";
 constexpr double kCapShare = 0.2;

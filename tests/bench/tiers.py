@@ -33,6 +33,7 @@ ABLATION = {
     "without dtp": ["--off", "dtp"],
     "reading ahead": ["--on", "dtp"],
     "without reuse": ["--off", "reuse"],
+    "without hysteresis": ["--off", "hysteresis"],
     "without estimate": ["--off", "estimate"],
     "without lka (min/max)": ["--off", "lka"],
     "means for the sketch": ["--judge", "means"],
