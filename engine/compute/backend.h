@@ -70,27 +70,19 @@ struct KvPick {
     std::uint16_t tokens = 0;             // bit t: token t of the leaf
 };
 
-/// What is not read of a leaf, as one key and one value: the leaf's means less the tokens read, counted as often as
-/// tokens are left.
-struct KvRest {
-    const std::uint8_t* key = nullptr;         // mean code [headDim]
-    const std::int8_t* value = nullptr;        // mean value's code [headDim]
-    const std::uint16_t* valueStep = nullptr;  // f16
-    KvPick read;                               // grid always; rows where read.tokens is not 0; never all 16 tokens
-};
-
 /// Up to 64 keys and values of one KV head; one of three kinds.
 /// f16: consecutive tokens as stored, [tokens, headDim] each, keys after RoPE; first is a multiple of 64, and tokens is
 ///   less than 64 only in the last such run of a sequence. A token sees the keys up to its own position.
 /// picks: chosen tokens of encoded leaves, in order, `tokens` in all; every token sees them. first: the least position.
-/// rest: estimates, `tokens` of them; seen by every token, not counted in mass.
+/// rest: `tokens` leaves from position `first` on, whole groups, each as its mean value; what a leaf weighs to a token
+///   comes with the call (AttendArgs::weight). Not counted in mass.
 struct KvRun {
     const std::uint16_t* keys = nullptr;
     const std::uint16_t* values = nullptr;
     std::uint32_t first = 0, tokens = 0;
     std::span<const KvPick> picks = {};
-    std::span<const KvRest> rest = {};
-    bool late = false;  // AttendPass
+    const std::byte* rest = nullptr;  // the means of its groups (kv_layout.h)
+    bool late = false;                // AttendPass
 };
 
 /// One call may come in two, so that what is there is attended to while the rest is still being read: There leaves runs
@@ -107,8 +99,9 @@ enum class AttendPass : std::uint8_t { All, There, Late };
 ///   out        [nTokens, nHeads, headDim]
 ///   logSumExp  [nTokens, nHeads]               of the scaled scores; may be empty
 ///   mass       [nTokens, nHeads, nLeaves]      share of the softmax per leaf of 16 positions; only those inside runs
-///   are
-///                                              written, the rest is zeroed where `begins`; may be empty
+///                                              are written, the rest is zeroed where `begins`; may be empty
+///   weight     [nTokens, nHeads, nLeaves]      JudgeArgs::rest, and
+///   origin     [nTokens, nHeads]               JudgeArgs::origin; needed where runs are rests
 ///   state      [nTokens, nHeads, headDim + 2]  unnormalised sums between calls; needed unless `begins` and `ends`
 /// Attention over more than is at hand at once takes several calls on the same q and state: the first begins, the last
 /// ends and writes out. Bits are those of one call. logSumExp and mass are written by every call that has them: of all
@@ -122,6 +115,8 @@ struct AttendArgs {
     View<float, 3> out;
     View<float, 2> logSumExp;
     View<float, 3> mass;
+    View<const float, 3> weight;
+    View<const float, 2> origin;
     View<float, 3> state;
     bool begins = true, ends = true;
     AttendPass pass = AttendPass::All;
@@ -190,6 +185,12 @@ struct SelectRule {
 ///   lately   [nTokens]  each [nKvHeads, nLeaves], 0: a new leaf, for newLeafShare; empty or null: none is new
 ///   chosen   [nTokens, nKvHeads, nLeaves]  out: bit t of a leaf: its token t is to be read; 0 outside [first, end)
 ///   share    [nTokens, nHeads]  out: estimated share of attention that the chosen tokens have; may be empty
+///   rest     [nTokens, nHeads, nLeaves]  out: what a leaf's tokens that are not chosen weigh in the softmax's sum, in
+///                                        units of exp(origin): their number times the power mean, of exponent 1/2, of
+///                                        their weights by score. 0 outside [first, end). May be empty; not of MinMax
+///   origin   [nTokens, nHeads]           out: a logarithm; with rest
+/// The power mean lies half way between the mean score's weight, which leaves out what stands out of a leaf, and the
+/// mean weight, in which the errors of 2-bit scores add up.
 struct JudgeArgs {
     View<const float, 3> q;
     std::span<const SketchView> sketch;
@@ -201,6 +202,8 @@ struct JudgeArgs {
     SelectRule rule;
     View<std::uint16_t, 3> chosen;
     View<float, 2> share;
+    View<float, 3> rest;
+    View<float, 2> origin;
 };
 
 /// The operations, one call per whole tensor. Calls enqueue and return; memory handed in stays valid until an Event

@@ -80,10 +80,11 @@ std::optional<ReadPolicy> policyOf(const KvSettings& settings, const LoadedModel
     ReadPolicy out;
     const ModelProfile* profile = settings.profile && model.profile() ? &*model.profile() : nullptr;
     const bool gains = profile != nullptr ? profile->estimate : model.model().config.architecture == kGainsByEstimates;
-    out.estimate = settings.estimate && document.hasMeans() && gains;
     SelectRule& rule = out.rule;
     if (settings.judge == Judge::Means) rule.scorer = Scorer::Means;
     if (settings.judge == Judge::MinMax || settings.judge == Judge::LeoAm) rule.scorer = Scorer::MinMax;
+    // Bounds say which tokens may matter, not how much.
+    out.estimate = settings.estimate && document.hasMeans() && gains && rule.scorer != Scorer::MinMax;
     rule.layerChoice = settings.judge == Judge::LeoAm;
     rule.chunkTokens = boundsTokens(settings);
     rule.wholeLeaves = settings.leaves;

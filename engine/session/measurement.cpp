@@ -192,7 +192,7 @@ Result<ProfileReport> Measurement::profile(std::string_view text, std::uint32_t 
     Times times;
     const auto reading = read(document, options_.kv, times, stop);
     if (!reading) return reading.error();
-    if (!reading->policy() || !reading->kv().hasMeans())
+    if (!reading->policy() || !reading->kv().hasMeans() || reading->policy()->rule.scorer == Scorer::MinMax)
         return Error{Code::InvalidArgument, "", "everything is read, or there is nothing to estimate the rest from"};
     std::vector<float> expected;
     if (auto done = walk(*reading, probe, {}, expected, stop); !done) return done.error();

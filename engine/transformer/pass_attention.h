@@ -78,6 +78,8 @@ class PassAttention {
     std::size_t rows() const { return position_.size(); }
     std::size_t sliceRows(std::uint64_t keys) const;
     View<float, 3> massView() { return {mass_.data(), {rows(), config_.heads, lastPosition_ / kLeafTokens + 1u}}; }
+    View<float, 3> restView() { return {restWeights_.data(), {rows(), config_.heads, documentGroups_ * kGroupLeaves}}; }
+    View<float, 2> originView() { return {restOrigin_.data(), {rows(), config_.heads}}; }
     View<float, 2> lseView(std::vector<float>& lse) const { return {lse.data(), {rows(), config_.heads}}; }
     View<std::uint16_t, 3> masks(std::vector<std::uint16_t>& memory, std::size_t count) const;
     const std::uint16_t* grid(const SketchView& sketch, std::uint32_t leaf) const;
@@ -103,8 +105,8 @@ class PassAttention {
     std::vector<Cut> cuts(View<const std::uint16_t, 3> chosen, std::size_t row, std::uint32_t head) const;
     void addRun(const KvPins& pins, View<const std::uint16_t, 3> chosen, std::size_t row, std::uint32_t head,
                 const Cut& cut, std::vector<KvRun>& runs);
-    void addRest(const KvPins& pins, View<const std::uint16_t, 3> chosen, std::size_t row, std::uint32_t head,
-                 std::uint32_t first, std::uint32_t end, std::vector<KvRun>& runs);
+    void attendRest(std::uint32_t firstNewest);
+    void addRest(std::uint32_t head, std::uint32_t first, std::uint32_t end, std::vector<KvRun>& runs) const;
     void countEstimated(const std::vector<float>& read);
     void finishSelectiveMass();
     void count(View<const std::uint16_t, 3> chosen);
@@ -112,6 +114,7 @@ class PassAttention {
     // With policy.oracle: pass_oracle.cpp.
     Status measureMass();
     void chooseByMass(View<std::uint16_t, 3> chosen);
+    void weighOthers(View<const std::uint16_t, 3> chosen);
 
     Backend& backend_;
     const ModelConfig& config_;
@@ -136,8 +139,7 @@ class PassAttention {
     std::vector<std::vector<KvRun>> runs_;  // [.., kvHeads]
     std::vector<std::span<const KvRun>> views_;
     std::vector<KvPick> picks_;
-    std::vector<KvRest> rest_;
-    std::vector<float> mass_, lse_, chosenLse_, trueMass_;
+    std::vector<float> mass_, lse_, chosenLse_, trueMass_, restWeights_, restOrigin_;
     std::vector<Seen> windows_;
     std::vector<Portion> portions_;
     std::vector<const std::uint8_t*> lately_;

@@ -49,4 +49,29 @@ void PassAttention::chooseByMass(View<std::uint16_t, 3> chosen) {
         }
 }
 
+/// The rest is what the rule would leave if it chose nothing, less the leaves that were chosen.
+void PassAttention::weighOthers(View<const std::uint16_t, 3> chosen) {
+    JudgeArgs a;
+    a.q = q_;
+    a.sketch = document_->sketch(layer_);
+    a.first = 1;
+    a.end = static_cast<std::uint32_t>(chosen.size(2)) - newestLeaves_;
+    a.scale = scale_;
+    a.exact = lseView(lse_);
+    a.rule.scorer = policy_->rule.scorer;
+    a.rule.cap = 0;
+    a.chosen = masks(predicted_, rows());
+    a.rest = restView();
+    a.origin = originView();
+    backend_.judge(a);
+    const std::size_t group = config_.heads / config_.kvHeads, leaves = chosen.size(2);
+    for (std::size_t row = 0; row < rows(); ++row)
+        for (std::size_t head = 0; head < config_.heads; ++head) {
+            const std::uint16_t* mask = chosen.row(row) + head / group * leaves;
+            float* weights = a.rest.row(row) + head * leaves;
+            for (std::size_t leaf = 0; leaf < leaves; ++leaf)
+                if (mask[leaf] != 0) weights[leaf] = 0;
+        }
+}
+
 }  // namespace carrel

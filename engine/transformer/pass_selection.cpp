@@ -43,8 +43,13 @@ Result<bool> PassAttention::selective() {
     const std::uint32_t firstNewest = documentGroups_ * kGroupLeaves - newestLeaves_;
     if (auto done = attendAlways(firstNewest); !done) return done.error();
     const auto chosen = masks(chosen_, rows());
+    if (policy_->estimate) {
+        restWeights_.resize(rows() * config_.heads * chosen.size(2));
+        restOrigin_.resize(rows() * config_.heads);
+    }
     judge(layer_, q_, lse_, chosen, true);
     if (policy_->oracle) chooseByMass(chosen);
+    if (policy_->oracle && policy_->estimate) weighOthers(chosen);
     memory_.lastExact[layer_] = lse_;
     window_ = 1;  // state goes on
     const bool fits = together(chosen) <= document_->pinLeaves();
@@ -135,18 +140,7 @@ Status PassAttention::attendChosen(View<const std::uint16_t, 3> chosen, std::uin
     chosenLse_ = lse_;
     if (!policy_->estimate) return {};
 
-    rest_.clear();
-    rest_.reserve(rows() * config_.kvHeads * chosen.size(2));
-    runs_.assign(rows() * config_.kvHeads, {});
-    for (std::size_t row = 0; row < rows(); ++row)
-        for (std::uint32_t head = 0; head < config_.kvHeads; ++head)
-            addRest(*pins, chosen, row, head, 1, firstNewest, runs_[row * config_.kvHeads + head]);
-    AttendArgs b = args(0, rows(), every_);
-    b.logSumExp = lseView(lse_);
-    b.ends = true;
-    backend_.attend(b);
-    countEstimated(chosenLse_);
-    return {};
+    return attendRest(firstNewest), Status();
 }
 
 /// The same where the device tier does not hold all that is chosen at once: for each row and head in portions.
@@ -181,22 +175,24 @@ Status PassAttention::attendPortions(View<const std::uint16_t, 3> chosen, std::u
             }
         }
     chosenLse_ = lse_;
-    for (std::size_t row = 0; row < rows(); ++row) {
-        for (std::uint32_t head = 0; policy_->estimate && head < config_.kvHeads; ++head)
-            for (std::uint32_t from = 1; from < firstNewest; from += kPortionRuns * kGroupTokens) {
-                const std::uint32_t to = std::min(firstNewest, from + kPortionRuns * kGroupTokens);
-                const auto pins = only(row, head, from, to);
-                if (!pins) return pins.error();
-                rest_.clear();
-                rest_.reserve(to - from);
-                addRest(*pins, chosen, row, head, from, to, runs_[head]);
-                attend(row, false);
-            }
-        runs_.assign(config_.kvHeads, {});
-        attend(row, true);
-    }
-    if (policy_->estimate) countEstimated(chosenLse_);
+    if (policy_->estimate) return attendRest(firstNewest), Status();
+    runs_.assign(config_.kvHeads, {});
+    for (std::size_t row = 0; row < rows(); ++row) attend(row, true);
     return {};
+}
+
+/// All of what is judged is there to every row, with weights of its own.
+void PassAttention::attendRest(std::uint32_t firstNewest) {
+    runs_.assign(config_.kvHeads, {});
+    for (std::uint32_t head = 0; head < config_.kvHeads; ++head)
+        addRest(head, 0, (firstNewest + kGroupLeaves - 1) / kGroupLeaves, runs_[head]);
+    AttendArgs a = args(0, rows(), same_);
+    a.logSumExp = lseView(lse_);
+    a.ends = true;
+    a.weight = restView();
+    a.origin = originView();
+    backend_.attend(a);
+    countEstimated(chosenLse_);
 }
 
 void PassAttention::judge(std::uint32_t layer, View<const float, 3> q, std::vector<float>& exact,
@@ -237,6 +233,10 @@ void PassAttention::judge(std::uint32_t layer, View<const float, 3> q, std::vect
         a.exact = View<const float, 2>(exact.data(), {rows(), config_.heads}).rows(row, count);
         a.chosen = chosen.rows(row, count);
         a.lately = lately_;
+        if (remember && policy_->estimate) {
+            a.rest = restView().rows(row, count);
+            a.origin = originView().rows(row, count);
+        }
         backend_.judge(a);
         for (const std::size_t end = row + count; row < end; ++row)
             if (LeafHistory* const history = historyOf(row); history != nullptr && remember)
@@ -279,29 +279,14 @@ void PassAttention::addRun(const KvPins& pins, View<const std::uint16_t, 3> chos
     runs.push_back({nullptr, nullptr, cut.first * kLeafTokens, cut.tokens, std::span(picks_).subspan(from), {}, late});
 }
 
-/// What was judged of leaves [first, end) and not chosen, as the means of its leaves.
-void PassAttention::addRest(const KvPins& pins, View<const std::uint16_t, 3> chosen, std::size_t row,
-                            std::uint32_t head, std::uint32_t first, std::uint32_t end, std::vector<KvRun>& runs) {
-    const SketchView sketch = document_->sketch(layer_)[head];
-    const std::uint16_t* mask = chosen.row(row) + head * chosen.size(2);
-    const std::size_t d = config_.headDim, before = rest_.size();
-    for (std::uint32_t leaf = first; leaf < end; ++leaf) {
-        if (mask[leaf] == 0xFFFF) continue;
-        const std::byte* means = sketch.means + leaf / kGroupLeaves * meansBytes(config_.headDim);
-        const std::size_t in = leaf % kGroupLeaves;
-        rest_.push_back({reinterpret_cast<const std::uint8_t*>(means) + in * d,
-                         reinterpret_cast<const std::int8_t*>(means) + (kGroupLeaves + in) * d,
-                         reinterpret_cast<const std::uint16_t*>(means + 2 * kGroupLeaves * d) + in,
-                         {mask[leaf] != 0 ? pins.rows(head, leaf) : nullptr, grid(sketch, leaf), leaf, mask[leaf]}});
-    }
-    for (std::size_t at = before; at < rest_.size(); at += kGroupTokens) {
-        const std::size_t count = std::min<std::size_t>(kGroupTokens, rest_.size() - at);
-        runs.push_back({nullptr,
-                        nullptr,
-                        kLeafTokens,
-                        static_cast<std::uint32_t>(count),
-                        {},
-                        std::span(rest_).subspan(at, count)});
+/// What was judged of groups [first, end) and not chosen, as the mean values of their leaves.
+void PassAttention::addRest(std::uint32_t head, std::uint32_t first, std::uint32_t end,
+                            std::vector<KvRun>& runs) const {
+    const std::byte* means = document_->sketch(layer_)[head].means;
+    for (std::uint32_t group = first; group < end; group += kGroupTokens / kGroupLeaves) {
+        const std::uint32_t leaves = std::min(kGroupTokens, (end - group) * kGroupLeaves);
+        runs.push_back(
+            {.first = group * kGroupTokens, .tokens = leaves, .rest = means + group * meansBytes(config_.headDim)});
     }
 }
 

@@ -12,7 +12,7 @@ struct ReadPolicy {
     SelectRule rule;             // its cap follows from capShare
     double capShare = 1;         // at most this share of the tokens before, per layer and KV head, everything counted
     std::uint32_t leastCap = 0;  // but never less than so many tokens beside what is always read
-    bool estimate = false;       // the unread of every judged leaf counts as one mean key and value
+    bool estimate = false;       // the unread of every judged leaf counts, as JudgeArgs::rest and its mean value
     bool predict = false;        // judge the next layer with this layer's input, so that its leaves are read meanwhile
     bool oracle = false;         // a measurement: whole leaves by true attention, as many tokens as the rule chooses
     std::uint8_t remembered = 64;  // tokens for which a leaf is not new after it was chosen (rule.newLeafShare)

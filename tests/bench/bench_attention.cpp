@@ -54,16 +54,15 @@ void attend(benchmark::State& state, std::size_t nKvHeads, std::size_t group, st
 enum class Reads { Dense, Scattered, Rest };
 
 // One decoded token over an encoded document, layer after layer so that nothing is warm: every leaf whole; one token in
-// twenty; or every leaf as a rest, of which a quarter had one token read.
+// twenty; or every leaf as a rest.
 struct EncodedLayers {
     static constexpr std::size_t kHeadDim = 64;
     static constexpr std::size_t kStride = rowsBytes(kHeadDim), kBytes = std::size_t{160} << 20;
     Buffer rows;  // [layers, nKvHeads, leaves] of kStride bytes, of which the head's keys
     std::size_t nKvHeads, leaves, layers;
     std::vector<std::uint16_t> grids;
-    std::vector<std::uint8_t> means;
+    std::vector<std::byte> means;
     std::vector<std::vector<KvPick>> picks;
-    std::vector<std::vector<KvRest>> rests;
     std::vector<std::vector<KvRun>> runs;  // [layers * nKvHeads]
     std::size_t keys = 0;                  // of all layers and heads
 
@@ -75,8 +74,11 @@ struct EncodedLayers {
         std::mt19937_64 random(1);
         const std::size_t all = layers * nKvHeads * leaves;
         std::ranges::generate(std::span(rows.as<std::uint64_t>(), all * kStride / 8), [&] { return random(); });
-        means.resize(all * 2 * kHeadDim);
-        std::ranges::generate(means, [&] { return static_cast<std::uint8_t>(random()); });
+        means.resize(all / kGroupLeaves * meansBytes(kHeadDim));
+        std::ranges::generate(means, [&] { return static_cast<std::byte>(random()); });
+        for (std::size_t g = 0; g < all / kGroupLeaves; ++g)
+            for (std::size_t leaf = 0; leaf < kGroupLeaves; ++leaf)
+                std::memcpy(&means[g * meansBytes(kHeadDim) + 2 * kGroupLeaves * kHeadDim + 2 * leaf], &kStep, 2);
         grids.resize(all / kGroupLeaves * 2 * kHeadDim);
         for (std::size_t i = 0; i < grids.size(); ++i) grids[i] = f32ToF16(i / kHeadDim % 2 == 0 ? -1.6f : 0.0125f);
         for (std::size_t leaf = 0; leaf < all; ++leaf) {
@@ -86,7 +88,6 @@ struct EncodedLayers {
         }
         for (std::size_t head = 0; head < layers * nKvHeads; ++head) {
             std::vector<KvPick>& chosen = picks.emplace_back();
-            std::vector<KvRest>& rest = rests.emplace_back();
             for (std::size_t i = 0; i < leaves; ++i) {
                 const std::size_t leaf = head * leaves + i;
                 KvPick pick{at(leaf), &grids[leaf / kGroupLeaves * 2 * kHeadDim], static_cast<std::uint32_t>(i),
@@ -97,22 +98,17 @@ struct EncodedLayers {
                         if (random() % 20 == 0) pick.tokens = static_cast<std::uint16_t>(pick.tokens | 1u << t);
                     if (pick.tokens == 0) continue;
                 }
-                if (reads != Reads::Rest) {
-                    chosen.push_back(pick);
-                    continue;
-                }
-                pick.tokens = static_cast<std::uint16_t>(i % 4 == 0 ? 1u << random() % 16 : 0);
-                const std::uint8_t* mean = &means[leaf * 2 * kHeadDim];
-                rest.push_back({mean, reinterpret_cast<const std::int8_t*>(mean + kHeadDim), &kStep, pick});
+                if (reads != Reads::Rest) chosen.push_back(pick);
             }
         }
-        for (std::size_t head = 0; head < layers * nKvHeads; ++head) addRuns(picks[head], rests[head]);
+        for (std::size_t head = 0; head < layers * nKvHeads; ++head)
+            addRuns(picks[head], reads == Reads::Rest ? head * leaves : SIZE_MAX);
     }
 
   private:
     static constexpr std::uint16_t kStep = 0x2266;  // 0.0125
     std::byte* at(std::size_t leaf) { return rows.as<std::byte>(leaf * kStride); }
-    void addRuns(std::span<const KvPick> chosen, std::span<const KvRest> rest) {
+    void addRuns(std::span<const KvPick> chosen, std::size_t firstRest) {
         std::vector<KvRun>& to = runs.emplace_back();
         for (std::size_t i = 0; i < chosen.size();) {
             std::uint32_t tokens = 0;
@@ -126,10 +122,12 @@ struct EncodedLayers {
                 {.first = chosen[from].leaf * kLeafTokens, .tokens = tokens, .picks = chosen.subspan(from, i - from)});
             keys += tokens;
         }
-        for (std::size_t i = 0; i < rest.size(); i += kGroupTokens) {
-            const auto some = rest.subspan(i, std::min<std::size_t>(kGroupTokens, rest.size() - i));
-            to.push_back({.tokens = static_cast<std::uint32_t>(some.size()), .rest = some});
-            keys += some.size();
+        for (std::size_t i = 0; firstRest != SIZE_MAX && i < leaves; i += kGroupTokens) {
+            const std::size_t some = std::min<std::size_t>(kGroupTokens, leaves - i);
+            to.push_back({.first = static_cast<std::uint32_t>(i * kLeafTokens),
+                          .tokens = static_cast<std::uint32_t>(some),
+                          .rest = &means[(firstRest + i) / kGroupLeaves * meansBytes(kHeadDim)]});
+            keys += some;
         }
     }
 };
@@ -153,6 +151,9 @@ void attendEncoded(benchmark::State& state, std::size_t nKvHeads, std::size_t gr
     args.sequence = {&sequence, 1};
     args.nKvHeads = nKvHeads;
     args.scale = 0.125f;
+    std::vector<float> weight(heads * encoded.leaves, 0.01f), origin(heads);
+    args.weight = View<const float, 3>(weight.data(), {1, heads, encoded.leaves});
+    args.origin = View<const float, 2>(origin.data(), {1, heads});
     std::vector<std::span<const KvRun>> rows(nKvHeads);
     args.runs = rows;
     std::size_t layer = 0;

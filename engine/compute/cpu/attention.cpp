@@ -46,14 +46,11 @@ struct Plain {
     }
 };
 
+// m [rows] becomes the greatest score, p [64, rows] exp(score - m).
 template <bool Fused, class Loops>
-CARREL_INLINE void attendRun(const float* q, const std::uint32_t* position, std::size_t rows, std::size_t headDim,
-                             const KvRun& run, const LoadedRun& loaded, const AttendState& state, float* scratch,
-                             float* sums, float* runMax) {
-    float* p = scratch;  // [64, rows]
+CARREL_INLINE void weighKeys(const float* q, const std::uint32_t* position, std::size_t rows, std::size_t headDim,
+                             const KvRun& run, const LoadedRun& loaded, float* p, float* m) {
     const Reach reach(run);
-    float m[kAttendRows], old[kAttendRows], fresh[kAttendRows];
-    std::fill_n(m, rows, kNothing);
     Loops::dots(q, rows, headDim, loaded, p);
     for (std::size_t key = 0; key < kGroupTokens; ++key) {
         float* scores = p + key * rows;
@@ -65,6 +62,19 @@ CARREL_INLINE void attendRun(const float* q, const std::uint32_t* position, std:
     }
     for (std::size_t key = 0; key < kGroupTokens; ++key)
         for (std::size_t r = 0; r < rows; ++r) p[key * rows + r] = expFast<Fused>(p[key * rows + r] - m[r]);
+}
+
+template <bool Fused, class Loops>
+CARREL_INLINE void attendRun(const float* q, const std::uint32_t* position, std::size_t rows, std::size_t headDim,
+                             const KvRun& run, const LoadedRun& loaded, const AttendState& state, float* scratch,
+                             float* sums, float* runMax) {
+    float* p = run.rest != nullptr ? loaded.weights : scratch;  // [64, rows]
+    float m[kAttendRows], old[kAttendRows], fresh[kAttendRows];
+    std::fill_n(m, rows, kNothing);
+    if (run.rest != nullptr)
+        for (std::size_t r = 0; r < rows; ++r) m[r] = std::max(m[r], loaded.origin[r]);
+    else
+        weighKeys<Fused, Loops>(q, position, rows, headDim, run, loaded, p, m);
     for (std::size_t r = 0; r < rows; ++r) {
         float quarter[4];
         for (std::size_t i = 0; i < 4; ++i) quarter[i] = sumOf(p + i * kLeafTokens * rows + r, rows, kLeafTokens);
@@ -220,7 +230,11 @@ CARREL_AVX512 void attendVectors512(const float* q, const std::uint32_t* positio
     const Reach reach(run);
     __m512 m[Vectors];
     for (std::size_t v = 0; v < Vectors; ++v) m[v] = _mm512_set1_ps(kNothing);
-    for (std::size_t first = 0; first < kGroupTokens; first += kKeys) {
+    const bool rest = run.rest != nullptr;
+    if (rest)
+        for (std::size_t v = 0; v < Vectors; ++v) m[v] = _mm512_max_ps(m[v], _mm512_load_ps(loaded.origin + 16 * v));
+    if (rest) p = loaded.weights;
+    for (std::size_t first = 0; first < kGroupTokens && !rest; first += kKeys) {
         __m512 dot[kKeys][Vectors];
 #pragma GCC unroll 16
         for (std::size_t k = 0; k < kKeys; ++k)
@@ -258,7 +272,9 @@ CARREL_AVX512 void attendVectors512(const float* q, const std::uint32_t* positio
 #pragma GCC unroll 16
             for (std::size_t k = 0; k < kLeafTokens; ++k) {
                 float* at = p + (i * kLeafTokens + k) * kRows + 16 * v;
-                e[k] = exp512(_mm512_sub_ps(_mm512_load_ps(at), m[v]));
+                e[k] = _mm512_load_ps(at);
+                if (rest) continue;
+                e[k] = exp512(_mm512_sub_ps(e[k], m[v]));
                 _mm512_store_ps(at, e[k]);
             }
             quarter[i] = segmentSum512(e);

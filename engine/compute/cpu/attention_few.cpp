@@ -94,12 +94,9 @@ CARREL_AVX512 CARREL_INLINE void addValues512(const float* values, std::size_t h
 }
 
 template <std::size_t Rows>
-CARREL_AVX512 void attendFew512(const float* q, const std::uint32_t* position, std::size_t headDim, const KvRun& run,
-                                const LoadedRun& loaded, const AttendState& state, float* scratch, float* sums,
-                                float* runMax) {
+CARREL_AVX512 CARREL_INLINE void scoreFew512(const float* q, const std::uint32_t* position, std::size_t headDim,
+                                             const KvRun& run, const LoadedRun& loaded, float* columns, float* p) {
     constexpr std::size_t kVectors = Rows > 4 ? 2 : 4;
-    float* columns = scratch;                     // [headDim, 64]
-    float* p = columns + headDim * kGroupTokens;  // [Rows, 64]
     transpose512(loaded.keys, headDim, columns);
     const Reach reach(run);
     const __m512i lane = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
@@ -136,20 +133,32 @@ CARREL_AVX512 void attendFew512(const float* q, const std::uint32_t* position, s
             }
         }
     }
+}
+
+template <std::size_t Rows>
+CARREL_AVX512 void attendFew512(const float* q, const std::uint32_t* position, std::size_t headDim, const KvRun& run,
+                                const LoadedRun& loaded, const AttendState& state, float* scratch, float* sums,
+                                float* runMax) {
+    constexpr std::size_t kVectors = Rows > 4 ? 2 : 4;
+    const bool rest = run.rest != nullptr;
+    float* columns = scratch;                                             // [headDim, 64]
+    float* p = rest ? loaded.weights : columns + headDim * kGroupTokens;  // [Rows, 64]
+    if (!rest) scoreFew512<Rows>(q, position, headDim, run, loaded, columns, p);
     alignas(64) float m[16] = {}, most[16], old[16], fresh[16];
     float sum[Rows];
     for (std::size_t r = 0; r < Rows; ++r) {
         float* scores = p + r * kGroupTokens;
         __m512 e[4];
         for (std::size_t i = 0; i < 4; ++i) e[i] = _mm512_load_ps(scores + 16 * i);
-        m[r] = std::max(kNothing,
-                        _mm512_reduce_max_ps(_mm512_max_ps(_mm512_max_ps(e[0], e[1]), _mm512_max_ps(e[2], e[3]))));
-        float quarter[4];
-        for (std::size_t i = 0; i < 4; ++i) {
+        const float greatest =
+            _mm512_reduce_max_ps(_mm512_max_ps(_mm512_max_ps(e[0], e[1]), _mm512_max_ps(e[2], e[3])));
+        m[r] = std::max(kNothing, rest ? loaded.origin[r] : greatest);
+        for (std::size_t i = 0; i < 4 && !rest; ++i) {
             e[i] = exp512(_mm512_sub_ps(e[i], _mm512_set1_ps(m[r])));
             _mm512_store_ps(scores + 16 * i, e[i]);
-            quarter[i] = lanesSum512(e[i]);
         }
+        float quarter[4];
+        for (std::size_t i = 0; i < 4; ++i) quarter[i] = lanesSum512(e[i]);
         sum[r] = (quarter[0] + quarter[1]) + (quarter[2] + quarter[3]);
     }
     {  // weigh() of all rows
@@ -247,12 +256,9 @@ CARREL_AVX2 CARREL_INLINE void addValues256(const float* values, std::size_t hea
 }
 
 template <std::size_t Rows>
-CARREL_AVX2 void attendFew256(const float* q, const std::uint32_t* position, std::size_t headDim, const KvRun& run,
-                              const LoadedRun& loaded, const AttendState& state, float* scratch, float* sums,
-                              float* runMax) {
+CARREL_AVX2 CARREL_INLINE void scoreFew256(const float* q, const std::uint32_t* position, std::size_t headDim,
+                                           const KvRun& run, const LoadedRun& loaded, float* columns, float* p) {
     constexpr std::size_t kVectors = Rows > 4 ? 1 : 2;
-    float* columns = scratch;                     // [headDim, 64]
-    float* p = columns + headDim * kGroupTokens;  // [Rows, 64]
     transpose256(loaded.keys, headDim, columns);
     const Reach reach(run);
     const __m256i lane = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
@@ -289,6 +295,17 @@ CARREL_AVX2 void attendFew256(const float* q, const std::uint32_t* position, std
             }
         }
     }
+}
+
+template <std::size_t Rows>
+CARREL_AVX2 void attendFew256(const float* q, const std::uint32_t* position, std::size_t headDim, const KvRun& run,
+                              const LoadedRun& loaded, const AttendState& state, float* scratch, float* sums,
+                              float* runMax) {
+    constexpr std::size_t kVectors = Rows > 4 ? 1 : 2;
+    const bool rest = run.rest != nullptr;
+    float* columns = scratch;                                             // [headDim, 64]
+    float* p = rest ? loaded.weights : columns + headDim * kGroupTokens;  // [Rows, 64]
+    if (!rest) scoreFew256<Rows>(q, position, headDim, run, loaded, columns, p);
     float m[Rows];
     Weights weights[Rows];
     for (std::size_t r = 0; r < Rows; ++r) {
@@ -300,16 +317,16 @@ CARREL_AVX2 void attendFew256(const float* q, const std::uint32_t* position, std
                                           _mm256_max_ps(_mm256_max_ps(e[4], e[5]), _mm256_max_ps(e[6], e[7])));
         const __m128 four = _mm_max_ps(_mm256_castps256_ps128(most), _mm256_extractf128_ps(most, 1));
         const __m128 two = _mm_max_ps(four, _mm_movehl_ps(four, four));
-        m[r] = std::max(kNothing, _mm_cvtss_f32(_mm_max_ss(two, _mm_movehdup_ps(two))));
+        m[r] = std::max(kNothing, rest ? loaded.origin[r] : _mm_cvtss_f32(_mm_max_ss(two, _mm_movehdup_ps(two))));
+#pragma GCC unroll 8
+        for (std::size_t i = 0; i < 8; ++i) {
+            if (rest) continue;
+            e[i] = exp256(_mm256_sub_ps(e[i], _mm256_set1_ps(m[r])));
+            _mm256_store_ps(scores + 8 * i, e[i]);
+        }
         float quarter[4];
 #pragma GCC unroll 4
-        for (std::size_t i = 0; i < 4; ++i) {
-            const __m256 low = exp256(_mm256_sub_ps(e[2 * i], _mm256_set1_ps(m[r])));
-            const __m256 high = exp256(_mm256_sub_ps(e[2 * i + 1], _mm256_set1_ps(m[r])));
-            _mm256_store_ps(scores + 16 * i, low);
-            _mm256_store_ps(scores + 16 * i + 8, high);
-            quarter[i] = lanesSum256(low, high);
-        }
+        for (std::size_t i = 0; i < 4; ++i) quarter[i] = lanesSum256(e[2 * i], e[2 * i + 1]);
         weights[r] = weigh<true>(state.m[r], m[r]);
         state.sum[r] = together<true>(state.sum[r], (quarter[0] + quarter[1]) + (quarter[2] + quarter[3]), weights[r]);
         state.m[r] = weights[r].m;

@@ -11,11 +11,6 @@ namespace {
 
 constexpr float kNever = -std::numeric_limits<float>::infinity();
 
-// log(16 - i): what a rest that lacks i of its 16 tokens adds to its score.
-constexpr float kLogLeft[kLeafTokens] = {2.77258872f, 2.70805020f, 2.63905733f, 2.56494936f, 2.48490665f, 2.39789527f,
-                                         2.30258509f, 2.19722458f, 2.07944154f, 1.94591015f, 1.79175947f, 1.60943791f,
-                                         1.38629436f, 1.09861229f, 0.69314718f, 0.0f};
-
 // The tokens of a pick, ascending, and where its leaf's rows have what.
 struct Tokens {
     std::uint8_t at[kLeafTokens];
@@ -33,7 +28,6 @@ struct Tokens {
         for (std::uint32_t left = pick.tokens; left != 0; left &= left - 1)
             at[count++] = static_cast<std::uint8_t>(std::countr_zero(left));
     }
-    std::size_t left() const { return kLeafTokens - count; }
     const std::uint8_t* key(std::size_t i, std::size_t headDim) const { return keys + at[i] * headDim; }
     const std::int8_t* value(std::size_t i, std::size_t headDim) const { return values + at[i] * headDim; }
     const std::uint16_t* grid(std::size_t i, std::size_t channel) const {
@@ -57,22 +51,8 @@ struct Scalar {
                     f16ToF32(grid[0]) + f16ToF32(grid[1]) * static_cast<float>(tokens.value(i, headDim)[d]);
             }
     }
-    static void rest(const KvRest& rest, std::size_t headDim, float* key, float* value) {
-        const Tokens read(rest.read, headDim);
-        const auto left = static_cast<float>(read.left());
-        const float step = f16ToF32(*rest.valueStep);
-        for (std::size_t d = 0; d < headDim; ++d) {
-            int codes = 16 * rest.key[d];
-            float sum = 0;
-            for (std::size_t i = 0; i < read.count; ++i) {
-                const std::uint16_t* grid = read.grid(i, d);
-                codes -= read.key(i, headDim)[d];
-                sum += f16ToF32(grid[0]) + f16ToF32(grid[1]) * static_cast<float>(read.value(i, headDim)[d]);
-            }
-            const float code = static_cast<float>(codes) / left;
-            key[d] = f16ToF32(rest.read.grid[d]) + f16ToF32(rest.read.grid[headDim + d]) * code;
-            value[d] = (16 * (step * static_cast<float>(rest.value[d])) - sum) / left;
-        }
+    static void rest(const std::int8_t* codes, float step, std::size_t headDim, float* value) {
+        for (std::size_t d = 0; d < headDim; ++d) value[d] = step * static_cast<float>(codes[d]);
     }
 };
 
@@ -113,25 +93,9 @@ struct Avx2 {
                 _mm256_storeu_ps(value + i * headDim + d + 8, _mm256_fmadd_ps(signed256(codes + 8), step, least));
             }
     }
-    CARREL_AVX2 static void rest(const KvRest& rest, std::size_t headDim, float* key, float* value) {
-        const Tokens read(rest.read, headDim);
-        const __m256 left = _mm256_set1_ps(static_cast<float>(read.left())), all = _mm256_set1_ps(16);
-        const __m256 meanStep = half256(*rest.valueStep);
-        for (std::size_t d = 0; d < headDim; d += 8) {
-            __m256i codes = _mm256_slli_epi32(unsigned256(rest.key + d), 4);
-            __m256 sum = _mm256_setzero_ps();
-            for (std::size_t i = 0; i < read.count; ++i) {
-                const std::uint16_t* grid = read.grid(i, d);
-                codes = _mm256_sub_epi32(codes, unsigned256(read.key(i, headDim) + d));
-                sum = _mm256_add_ps(
-                    sum, _mm256_fmadd_ps(signed256(read.value(i, headDim) + d), half256(grid[1]), half256(grid[0])));
-            }
-            const __m256 code = _mm256_div_ps(_mm256_cvtepi32_ps(codes), left);
-            _mm256_storeu_ps(
-                key + d, _mm256_fmadd_ps(code, halves256(rest.read.grid + headDim + d), halves256(rest.read.grid + d)));
-            const __m256 mean = _mm256_mul_ps(signed256(rest.value + d), meanStep);
-            _mm256_storeu_ps(value + d, _mm256_div_ps(_mm256_fmsub_ps(all, mean, sum), left));
-        }
+    CARREL_AVX2 static void rest(const std::int8_t* codes, float step, std::size_t headDim, float* value) {
+        for (std::size_t d = 0; d < headDim; d += 8)
+            _mm256_storeu_ps(value + d, _mm256_mul_ps(signed256(codes + d), _mm256_set1_ps(step)));
     }
 };
 
@@ -170,25 +134,9 @@ struct Avx512 {
                                                                           half512(grid[1]), half512(grid[0])));
             }
     }
-    CARREL_AVX512 static void rest(const KvRest& rest, std::size_t headDim, float* key, float* value) {
-        const Tokens read(rest.read, headDim);
-        const __m512 left = _mm512_set1_ps(static_cast<float>(read.left())), all = _mm512_set1_ps(16);
-        const __m512 meanStep = half512(*rest.valueStep);
-        for (std::size_t d = 0; d < headDim; d += 16) {
-            __m512i codes = _mm512_slli_epi32(unsigned512(rest.key + d), 4);
-            __m512 sum = _mm512_setzero_ps();
-            for (std::size_t i = 0; i < read.count; ++i) {
-                const std::uint16_t* grid = read.grid(i, d);
-                codes = _mm512_sub_epi32(codes, unsigned512(read.key(i, headDim) + d));
-                sum = _mm512_add_ps(
-                    sum, _mm512_fmadd_ps(signed512(read.value(i, headDim) + d), half512(grid[1]), half512(grid[0])));
-            }
-            const __m512 code = _mm512_div_ps(_mm512_cvtepi32_ps(codes), left);
-            _mm512_storeu_ps(
-                key + d, _mm512_fmadd_ps(code, halves512(rest.read.grid + headDim + d), halves512(rest.read.grid + d)));
-            const __m512 mean = _mm512_mul_ps(signed512(rest.value + d), meanStep);
-            _mm512_storeu_ps(value + d, _mm512_div_ps(_mm512_fmsub_ps(all, mean, sum), left));
-        }
+    CARREL_AVX512 static void rest(const std::int8_t* codes, float step, std::size_t headDim, float* value) {
+        for (std::size_t d = 0; d < headDim; d += 16)
+            _mm512_storeu_ps(value + d, _mm512_mul_ps(signed512(codes + d), _mm512_set1_ps(step)));
     }
 };
 
@@ -211,8 +159,21 @@ CARREL_INLINE void fetchTokens(const KvPick& pick, std::size_t headDim) {
 }
 
 template <class With>
+void loadRest(const KvRun& run, std::size_t headDim, const LoadedRun& to) {
+    assert(run.tokens % kGroupLeaves == 0);
+    for (std::size_t leaf = 0; leaf < run.tokens; ++leaf) {
+        const auto* means = reinterpret_cast<const std::int8_t*>(
+            run.rest + leaf / kGroupLeaves * meansBytes(static_cast<std::uint32_t>(headDim)));
+        const auto* steps = reinterpret_cast<const std::uint16_t*>(means + 2 * kGroupLeaves * headDim);
+        const std::size_t in = leaf % kGroupLeaves;
+        With::rest(means + (kGroupLeaves + in) * headDim, f16ToF32(steps[in]), headDim, to.values + leaf * headDim);
+    }
+}
+
+template <class With>
 void loadRun(const KvRun& run, std::size_t headDim, const LoadedRun& to) {
     assert(run.tokens <= kGroupTokens);
+    if (run.rest != nullptr) return loadRest<With>(run, headDim, to);
     std::fill_n(to.bias, run.tokens, 0.0f);
     std::fill(to.bias + run.tokens, to.bias + kGroupTokens, kNever);
     std::size_t at = 0;
@@ -222,15 +183,6 @@ void loadRun(const KvRun& run, std::size_t headDim, const LoadedRun& to) {
             assert(at + tokens <= run.tokens);
             With::pick(pick, headDim, to.keys + at * headDim, to.values + at * headDim);
             at += tokens;
-        }
-    } else if (!run.rest.empty()) {
-        assert(run.rest.size() == run.tokens);
-        for (const KvRest& rest : run.rest) {
-            const int read = std::popcount(rest.read.tokens);
-            assert(read < static_cast<int>(kLeafTokens));
-            to.bias[at] = kLogLeft[read];
-            With::rest(rest, headDim, to.keys + at * headDim, to.values + at * headDim);
-            ++at;
         }
     } else {
         at = run.tokens;
@@ -250,13 +202,9 @@ void fetchRun(const KvRun& run, std::size_t headDim) {
         if (pick.grid != grid) fetch(grid = pick.grid, 4 * headDim);
     };
     for (const KvPick& pick : run.picks) fetchTokens(pick, headDim), fetchGrid(pick);
-    for (const KvRest& rest : run.rest) {
-        fetch(rest.key, headDim);
-        fetch(rest.value, headDim);
-        fetchTokens(rest.read, headDim);
-        fetchGrid(rest.read);
-    }
-    if (!run.picks.empty() || !run.rest.empty()) return;
+    if (run.rest != nullptr)
+        return fetch(run.rest, run.tokens / kGroupLeaves * meansBytes(static_cast<std::uint32_t>(headDim)));
+    if (!run.picks.empty()) return;
     fetch(run.keys, 2 * headDim * run.tokens);
     fetch(run.values, 2 * headDim * run.tokens);
 }

@@ -79,6 +79,8 @@ Attention::Lanes Attention::lanes(Carver& carver) const {
     out.loaded.keys = carver.take<float>(headDim_ * kGroupTokens);
     out.loaded.values = carver.take<float>(headDim_ * kGroupTokens);
     out.loaded.bias = carver.take<float>(kGroupTokens);
+    out.loaded.weights = carver.take<float>(kAttendRows * kGroupTokens);
+    out.loaded.origin = carver.take<float>(kAttendRows);
     out.scratch = carver.take<float>((headDim_ + kAttendRows) * kGroupTokens);
     return out;
 }
@@ -120,9 +122,26 @@ void Attention::attendRun(const AttendArgs& args, const Block& block, std::size_
         sums = runMax + rows;
     }
     kLoadRun.at(isa_)(runs[i], headDim_, lanes.loaded);
+    if (runs[i].rest != nullptr) weighRest(args, block, runs[i], lanes.loaded);
     if (i + 1 < block.runs && !(args.pass == AttendPass::There && runs[i + 1].late)) fetchRun(runs[i + 1], headDim_);
     kAttendRun.at(isa_)(lanes.q, lanes.position, rows, headDim_, runs[i], lanes.loaded, into, lanes.scratch, sums,
                         runMax);
+}
+
+/// Of each row, from the call's weights.
+void Attention::weighRest(const AttendArgs& args, const Block& block, const KvRun& run, const LoadedRun& to) const {
+    const std::size_t rows = block.rows(), leaf = run.first / kLeafTokens, leaves = args.weight.size(2);
+    assert(leaf + run.tokens <= leaves);
+    const bool few = rows <= kFewRows;
+    std::fill_n(to.weights, rows * kGroupTokens, 0.0f);
+    for (std::size_t r = 0; r < rows; ++r) {
+        to.origin[r] = kNothing;
+        if (r >= block.pairs) continue;
+        const auto [token, head] = placeOf(block, r);
+        const float* from = args.weight.row(token) + head * leaves + leaf;
+        for (std::size_t i = 0; i < run.tokens; ++i) to.weights[few ? r * kGroupTokens + i : i * rows + r] = from[i];
+        to.origin[r] = args.origin.row(token)[head];
+    }
 }
 
 void Attention::finish(const AttendArgs& args, const Block& block, const AttendState& state, const float* marks) const {

@@ -23,7 +23,7 @@ class Attention {
         std::uint32_t newest;          // of its tokens' positions
 
         std::size_t rows() const { return pairs <= kFewRows ? pairs : (pairs + 15) / 16 * 16; }
-        bool sees(const KvRun& run) const { return !run.picks.empty() || !run.rest.empty() || run.first <= newest; }
+        bool sees(const KvRun& run) const { return !run.picks.empty() || run.rest != nullptr || run.first <= newest; }
     };
     struct Lanes {  // one block laid out for the kernels
         float* q;
@@ -53,6 +53,7 @@ class Attention {
     void shared(const AttendArgs& args);
     void attendRun(const AttendArgs& args, const Block& block, std::size_t run, const Lanes& lanes,
                    const AttendState& into, float* marks) const;
+    void weighRest(const AttendArgs& args, const Block& block, const KvRun& run, const LoadedRun& to) const;
     void finish(const AttendArgs& args, const Block& block, const AttendState& state, const float* marks) const;
     std::size_t mostMarks(const AttendArgs& args) const;
     void writeMass(const AttendArgs& args, const Block& block, const AttendState& state, const float* marks) const;

@@ -58,12 +58,18 @@ using WeighFn = void (*)(const std::int16_t* scores, std::size_t rows, const flo
 /// The greatest share, of all rows, that a leaf's tokens have together.
 using LeafShareFn = float (*)(const std::int16_t* scores, std::size_t rows, const float* whole);
 
+/// out [groups * 4] = sum^2 * share[leaf], of each leaf's sum of 2^((score - whole) / 2) over the tokens that are not
+/// in chosen [groups * 4]. scores: one row's, groups `stride` apart; whole: in units of scores.
+using RestFn = void (*)(const std::int16_t* scores, std::size_t stride, std::size_t groups, std::int16_t whole,
+                        const std::uint16_t* chosen, const float* share, float* out);
+
 extern const Variants<ScanFn> kScan;
 extern const Variants<UnitScoresFn> kUnitScores;
 extern const Variants<FromF16Fn> kFromF16;
 extern const Variants<AboveFn> kAbove;
 extern const Variants<WeighFn> kWeigh;
 extern const Variants<LeafShareFn> kLeafShare;
+extern const Variants<RestFn> kRest;
 
 /// The rule, for one sequence and KV head.
 ///   scores  [groups, groupRows, 64]   at this sequence's first row
@@ -85,6 +91,9 @@ std::size_t chooseScratchBytes(std::size_t groups, std::size_t rows);
 void chooseTokens(Isa isa, const SelectRule& rule, const JudgeChoice& choice);
 /// `share` of what `chosen` has already.
 void chosenShare(Isa isa, const JudgeChoice& choice);
+
+/// JudgeArgs::rest of what `chosen` leaves. rest [rows][groups * 4], rows `stride` apart; origin [rows], log2.
+void weighRest(Isa isa, const JudgeChoice& choice, float* rest, std::size_t stride, float* origin);
 
 /// Scores of the means or bounds, every token of a unit alike.
 void scanUnits(Isa isa, const JudgeArgs& args, const JudgeRows& rows, std::size_t kvHead, std::size_t firstGroup,

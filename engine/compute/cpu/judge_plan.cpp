@@ -116,6 +116,14 @@ void Judgement::choose(const JudgeArgs& args, std::size_t slot, const Bundle& bu
         c.scratch = at_.lanes + slot * lanesBytes_;
         if (!args.rule.layerChoice) chooseTokens(isa_, args.rule, c);
         if (c.share != nullptr) chosenShare(isa_, c);
+        if (args.rest.data() == nullptr) continue;
+        const std::size_t leaves = args.rest.size(2);
+        float* origin = args.origin.row(token) + head;
+        weighRest(isa_, c, args.rest.row(token) + head * leaves + firstGroup_ * kGroupLeaves, leaves, origin);
+        for (std::size_t h = 0; h < group_; ++h) {
+            const float exact = args.exact.row(token)[head + h];
+            origin[h] = origin[h] * (1 / kLog2PerNat) + (anythingRead(exact) ? exact : 0);
+        }
     }
 }
 
@@ -139,10 +147,13 @@ void Judgement::run(const JudgeArgs& args) {
     assert(args.lately.empty() || args.lately.size() == tokens_);
     assert(rule.scorer != Scorer::MinMax || args.bounds.size() == kvHeads_);
     assert(!rule.layerChoice || rule.scorer == Scorer::MinMax);
-    const bool shares = args.share.data() != nullptr;
+    const bool shares = args.share.data() != nullptr, rests = args.rest.data() != nullptr;
+    assert(!rests || (rule.scorer != Scorer::MinMax && args.rest.size(2) == args.chosen.size(2)));
     for (std::size_t t = 0; t < tokens_; ++t) {
         std::fill_n(args.chosen.row(t), kvHeads_ * args.chosen.size(2), std::uint16_t{0});
         if (shares) std::fill_n(args.share.row(t), args.q.size(1), 0.0f);
+        if (rests) std::fill_n(args.rest.row(t), args.q.size(1) * args.rest.size(2), 0.0f);
+        if (rests) std::fill_n(args.origin.row(t), args.q.size(1), 0.0f);
     }
     if (args.first >= args.end || tokens_ == 0) return;
 

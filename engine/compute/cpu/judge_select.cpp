@@ -56,6 +56,24 @@ float leafShareScalar(const std::int16_t* scores, std::size_t rows, const float*
     return leafShare(scores, rows, whole);
 }
 
+CARREL_INLINE void weighRests(const std::int16_t* scores, std::size_t stride, std::size_t groups, std::int16_t whole,
+                              const std::uint16_t* chosen, const float* share, float* out) {
+    for (std::size_t leaf = 0; leaf < groups * kGroupLeaves; ++leaf) {
+        const std::int16_t* of = scores + leaf / kGroupLeaves * stride + leaf % kGroupLeaves * kLeafTokens;
+        float sums[kLeafTokens];
+        for (std::size_t t = 0; t < kLeafTokens; ++t) {
+            const float half = exp2Score(limitScore(static_cast<float>(of[t] - whole) * (0.5f / kScoresPerLog2)));
+            sums[t] = (chosen[leaf] >> t & 1) != 0 ? 0.0f : half;
+        }
+        const float sum = sumLanes(sums);
+        out[leaf] = sum * sum * share[leaf];
+    }
+}
+void weighRestsScalar(const std::int16_t* scores, std::size_t stride, std::size_t groups, std::int16_t whole,
+                      const std::uint16_t* chosen, const float* share, float* out) {
+    weighRests(scores, stride, groups, whole, chosen, share, out);
+}
+
 #if defined(__x86_64__)
 
 CARREL_AVX2 std::uint64_t aboveAvx2(const std::int16_t* scores, std::size_t rows, const std::int16_t* least) {
@@ -80,6 +98,11 @@ CARREL_AVX2 void weighAvx2(const std::int16_t* scores, std::size_t rows, const f
 
 CARREL_AVX2 float leafShareAvx2(const std::int16_t* scores, std::size_t rows, const float* whole) {
     return leafShare(scores, rows, whole);
+}
+
+CARREL_AVX2 void weighRestsAvx2(const std::int16_t* scores, std::size_t stride, std::size_t groups, std::int16_t whole,
+                                const std::uint16_t* chosen, const float* share, float* out) {
+    weighRests(scores, stride, groups, whole, chosen, share, out);
 }
 
 CARREL_AVX512 std::uint64_t aboveAvx512(const std::int16_t* scores, std::size_t rows, const std::int16_t* least) {
@@ -111,6 +134,42 @@ CARREL_AVX512 float leafShareAvx512(const std::int16_t* scores, std::size_t rows
     for (std::size_t r = 0; r < rows; ++r)
         most = std::max(most, sumLanes512(shares512(scores + r * kGroupTokens, whole[r])));
     return most;
+}
+
+// Eight vectors' sums of their lower and upper 8 lanes: those of vector i to lanes 2i and 2i + 1.
+CARREL_AVX512 CARREL_INLINE __m512 sumHalves512(const __m512 (&v)[8]) {
+    __m512 t[4], u[2];
+#pragma GCC unroll 4
+    for (std::size_t i = 0; i < 4; ++i)
+        t[i] = _mm512_add_ps(_mm512_shuffle_ps(v[2 * i], v[2 * i + 1], 0x88),
+                             _mm512_shuffle_ps(v[2 * i], v[2 * i + 1], 0xDD));
+#pragma GCC unroll 2
+    for (std::size_t i = 0; i < 2; ++i)
+        u[i] = _mm512_add_ps(_mm512_shuffle_ps(t[2 * i], t[2 * i + 1], 0x88),
+                             _mm512_shuffle_ps(t[2 * i], t[2 * i + 1], 0xDD));
+    const __m512 sums = _mm512_add_ps(_mm512_shuffle_f32x4(u[0], u[1], 0x88), _mm512_shuffle_f32x4(u[0], u[1], 0xDD));
+    return _mm512_permutexvar_ps(_mm512_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7, 8, 12, 9, 13, 10, 14, 11, 15), sums);
+}
+CARREL_AVX512 void weighRestsAvx512(const std::int16_t* scores, std::size_t stride, std::size_t groups,
+                                    std::int16_t whole, const std::uint16_t* chosen, const float* share, float* out) {
+    const __m512i origin = _mm512_set1_epi16(whole);
+    for (std::size_t g = 0; g < groups; g += 4) {
+        __m512 sums[8];
+#pragma GCC unroll 8
+        for (std::size_t i = 0; i < 8; ++i) {
+            sums[i] = _mm512_setzero_ps();
+            if (g + i / 2 >= groups) continue;
+            std::uint32_t read;  // two leaves'
+            std::memcpy(&read, chosen + g * kGroupLeaves + 2 * i, sizeof read);
+            const __m512i raw = _mm512_loadu_si512(scores + (g + i / 2) * stride + i % 2 * 2 * kLeafTokens);
+            sums[i] = addExp2512(sums[i], _mm512_srai_epi16(_mm512_subs_epi16(raw, origin), 1), ~read);
+        }
+        const std::size_t leaves = std::min<std::size_t>(16, (groups - g) * kGroupLeaves);
+        const auto there = static_cast<__mmask16>((1u << leaves) - 1);
+        const __m512 sum = sumHalves512(sums);
+        const __m512 of = _mm512_maskz_loadu_ps(there, share + g * kGroupLeaves);
+        _mm512_mask_storeu_ps(out + g * kGroupLeaves, there, _mm512_mul_ps(_mm512_mul_ps(sum, sum), of));
+    }
 }
 
 #endif
@@ -208,6 +267,20 @@ class Chooser {
             if (c_.chosen[leaf] != 0)
                 weigh_(scoresAt(leaf), c_.rows, c_.whole, c_.chosen[leaf], lanes_.sums, kLeafTokens);
         for (std::size_t r = 0; r < c_.rows; ++r) c_.share[r] = std::min(1.0f, sumLanes(lanes_.sums + r * kLeafTokens));
+    }
+
+    void rest(RestFn weighRests, float* to, std::size_t stride, float* origin) {
+        float* share = lanes_.weights;  // one by how many tokens are left
+        for (std::size_t leaf = 0; leaf < c_.groups * kGroupLeaves; ++leaf) {
+            const bool left = leaf >= c_.first && leaf < c_.end && c_.chosen[leaf] != kWholeLeaf;
+            share[leaf] = left ? 1 / static_cast<float>(kLeafTokens - bitsOf(c_.chosen[leaf])) : 0;
+        }
+        for (std::size_t r = 0; r < c_.rows; ++r) {
+            const auto whole = static_cast<std::int16_t>(std::nearbyint(c_.whole[r] * kScoresPerLog2));
+            origin[r] = whole / kScoresPerLog2;
+            weighRests(c_.scores + r * kGroupTokens, c_.groupRows * kGroupTokens, c_.groups, whole, c_.chosen, share,
+                       to + r * stride);
+        }
     }
 
   private:
@@ -318,6 +391,14 @@ const Variants<WeighFn> kWeigh {
     }
 };
 
+const Variants<RestFn> kRest {
+#if defined(__x86_64__)
+    {Isa::Avx512, weighRestsAvx512}, {Isa::Avx2, weighRestsAvx2},
+#endif
+    {
+        Isa::Scalar, weighRestsScalar
+    }
+};
 const Variants<LeafShareFn> kLeafShare {
 #if defined(__x86_64__)
     {Isa::Avx512, leafShareAvx512}, {Isa::Avx2, leafShareAvx2},
@@ -338,6 +419,9 @@ void chooseTokens(Isa isa, const SelectRule& rule, const JudgeChoice& choice) {
 }
 void chosenShare(Isa isa, const JudgeChoice& choice) {
     Chooser(isa, choice).share();
+}
+void weighRest(Isa isa, const JudgeChoice& choice, float* rest, std::size_t stride, float* origin) {
+    Chooser(isa, choice).rest(kRest.at(isa), rest, stride, origin);
 }
 
 }  // namespace carrel

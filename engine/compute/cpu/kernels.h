@@ -94,12 +94,15 @@ struct AttendState {
     float* sum;
     float* out;
 };
-/// A run's keys and values as f32 [64, headDim] and what is added to the scores [64]: 0, the logarithm of how many
-/// tokens a rest stands for, minus infinity after the run's tokens (zeros in keys and values).
+/// A run's keys and values as f32 [64, headDim] and what is added to the scores [64]: 0, and minus infinity after the
+/// run's tokens (zeros in keys and values). A rest has values and, from elsewhere, its weights [64, rows], of few rows
+/// [rows, 64], 0 after its leaves, and what they are relative to, origin [rows].
 struct LoadedRun {
     float* keys;
     float* values;
     float* bias;
+    float* weights;
+    float* origin;
 };
 using LoadRunFn = void (*)(const KvRun& run, std::size_t headDim, const LoadedRun& to);
 /// Asks for a run's memory ahead of its loading: chosen tokens lie where no processor guesses them.
@@ -107,13 +110,13 @@ void fetchRun(const KvRun& run, std::size_t headDim);
 
 /// How a run's keys are summed up in mass: f16 by leaves of 16, picks one by one, rests not at all.
 inline std::size_t segmentsOf(const KvRun& run) {
-    if (!run.rest.empty()) return 0;
+    if (run.rest != nullptr) return 0;
     return run.picks.empty() ? (run.tokens + kLeafTokens - 1) / kLeafTokens : run.picks.size();
 }
 /// visit(first key, keys, leaf of the document) for each of them; at most 16 keys.
 template <class Visit>
 CARREL_INLINE void forSegments(const KvRun& run, const Visit& visit) {
-    if (!run.rest.empty()) return;
+    if (run.rest != nullptr) return;
     if (run.picks.empty())
         for (std::size_t at = 0; at < run.tokens; at += kLeafTokens)
             visit(at, std::min<std::size_t>(kLeafTokens, run.tokens - at), (run.first + at) / kLeafTokens);

@@ -19,8 +19,7 @@ struct EncodedKeys {
             grids.push_back(f32ToF16(i / d % 2 == 0 ? -2 * unit(random) : (0.5f + unit(random)) / 80));
         stride = rowsBytes(static_cast<std::uint32_t>(d));
         rows.resize(nLeaves * stride);
-        keyMeans.resize(nLeaves * d);
-        valueMeans.resize(nLeaves * d);
+        means.resize(groups * groupMeans());
         for (std::size_t leaf = 0; leaf < nLeaves; ++leaf) {
             std::byte* at = rows.data() + leaf * stride;
             std::generate_n(at, 32 * d, [&] { return std::byte(random()); });
@@ -28,24 +27,27 @@ struct EncodedKeys {
                 const std::uint16_t half = f32ToF16(i % 2 == 0 ? unit(random) - 0.5f : (0.5f + unit(random)) / 100);
                 std::memcpy(at + 32 * d + 2 * i, &half, 2);
             }
-            valueSteps.push_back(f32ToF16(0.02f));
+            const std::uint16_t step = f32ToF16(0.02f);
+            std::byte* of = means.data() + leaf / 4 * groupMeans();
+            std::memcpy(of + 8 * d + 2 * (leaf % 4), &step, 2);
             for (std::size_t c = 0; c < d; ++c) {
-                double key = 0, mean = 0;
-                for (std::size_t t = 0; t < kLeafTokens; ++t)
-                    key += std::to_integer<int>(at[t * d + c]) / 16.0, mean += value(at, t, c) / 16.0;
-                keyMeans[leaf * d + c] = static_cast<std::uint8_t>(std::lround(key));
-                valueMeans[leaf * d + c] =
-                    static_cast<std::int8_t>(std::clamp<long>(std::lround(mean / 0.02), -127, 127));
+                double mean = 0;
+                for (std::size_t t = 0; t < kLeafTokens; ++t) mean += value(at, t, c) / 16.0;
+                of[(4 + leaf % 4) * d + c] =
+                    static_cast<std::byte>(std::clamp<long>(std::lround(mean / 0.02), -127, 127));
             }
         }
     }
     KvPick pick(std::size_t leaf, std::uint16_t tokens) const {
         return {rows.data() + leaf * stride, grids.data() + leaf / 4 * 2 * d, static_cast<std::uint32_t>(leaf), tokens};
     }
-    KvRest rest(std::size_t leaf, std::uint16_t read) const {
-        KvRest out{&keyMeans[leaf * d], &valueMeans[leaf * d], &valueSteps[leaf], pick(leaf, read)};
-        if (read == 0) out.read.rows = nullptr;
-        return out;
+    std::size_t groupMeans() const { return meansBytes(static_cast<std::uint32_t>(d)); }
+    /// Of a leaf, from the means of its group.
+    static double meanValue(const std::byte* group, std::size_t headDim, std::size_t leaf, std::size_t c) {
+        std::uint16_t step;
+        std::memcpy(&step, group + 8 * headDim + 2 * leaf, 2);
+        return static_cast<double>(f16ToF32(step)) *
+               std::to_integer<std::int8_t>(group[(kGroupLeaves + leaf) * headDim + c]);
     }
     double value(const std::byte* leaf, std::size_t t, std::size_t c) const {
         std::uint16_t grid[2];
@@ -59,10 +61,8 @@ struct EncodedKeys {
     }
 
     std::size_t d, stride = 0;
-    std::vector<std::byte> rows;
-    std::vector<std::uint16_t> grids, valueSteps;
-    std::vector<std::uint8_t> keyMeans;
-    std::vector<std::int8_t> valueMeans;
+    std::vector<std::byte> rows, means;
+    std::vector<std::uint16_t> grids;
 };
 
 /// Queries of a batch and what every sequence and KV head reads.
@@ -71,12 +71,12 @@ struct AttendCase {
     std::vector<std::uint32_t> position, sequence;  // of the batch
     std::vector<std::vector<KvRun>> runs;           // [sequences * nKvHeads]
     std::vector<float> q;
-    bool someLate = false;  // calls come in two passes
+    std::vector<float> weight, origin;  // [tokens, nHeads, leaves], [tokens, nHeads]
+    bool someLate = false;              // calls come in two passes
     // What runs point to.
     std::deque<std::vector<std::uint16_t>> halves;
     std::deque<EncodedKeys> encoded;
     std::deque<std::vector<KvPick>> picks;
-    std::deque<std::vector<KvRest>> rests;
 
     AttendCase(std::size_t kvHeads, std::size_t groupSize, std::size_t dim, std::size_t nLeaves,
                std::vector<std::uint32_t> positions, std::vector<std::uint32_t> sequences)
@@ -86,7 +86,12 @@ struct AttendCase {
           leaves(nLeaves),
           position(std::move(positions)),
           sequence(std::move(sequences)),
-          q(randomFloats(99, position.size() * nHeads() * headDim, 1.5f)) {}
+          q(randomFloats(99, position.size() * nHeads() * headDim, 1.5f)),
+          weight(randomFloats(98, position.size() * nHeads() * leaves, 1)),
+          origin(randomFloats(97, position.size() * nHeads(), 1)) {
+        std::mt19937 random(4);
+        for (float& w : weight) w = random() % 4 == 0 ? 0 : std::fabs(w);
+    }
 
     std::size_t nHeads() const { return nKvHeads * group; }
 
@@ -115,13 +120,12 @@ struct AttendCase {
             to.push_back({.first = run.front().leaf * kLeafTokens, .tokens = tokens, .picks = run});
         }
     }
-    void addRests(std::vector<KvRun>& to, const std::vector<KvRest>& left) {
-        for (std::size_t i = 0; i < left.size(); i += kGroupTokens) {
-            const std::size_t end = std::min(left.size(), i + kGroupTokens);
-            rests.emplace_back(left.begin() + static_cast<std::ptrdiff_t>(i),
-                               left.begin() + static_cast<std::ptrdiff_t>(end));
-            to.push_back({.tokens = static_cast<std::uint32_t>(end - i), .rest = rests.back()});
-        }
+    /// Runs of the means of the first groups.
+    void addRests(std::vector<KvRun>& to, const EncodedKeys& keys, std::size_t groups) {
+        for (std::size_t g = 0; g < groups; g += 16)
+            to.push_back({.first = static_cast<std::uint32_t>(g * kGroupTokens),
+                          .tokens = static_cast<std::uint32_t>(std::min<std::size_t>(16, groups - g) * kGroupLeaves),
+                          .rest = keys.means.data() + g * keys.groupMeans()});
     }
 
   private:
@@ -138,11 +142,18 @@ inline Attended attend(Backend& backend, const AttendCase& c, const std::vector<
     const std::size_t count = which.size(), width = c.nHeads() * c.headDim;
     Attended result{std::vector<float>(count * width, -7), std::vector<float>(count * c.nHeads(), -7),
                     std::vector<float>(count * c.nHeads() * c.leaves, -7)};
-    std::vector<float> q, state(count * c.nHeads() * (c.headDim + 2), -7), before;
+    std::vector<float> q, weight, origin, state(count * c.nHeads() * (c.headDim + 2), -7), before;
     std::vector<std::uint32_t> position, sequence;
     for (const std::size_t t : which) {
         q.insert(q.end(), c.q.begin() + static_cast<std::ptrdiff_t>(t * width),
                  c.q.begin() + static_cast<std::ptrdiff_t>((t + 1) * width));
+        const auto from = [&](const std::vector<float>& of, std::size_t n) {
+            return of.begin() + static_cast<std::ptrdiff_t>(t * n);
+        };
+        weight.insert(weight.end(), from(c.weight, c.nHeads() * c.leaves),
+                      from(c.weight, c.nHeads() * c.leaves) + static_cast<std::ptrdiff_t>(c.nHeads() * c.leaves));
+        origin.insert(origin.end(), from(c.origin, c.nHeads()),
+                      from(c.origin, c.nHeads()) + static_cast<std::ptrdiff_t>(c.nHeads()));
         position.push_back(c.position[t]), sequence.push_back(c.sequence[t]);
     }
     AttendArgs args;
@@ -154,6 +165,8 @@ inline Attended attend(Backend& backend, const AttendCase& c, const std::vector<
     args.out = {result.out.data(), {count, c.nHeads(), c.headDim}};
     args.logSumExp = {result.logSumExp.data(), {count, c.nHeads()}};
     args.mass = {result.mass.data(), {count, c.nHeads(), c.leaves}};
+    args.weight = View<const float, 3>(weight.data(), {count, c.nHeads(), c.leaves});
+    args.origin = View<const float, 2>(origin.data(), {count, c.nHeads()});
     if (!calls.empty()) args.state = {state.data(), {count, c.nHeads(), c.headDim + 2}};
     std::size_t first = 0;
     for (std::size_t call = 0; call <= calls.size(); ++call) {
@@ -216,28 +229,16 @@ inline void compareWithDefinition(const AttendCase& c, const Attended& got, doub
                             },
                             [&](std::size_t i) { return of.value(pick.rows, k, i); }, 0, pick.leaf);
                     }
-                for (const KvRest& rest : run.rest) {
-                    const double left = 16 - std::popcount(rest.read.tokens);
-                    const auto less = [&](double mean, const auto& of16) {
-                        double sum = 16 * mean;
-                        for (std::size_t k = 0; k < kLeafTokens; ++k)
-                            if ((rest.read.tokens >> k & 1) != 0) sum -= of16(k);
-                        return sum / left;
-                    };
-                    const auto step = static_cast<double>(f16ToF32(*rest.valueStep));
-                    add(
-                        [&](std::size_t i) {
-                            return less(of.key(rest.read, d, rest.key[i], i), [&](std::size_t k) {
-                                return of.key(rest.read, d, std::to_integer<int>(rest.read.rows[k * d + i]), i);
-                            });
-                        },
-                        [&](std::size_t i) {
-                            return less(step * rest.value[i],
-                                        [&](std::size_t k) { return of.value(rest.read.rows, k, i); });
-                        },
-                        std::log(left), SIZE_MAX);
+                for (std::size_t k = 0; run.rest != nullptr && k < run.tokens; ++k) {
+                    const std::size_t head = t * c.nHeads() + h;
+                    const auto weight = static_cast<double>(c.weight[head * c.leaves + run.first / kLeafTokens + k]);
+                    if (weight == 0) continue;
+                    const std::byte* means = run.rest + k / 4 * meansBytes(static_cast<std::uint32_t>(d));
+                    add([](std::size_t) { return 0.0; },
+                        [&](std::size_t i) { return of.meanValue(means, d, k % 4, i); },
+                        static_cast<double>(c.origin[head]) + std::log(weight), SIZE_MAX);
                 }
-                if (!run.picks.empty() || !run.rest.empty()) continue;
+                if (!run.picks.empty() || run.rest != nullptr) continue;
                 for (std::size_t k = 0; k < run.tokens && run.first + k <= c.position[t]; ++k)
                     add([&](std::size_t i) { return static_cast<double>(f16ToF32(run.keys[k * d + i])); },
                         [&](std::size_t i) { return static_cast<double>(f16ToF32(run.values[k * d + i])); }, 0,

@@ -160,6 +160,7 @@ struct JudgeCase {
 struct Judged {
     std::vector<std::uint16_t> chosen;  // [nTokens, nKvHeads, nLeaves]
     std::vector<float> share;           // [nTokens, nHeads]
+    std::vector<float> rest, origin;    // [nTokens, nHeads, nLeaves], [nTokens, nHeads]; empty for MinMax
 };
 
 /// Queries [first, first + count) of the case.
@@ -167,7 +168,9 @@ inline Judged judge(Backend& backend, const JudgeCase& c, const SelectRule& rule
                     std::uint32_t endLeaf, std::size_t first, std::size_t count,
                     std::span<const std::uint8_t* const> lately = {}) {
     Judged out{std::vector<std::uint16_t>(count * c.nKvHeads * c.leaves(), 0xAAAA),
-               std::vector<float>(count * c.nHeads(), -7)};
+               std::vector<float>(count * c.nHeads(), -7),
+               {},
+               {}};
     const auto sketch = c.sketch();
     const auto bounds = c.boundRows();
     JudgeArgs args;
@@ -182,6 +185,12 @@ inline Judged judge(Backend& backend, const JudgeCase& c, const SelectRule& rule
     args.rule = rule;
     args.chosen = {out.chosen.data(), {count, c.nKvHeads, c.leaves()}};
     args.share = {out.share.data(), {count, c.nHeads()}};
+    if (rule.scorer != Scorer::MinMax) {
+        out.rest.assign(count * c.nHeads() * c.leaves(), -7);
+        out.origin.assign(count * c.nHeads(), -7);
+        args.rest = {out.rest.data(), {count, c.nHeads(), c.leaves()}};
+        args.origin = {out.origin.data(), {count, c.nHeads()}};
+    }
     backend.judge(args);
     return out;
 }

@@ -34,7 +34,6 @@ AttendCase tieredCase(std::size_t nKvHeads, std::size_t group, std::size_t headD
             const EncodedKeys& keys =
                 c.encoded.emplace_back(static_cast<unsigned>(10 + s * nKvHeads + h), headDim, leaves);
             std::vector<KvPick> near{keys.pick(0, 0xffff)}, chosen;
-            std::vector<KvRest> rest;
             for (std::size_t leaf = leaves - 5; leaf < leaves; ++leaf) near.push_back(keys.pick(leaf, 0xffff));
             for (std::size_t leaf = 1; leaf < leaves - 5; ++leaf) {
                 // One token, a few, many, all, or none.
@@ -42,13 +41,12 @@ AttendCase tieredCase(std::size_t nKvHeads, std::size_t group, std::size_t headD
                 const std::uint32_t masks[] = {1u << draw() % 16, draw() & draw() & draw(), draw() | draw(), 0xffff, 0};
                 const std::uint32_t tokens = masks[draw() % 5] & 0xffff;
                 if (tokens != 0) chosen.push_back(keys.pick(leaf, static_cast<std::uint16_t>(tokens)));
-                if (tokens != 0xffff) rest.push_back(keys.rest(leaf, static_cast<std::uint16_t>(tokens)));
             }
             std::vector<KvRun>& runs = c.runs.emplace_back();
             c.addPicks(runs, near);
             c.addHalves(runs, leaves * kLeafTokens, leaves * kLeafTokens + tail);
             c.addPicks(runs, chosen);
-            c.addRests(runs, rest);
+            c.addRests(runs, keys, (leaves - 5) / 4);
         }
     return c;
 }
@@ -130,16 +128,21 @@ TEST_CASE("Chosen tokens and rests attend as the keys and values that they stand
         }
 }
 
-TEST_CASE("A rest stands for as many tokens as were not read, for each count of them") {
+TEST_CASE("A rest of no weight changes nothing, wherever its weights are relative to") {
     const auto backend = backendUnderTest();
-    AttendCase c(1, 2, 64, 20, {400}, {0});
-    const EncodedKeys& keys = c.encoded.emplace_back(7, c.headDim, 16);
-    std::vector<KvRest> rest;
-    for (std::size_t leaf = 0; leaf < 16; ++leaf)
-        rest.push_back(keys.rest(leaf, static_cast<std::uint16_t>((1u << leaf) - 1)));
-    c.addRests(c.runs.emplace_back(), rest);
-    c.addPicks(c.runs.back(), {keys.pick(3, 0x8000)});
-    compareWithDefinition(c, attend(*backend, c, {0}), 2e-5);
+    AttendCase c(1, 2, 64, 40, {639}, {0});
+    const EncodedKeys& keys = c.encoded.emplace_back(7, c.headDim, 40);
+    c.addPicks(c.runs.emplace_back(), {keys.pick(3, 0x8001), keys.pick(9, 0xffff)});
+    const Attended alone = attend(*backend, c, {0});
+    c.addRests(c.runs.back(), keys, 10);
+    std::fill(c.weight.begin(), c.weight.end(), 0.0f);
+    for (const float origin : {-20.0f, 0.0f, 20.0f}) {
+        std::fill(c.origin.begin(), c.origin.end(), origin);
+        const Attended with = attend(*backend, c, {0});
+        for (std::size_t i = 0; i < alone.out.size(); ++i) CHECK(std::fabs(with.out[i] - alone.out[i]) < 1e-5f);
+        for (std::size_t i = 0; i < alone.mass.size(); ++i) CHECK(std::fabs(with.mass[i] - alone.mass[i]) < 1e-5f);
+        for (std::size_t i = 0; i < 2; ++i) CHECK(std::fabs(with.logSumExp[i] - alone.logSumExp[i]) < 1e-5f);
+    }
 }
 
 TEST_CASE("Runs count where they stand: f16 after chosen tokens is masked, chosen tokens are seen by all") {
@@ -150,7 +153,7 @@ TEST_CASE("Runs count where they stand: f16 after chosen tokens is masked, chose
     std::vector<KvRun>& runs = c.runs.emplace_back();
     c.addPicks(runs, {keys.pick(30, 0x1234), keys.pick(31, 0xffff)});
     c.addHalves(runs, 0, 192);
-    c.addRests(runs, {keys.rest(20, 0x00f1)});
+    c.addRests(runs, keys, 3);
     c.addPicks(runs, {keys.pick(13, 1), keys.pick(14, 0x8000), keys.pick(14, 0x0001)});
     compareWithDefinition(c, attend(*backend, c, allOf(c)), 2e-5);
     checkAnyBatch(c);

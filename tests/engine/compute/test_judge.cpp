@@ -45,7 +45,9 @@ SelectRule tokensAbove(float logShare) {
 }
 
 bool same(const Judged& a, const Judged& b) {
-    return a.chosen == b.chosen && sameBits(a.share.data(), b.share.data(), a.share.size());
+    return a.chosen == b.chosen && sameBits(a.share.data(), b.share.data(), a.share.size()) &&
+           sameBits(a.rest.data(), b.rest.data(), a.rest.size()) &&
+           sameBits(a.origin.data(), b.origin.data(), a.origin.size());
 }
 std::size_t countChosen(const JudgeCase& c, const Judged& got, std::size_t token, std::size_t kvHead) {
     std::size_t count = 0;
@@ -236,6 +238,39 @@ TEST_CASE("A leaf that was not chosen lately must be above a share of its own") 
         CHECK(differ > 0);
         CHECK(judge(*backendUnderTest(), c, both, 0, allLeaves(c), 0, 2).chosen == known.chosen);
     }
+}
+
+TEST_CASE("A leaf's rest weighs what its tokens that are not chosen weigh, by their power mean") {
+    for (const JudgeCase& c : {JudgeCase(2, 2, 3, 64, 7), JudgeCase(1, 1, 9, 128, 9), JudgeCase(3, 1, 7, 80, 4)})
+        for (const float limit : {-6.0f, -2.0f}) {
+            const std::uint32_t first = 1, end = allLeaves(c) - 2;
+            const Judged got = judge(*backendUnderTest(), c, tokensAbove(limit), first, end, 0, c.nTokens);
+            std::size_t partly = 0;
+            for (std::size_t token = 0; token < c.nTokens; ++token)
+                for (std::size_t head = 0; head < c.nHeads(); ++head) {
+                    const Definition d = define(c, token, head, first * kLeafTokens, end * kLeafTokens);
+                    const std::size_t row = token * c.nHeads() + head;
+                    CHECK(std::fabs(got.origin[row] - d.whole) < d.wholeError + 0.01);
+                    for (std::size_t leaf = 0; leaf < c.leaves(); ++leaf) {
+                        double sum = 0, error = 0, n = 0;
+                        for (std::size_t key = leaf * kLeafTokens; key < (leaf + 1) * kLeafTokens; ++key) {
+                            if (isChosen(c, got, token, head / c.group, key)) continue;
+                            sum += std::exp(d.score[key] / 2), ++n;
+                            error = std::max(error, d.error[key]);
+                        }
+                        partly += n > 0 && n < 16;
+                        const bool counts = leaf >= first && leaf < end && n > 0;
+                        const float weight = got.rest[row * c.leaves() + leaf];
+                        INFO("token ", token, " head ", head, " leaf ", leaf, " with ", n, " left");
+                        if (!counts)
+                            REQUIRE(weight == 0);
+                        else
+                            REQUIRE(std::fabs(std::log(static_cast<double>(weight)) + got.origin[row] -
+                                              std::log(sum * sum / n)) < error + 0.02);
+                    }
+                }
+            CHECK(partly > 0);
+        }
 }
 
 TEST_CASE("Only the leaves asked for are judged, wherever they begin and end") {
