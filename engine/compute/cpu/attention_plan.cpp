@@ -132,7 +132,7 @@ void Attention::attendRun(const AttendArgs& args, const Block& block, std::size_
 void Attention::weighRest(const AttendArgs& args, const Block& block, const KvRun& run, const LoadedRun& to) const {
     const std::size_t rows = block.rows(), leaf = run.first / kLeafTokens, leaves = args.weight.size(2);
     assert(leaf + run.tokens <= leaves);
-    const bool few = rows <= kFewRows;
+    const bool few = rows <= kFewRows && isa_ != Isa::Scalar;
     std::fill_n(to.weights, rows * kGroupTokens, 0.0f);
     for (std::size_t r = 0; r < rows; ++r) {
         to.origin[r] = kNothing;

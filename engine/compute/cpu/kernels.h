@@ -96,7 +96,7 @@ struct AttendState {
 };
 /// A run's keys and values as f32 [64, headDim] and what is added to the scores [64]: 0, and minus infinity after the
 /// run's tokens (zeros in keys and values). A rest has values and, from elsewhere, its weights [64, rows], of few rows
-/// [rows, 64], 0 after its leaves, and what they are relative to, origin [rows].
+/// but in Scalar [rows, 64], 0 after its leaves, and what they are relative to, origin [rows].
 struct LoadedRun {
     float* keys;
     float* values;

@@ -241,11 +241,11 @@ TEST_CASE("A leaf that was not chosen lately must be above a share of its own") 
 }
 
 TEST_CASE("A leaf's rest weighs what its tokens that are not chosen weigh, by their power mean") {
-    for (const JudgeCase& c : {JudgeCase(2, 2, 3, 64, 7), JudgeCase(1, 1, 9, 128, 9), JudgeCase(3, 1, 7, 80, 4)})
-        for (const float limit : {-6.0f, -2.0f}) {
+    for (const JudgeCase& c : {JudgeCase(2, 2, 3, 64, 7), JudgeCase(1, 1, 9, 128, 9), JudgeCase(3, 1, 7, 80, 4)}) {
+        std::size_t partly = 0;
+        for (const float limit : {-6.0f, -3.0f}) {
             const std::uint32_t first = 1, end = allLeaves(c) - 2;
             const Judged got = judge(*backendUnderTest(), c, tokensAbove(limit), first, end, 0, c.nTokens);
-            std::size_t partly = 0;
             for (std::size_t token = 0; token < c.nTokens; ++token)
                 for (std::size_t head = 0; head < c.nHeads(); ++head) {
                     const Definition d = define(c, token, head, first * kLeafTokens, end * kLeafTokens);
@@ -269,8 +269,9 @@ TEST_CASE("A leaf's rest weighs what its tokens that are not chosen weigh, by th
                                               std::log(sum * sum / n)) < error + 0.02);
                     }
                 }
-            CHECK(partly > 0);
         }
+        CHECK(partly > 0);
+    }
 }
 
 TEST_CASE("Only the leaves asked for are judged, wherever they begin and end") {
