@@ -81,7 +81,7 @@ struct KvRun {
     const std::uint16_t* values = nullptr;
     std::uint32_t first = 0, tokens = 0;
     std::span<const KvPick> picks = {};
-    const std::byte* rest = nullptr;  // the means of its groups (kv_layout.h)
+    const std::byte* rest = nullptr;  // the value means of its groups (kv_layout.h)
     bool late = false;                // AttendPass
 };
 
@@ -154,7 +154,7 @@ inline UnpackLeaf packedLeaf(KvCodec codec, std::uint32_t headDim, const std::by
 /// One layer's sketch of one KV head: groups side by side (kv_layout.h); means may be missing.
 struct SketchView {
     const std::byte* codes = nullptr;
-    const std::byte* means = nullptr;
+    const std::byte *keyMeans = nullptr, *valueMeans = nullptr;
     std::uint32_t groups = 0;
 };
 

@@ -81,9 +81,11 @@ Result<std::unique_ptr<DocumentKv>> DocumentKv::open(Backend& backend, KvStream&
 
     const auto batch = largestBatch(stream, codec);
     if (!batch) return batch.error();
-    Sketch::Parts parts{options.means && codec != KvCodec::F16, chunk};
+    const bool encoded = codec != KvCodec::F16;
+    Sketch::Parts parts{encoded && (options.means || options.keyMeans), encoded && options.keyMeans, chunk};
     if (ResidentKv::deviceBytes(shape, codec, capacity) <= options.deviceBytes) {
         for (const bool means : {parts.means, false}) {
+            if (parts.keyMeans && !means) break;
             parts.means = means;
             if (ResidentKv::hostBytes(shape, codec, capacity, parts, *batch) <= options.hostBytes)
                 return ResidentKv::open(backend, stream, shape, codec, capacity, options, parts);

@@ -41,7 +41,8 @@ std::uint16_t roundedUp(double value) {
 std::uint64_t Sketch::bytes(KvShape shape, KvCodec codec, std::uint32_t capacityGroups, Parts parts) {
     if (codec == KvCodec::F16) return 0;
     const std::uint64_t groups = shape.rows() * capacityGroups;
-    return groups * (codesBytes(shape.headDim) + (parts.means ? meansBytes(shape.headDim) : 0)) +
+    return groups * (codesBytes(shape.headDim) + (parts.means ? valueMeansBytes(shape.headDim) : 0) +
+                     (parts.means && parts.keyMeans ? keyMeansBytes(shape.headDim) : 0)) +
            shape.rows() * chunksOf(capacityGroups, parts.boundsTokens) * 4 * shape.headDim;
 }
 
@@ -63,8 +64,10 @@ Result<Sketch> Sketch::make(Backend& backend, KvShape shape, KvCodec codec, std:
         return {};
     };
     if (auto done = allocate(sketch.codes_, groups * codesBytes(shape.headDim)); !done) return done.error();
-    if (auto done = allocate(sketch.means_, parts.means ? groups * meansBytes(shape.headDim) : 0); !done)
+    if (auto done = allocate(sketch.valueMeans_, parts.means ? groups * valueMeansBytes(shape.headDim) : 0); !done)
         return done.error();
+    const std::size_t keyMeans = parts.means && parts.keyMeans ? groups * keyMeansBytes(shape.headDim) : 0;
+    if (auto done = allocate(sketch.keyMeans_, keyMeans); !done) return done.error();
     if (auto done = allocate(sketch.bounds_, shape.rows() * sketch.chunks_ * 4 * shape.headDim); !done)
         return done.error();
     sketch.setGroups(0);
@@ -88,10 +91,6 @@ const std::uint16_t* Sketch::grid(std::size_t row, std::uint32_t group) const {
     return reinterpret_cast<const std::uint16_t*>(codes(row, group) + kGroupLeaves * planeLeafBytes(shape_.headDim));
 }
 
-std::byte* Sketch::means(std::size_t row, std::uint32_t group) const {
-    return means_.as<std::byte>((row * capacity_ + group) * meansBytes(shape_.headDim));
-}
-
 void Sketch::putCodes(std::size_t row, std::uint32_t group, const std::byte* codes) {
     const std::size_t bytes = codesBytes(shape_.headDim);
     std::memcpy(codes_.as<std::byte>((row * capacity_ + group) * bytes), codes, bytes);
@@ -99,17 +98,28 @@ void Sketch::putCodes(std::size_t row, std::uint32_t group, const std::byte* cod
 
 void Sketch::put(std::size_t row, std::uint32_t group, const std::byte* codes, const std::byte* means) {
     putCodes(row, group, codes);
-    if (hasMeans()) std::memcpy(this->means(row, group), means, meansBytes(shape_.headDim));
+    if (hasMeans()) putMeans(row, group, means);
+}
+
+void Sketch::putMeans(std::size_t row, std::uint32_t group, const std::byte* means) {
+    const std::size_t at = row * capacity_ + group, keys = keyMeansBytes(shape_.headDim),
+                      values = valueMeansBytes(shape_.headDim);
+    if (keyMeans_.bytes() > 0) std::memcpy(keyMeans_.as<std::byte>(at * keys), means, keys);
+    std::memcpy(valueMeans_.as<std::byte>(at * values), means + keys, values);
 }
 
 void Sketch::put(Backend& backend, KvCodec codec, const LoadedBatch& batch) {
     std::vector<GroupMeans> groups(batch.groups);
+    const std::size_t bytes = meansBytes(shape_.headDim);
+    std::vector<std::byte> means(hasMeans() ? batch.groups * bytes : 0);
     for (std::size_t row = 0; row < shape_.rows(); ++row) {
         for (std::uint32_t i = 0; i < batch.groups; ++i) {
             putCodes(row, batch.firstGroup + i, batch.codes(row, i));
-            if (hasMeans()) groups[i] = {batch.payload(row, i), batch.codes(row, i), means(row, batch.firstGroup + i)};
+            if (hasMeans()) groups[i] = {batch.payload(row, i), batch.codes(row, i), means.data() + i * bytes};
         }
-        if (hasMeans()) backend.means(codec, shape_.headDim, groups);
+        if (!hasMeans()) continue;
+        backend.means(codec, shape_.headDim, groups);
+        for (std::uint32_t i = 0; i < batch.groups; ++i) putMeans(row, batch.firstGroup + i, groups[i].means);
     }
 }
 
@@ -140,7 +150,13 @@ void Sketch::putBounds(std::size_t row, std::uint32_t group, std::array<const st
 
 void Sketch::setGroups(std::uint32_t groups) {
     for (std::size_t row = 0; row < views_.size(); ++row) {
-        views_[row] = {codes_.bytes() > 0 ? codes(row, 0) : nullptr, hasMeans() ? means(row, 0) : nullptr, groups};
+        const std::size_t first = row * capacity_;
+        const auto at = [](const Buffer& buffer, std::size_t byte) {
+            return buffer.bytes() > 0 ? buffer.as<const std::byte>(byte) : nullptr;
+        };
+        views_[row] = {at(codes_, first * codesBytes(shape_.headDim)),
+                       at(keyMeans_, first * keyMeansBytes(shape_.headDim)),
+                       at(valueMeans_, first * valueMeansBytes(shape_.headDim)), groups};
         if (hasBounds()) boundsOf_[row] = bounds_.as<std::uint16_t>() + row * chunks_ * 2 * shape_.headDim;
     }
 }

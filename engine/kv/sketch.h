@@ -13,19 +13,20 @@
 
 namespace carrel {
 
-/// What a document is judged from, resident: codes, means where there is room, and the paper's bounds where asked for.
+/// What a document is judged and estimated from, resident: codes, value means where there is room, key means and the
+/// paper's bounds where asked for.
 /// row = layer * kvHeads + head. Codec f16 has none of it.
 class Sketch {
   public:
     struct Parts {
-        bool means = false;
-        std::uint32_t boundsTokens = 0;  // 0: no bounds
+        bool means = false, keyMeans = false;  // keyMeans: with means
+        std::uint32_t boundsTokens = 0;        // 0: no bounds
     };
     static Result<Sketch> make(Backend& backend, KvShape shape, KvCodec codec, std::uint32_t capacityGroups,
                                Parts parts);  // NoMemory
     static std::uint64_t bytes(KvShape shape, KvCodec codec, std::uint32_t capacityGroups, Parts parts);
 
-    bool hasMeans() const { return means_.bytes() > 0; }
+    bool hasMeans() const { return valueMeans_.bytes() > 0; }
     bool hasBounds() const { return bounds_.bytes() > 0; }
     std::span<const SketchView> views(std::uint32_t layer) const;
     std::span<const std::uint16_t* const> bounds(std::uint32_t layer) const;
@@ -43,11 +44,11 @@ class Sketch {
 
   private:
     void putCodes(std::size_t row, std::uint32_t group, const std::byte* codes);
-    std::byte* means(std::size_t row, std::uint32_t group) const;
+    void putMeans(std::size_t row, std::uint32_t group, const std::byte* means);
 
     KvShape shape_;
     std::uint32_t capacity_ = 0, boundsTokens_ = 0, chunks_ = 0;
-    Buffer codes_, means_, bounds_;
+    Buffer codes_, keyMeans_, valueMeans_, bounds_;
     std::vector<SketchView> views_;
     std::vector<const std::uint16_t*> boundsOf_;
 };

@@ -11,7 +11,8 @@ namespace carrel {
 struct TierOptions {
     std::uint64_t deviceBytes = 0;  // leaves as rows
     std::uint64_t hostBytes = 0;    // sketch, directory, staging, and groups as on disk
-    bool means = true;              // keep the leaf means resident where host has the room
+    bool means = true;              // keep the leaves' value means resident where host has the room
+    bool keyMeans = false;          // their key means too, or NoMemory
     bool adaptiveChunks = true;     // off: chunks of fixedChunkTokens
     std::uint32_t fixedChunkTokens = 64;
     bool pipeline = true;            // DTP; off: everything that is chosen is read before anything goes on

@@ -57,6 +57,7 @@ Result<TierPlan> TierPlan::make(KvShape shape, KvCodec codec, std::uint32_t capa
 
     TierPlan plan;
     if (encoded) plan.sketch.boundsTokens = options.boundsTokens;
+    plan.sketch.means = plan.sketch.keyMeans = encoded && options.keyMeans;  // judged by: nothing to do without
     if (encoded) plan.deviceSlots = MemoryTier::slotsIn(options.deviceBytes, rowsBytes(shape.headDim), leaves);
     const std::uint64_t leastHost = host.least(plan) + readerBytes;
     if (plan.deviceSlots < leastLeaves || options.hostBytes < leastHost) {
@@ -67,7 +68,7 @@ Result<TierPlan> TierPlan::make(KvShape shape, KvCodec codec, std::uint32_t capa
                          " MiB of host memory, and may use " + mebibytes(options.deviceBytes) + " and " +
                          mebibytes(options.hostBytes)};
     }
-    plan.sketch.means = options.means && encoded;
+    plan.sketch.means = encoded && (options.means || options.keyMeans);
     if (host.least(plan) + readerBytes > options.hostBytes) plan.sketch.means = false;
 
     // An eighth of what is left for staging; the rest caches.

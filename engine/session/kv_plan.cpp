@@ -65,7 +65,8 @@ TierOptions tiersOf(const KvSettings& settings) {
         settings.deviceBytes > 0 ? settings.deviceBytes : static_cast<std::uint64_t>(kHostShare * kDeviceOfHost * free);
     if (out.hostBytes < kSmallHost && settings.keep < 1) out.reader.mostReadBytes = kSmallReadBytes;
     if (out.hostBytes < kSmallHost && settings.keep >= 1) out.reader.queueDepth = kSmallQueueDepth;
-    out.means = settings.estimate || settings.judge == Judge::Means;
+    out.keyMeans = settings.judge == Judge::Means;
+    out.means = settings.estimate;
     out.adaptiveChunks = settings.adaptiveChunks;
     out.fixedChunkTokens = settings.fixedChunkTokens;
     out.pipeline = settings.pipeline != Pipeline::Off;

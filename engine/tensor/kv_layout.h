@@ -51,9 +51,9 @@ constexpr bool encodable(std::uint32_t headDim) {
 //     step's f16, bits 0 to 6 the signed number of half steps that least is; least too is an f16, exactly
 // codes, what is judged from, resident:
 //   high 2 bits of the keys: 4 leaves x [d/16][16][4], bits as in the middle plane; then f16 least [d], step [d]
-// means, resident where the unread is estimated or codes are not all resident; never stored, they follow from the rest:
-//   per leaf: mean key u8 [4][d] in the grid's steps (mean of the codes, to nearest), mean value s8 [4][d], step f16
-//   [4], zeros to a multiple of 16
+// means, never stored: they follow from the rest. Per leaf, key means: mean key u8 [4][d] in the grid's steps (mean of
+//   the codes, to nearest), resident where they are judged by; value means: mean value s8 [4][d], step f16 [4], zeros
+//   to a multiple of 16, resident where the unread is estimated
 constexpr std::size_t valueBlocks(std::uint32_t headDim) {
     return (headDim + 31) / 32;
 }
@@ -77,8 +77,14 @@ constexpr std::size_t payloadBytes(KvCodec codec, std::uint32_t headDim) {
 constexpr std::size_t codesBytes(std::uint32_t headDim) {
     return kGroupLeaves * planeLeafBytes(headDim) + std::size_t{4} * headDim;
 }
+constexpr std::size_t keyMeansBytes(std::uint32_t headDim) {
+    return std::size_t{4} * headDim;
+}
+constexpr std::size_t valueMeansBytes(std::uint32_t headDim) {
+    return (std::size_t{4} * headDim + 8 + 15) / 16 * 16;
+}
 constexpr std::size_t meansBytes(std::uint32_t headDim) {
-    return (std::size_t{8} * headDim + 8 + 15) / 16 * 16;
+    return keyMeansBytes(headDim) + valueMeansBytes(headDim);
 }
 /// A leaf as attention reads it (Backend::unpack), in the device tier: codes of keys u8 [16][d], codes of values s8
 /// [16][d] (V4: 0 to 15), and (least, step) of the values f16 [16][B][2].

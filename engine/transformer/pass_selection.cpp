@@ -282,11 +282,12 @@ void PassAttention::addRun(const KvPins& pins, View<const std::uint16_t, 3> chos
 /// What was judged of groups [first, end) and not chosen, as the mean values of their leaves.
 void PassAttention::addRest(std::uint32_t head, std::uint32_t first, std::uint32_t end,
                             std::vector<KvRun>& runs) const {
-    const std::byte* means = document_->sketch(layer_)[head].means;
+    const std::byte* means = document_->sketch(layer_)[head].valueMeans;
     for (std::uint32_t group = first; group < end; group += kGroupTokens / kGroupLeaves) {
         const std::uint32_t leaves = std::min(kGroupTokens, (end - group) * kGroupLeaves);
-        runs.push_back(
-            {.first = group * kGroupTokens, .tokens = leaves, .rest = means + group * meansBytes(config_.headDim)});
+        runs.push_back({.first = group * kGroupTokens,
+                        .tokens = leaves,
+                        .rest = means + group * valueMeansBytes(config_.headDim)});
     }
 }
 

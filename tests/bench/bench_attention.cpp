@@ -74,11 +74,11 @@ struct EncodedLayers {
         std::mt19937_64 random(1);
         const std::size_t all = layers * nKvHeads * leaves;
         std::ranges::generate(std::span(rows.as<std::uint64_t>(), all * kStride / 8), [&] { return random(); });
-        means.resize(all / kGroupLeaves * meansBytes(kHeadDim));
+        means.resize(all / kGroupLeaves * valueMeansBytes(kHeadDim));
         std::ranges::generate(means, [&] { return static_cast<std::byte>(random()); });
         for (std::size_t g = 0; g < all / kGroupLeaves; ++g)
             for (std::size_t leaf = 0; leaf < kGroupLeaves; ++leaf)
-                std::memcpy(&means[g * meansBytes(kHeadDim) + 2 * kGroupLeaves * kHeadDim + 2 * leaf], &kStep, 2);
+                std::memcpy(&means[g * valueMeansBytes(kHeadDim) + kGroupLeaves * kHeadDim + 2 * leaf], &kStep, 2);
         grids.resize(all / kGroupLeaves * 2 * kHeadDim);
         for (std::size_t i = 0; i < grids.size(); ++i) grids[i] = f32ToF16(i / kHeadDim % 2 == 0 ? -1.6f : 0.0125f);
         for (std::size_t leaf = 0; leaf < all; ++leaf) {
@@ -126,7 +126,7 @@ struct EncodedLayers {
             const std::size_t some = std::min<std::size_t>(kGroupTokens, leaves - i);
             to.push_back({.first = static_cast<std::uint32_t>(i * kLeafTokens),
                           .tokens = static_cast<std::uint32_t>(some),
-                          .rest = &means[(firstRest + i) / kGroupLeaves * meansBytes(kHeadDim)]});
+                          .rest = &means[(firstRest + i) / kGroupLeaves * valueMeansBytes(kHeadDim)]});
             keys += some;
         }
     }

@@ -163,10 +163,10 @@ void loadRest(const KvRun& run, std::size_t headDim, const LoadedRun& to) {
     assert(run.tokens % kGroupLeaves == 0);
     for (std::size_t leaf = 0; leaf < run.tokens; ++leaf) {
         const auto* means = reinterpret_cast<const std::int8_t*>(
-            run.rest + leaf / kGroupLeaves * meansBytes(static_cast<std::uint32_t>(headDim)));
-        const auto* steps = reinterpret_cast<const std::uint16_t*>(means + 2 * kGroupLeaves * headDim);
+            run.rest + leaf / kGroupLeaves * valueMeansBytes(static_cast<std::uint32_t>(headDim)));
+        const auto* steps = reinterpret_cast<const std::uint16_t*>(means + kGroupLeaves * headDim);
         const std::size_t in = leaf % kGroupLeaves;
-        With::rest(means + (kGroupLeaves + in) * headDim, f16ToF32(steps[in]), headDim, to.values + leaf * headDim);
+        With::rest(means + in * headDim, f16ToF32(steps[in]), headDim, to.values + leaf * headDim);
     }
 }
 
@@ -203,7 +203,7 @@ void fetchRun(const KvRun& run, std::size_t headDim) {
     };
     for (const KvPick& pick : run.picks) fetchTokens(pick, headDim), fetchGrid(pick);
     if (run.rest != nullptr)
-        return fetch(run.rest, run.tokens / kGroupLeaves * meansBytes(static_cast<std::uint32_t>(headDim)));
+        return fetch(run.rest, run.tokens / kGroupLeaves * valueMeansBytes(static_cast<std::uint32_t>(headDim)));
     if (!run.picks.empty()) return;
     fetch(run.keys, 2 * headDim * run.tokens);
     fetch(run.values, 2 * headDim * run.tokens);

@@ -282,7 +282,7 @@ void scanUnits(Isa isa, const JudgeArgs& args, const JudgeRows& rows, std::size_
             const float* high = lanes.low;
             if (means) {
                 const auto* codes =
-                    reinterpret_cast<const std::uint8_t*>(args.sketch[kvHead].means + group * meansBytes(dim));
+                    reinterpret_cast<const std::uint8_t*>(args.sketch[kvHead].keyMeans + group * keyMeansBytes(dim));
                 meanOf(codes + leaf % kGroupLeaves * headDim, lanes.least, lanes.step, headDim, lanes.low);
             } else {
                 fromF16(args.bounds[kvHead] + unit * 2 * headDim, headDim, lanes.low);

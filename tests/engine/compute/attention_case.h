@@ -29,25 +29,23 @@ struct EncodedKeys {
             }
             const std::uint16_t step = f32ToF16(0.02f);
             std::byte* of = means.data() + leaf / 4 * groupMeans();
-            std::memcpy(of + 8 * d + 2 * (leaf % 4), &step, 2);
+            std::memcpy(of + 4 * d + 2 * (leaf % 4), &step, 2);
             for (std::size_t c = 0; c < d; ++c) {
                 double mean = 0;
                 for (std::size_t t = 0; t < kLeafTokens; ++t) mean += value(at, t, c) / 16.0;
-                of[(4 + leaf % 4) * d + c] =
-                    static_cast<std::byte>(std::clamp<long>(std::lround(mean / 0.02), -127, 127));
+                of[leaf % 4 * d + c] = static_cast<std::byte>(std::clamp<long>(std::lround(mean / 0.02), -127, 127));
             }
         }
     }
     KvPick pick(std::size_t leaf, std::uint16_t tokens) const {
         return {rows.data() + leaf * stride, grids.data() + leaf / 4 * 2 * d, static_cast<std::uint32_t>(leaf), tokens};
     }
-    std::size_t groupMeans() const { return meansBytes(static_cast<std::uint32_t>(d)); }
-    /// Of a leaf, from the means of its group.
+    std::size_t groupMeans() const { return valueMeansBytes(static_cast<std::uint32_t>(d)); }
+    /// Of a leaf, from the value means of its group.
     static double meanValue(const std::byte* group, std::size_t headDim, std::size_t leaf, std::size_t c) {
         std::uint16_t step;
-        std::memcpy(&step, group + 8 * headDim + 2 * leaf, 2);
-        return static_cast<double>(f16ToF32(step)) *
-               std::to_integer<std::int8_t>(group[(kGroupLeaves + leaf) * headDim + c]);
+        std::memcpy(&step, group + 4 * headDim + 2 * leaf, 2);
+        return static_cast<double>(f16ToF32(step)) * std::to_integer<std::int8_t>(group[leaf * headDim + c]);
     }
     double value(const std::byte* leaf, std::size_t t, std::size_t c) const {
         std::uint16_t grid[2];
@@ -233,7 +231,7 @@ inline void compareWithDefinition(const AttendCase& c, const Attended& got, doub
                     const std::size_t head = t * c.nHeads() + h;
                     const auto weight = static_cast<double>(c.weight[head * c.leaves + run.first / kLeafTokens + k]);
                     if (weight == 0) continue;
-                    const std::byte* means = run.rest + k / 4 * meansBytes(static_cast<std::uint32_t>(d));
+                    const std::byte* means = run.rest + k / 4 * valueMeansBytes(static_cast<std::uint32_t>(d));
                     add([](std::size_t) { return 0.0; },
                         [&](std::size_t i) { return of.meanValue(means, d, k % 4, i); },
                         static_cast<double>(c.origin[head]) + std::log(weight), SIZE_MAX);

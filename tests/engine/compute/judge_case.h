@@ -16,7 +16,7 @@ struct JudgeCase {
     std::size_t nTokens, nKvHeads, group, headDim, groups, chunkTokens = 16;
     float scale = 0.125f;
     std::vector<std::vector<float>> keys;  // [nKvHeads][tokens, headDim]
-    std::vector<std::vector<std::byte>> codes, means;
+    std::vector<std::vector<std::byte>> codes, keyMeans;
     std::vector<std::vector<std::uint16_t>> bounds;
     std::vector<float> q, exact;
 
@@ -60,7 +60,7 @@ struct JudgeCase {
     std::vector<SketchView> sketch() const {
         std::vector<SketchView> out;
         for (std::size_t h = 0; h < nKvHeads; ++h)
-            out.push_back({codes[h].data(), means[h].data(), static_cast<std::uint32_t>(groups)});
+            out.push_back({codes[h].data(), keyMeans[h].data(), nullptr, static_cast<std::uint32_t>(groups)});
         return out;
     }
     std::vector<const std::uint16_t*> boundRows() const {
@@ -114,7 +114,7 @@ struct JudgeCase {
     void build(std::size_t h) {
         const std::vector<float>& k = keys[h];
         codes.emplace_back(groups * codesBytes(dim()));
-        means.emplace_back(groups * meansBytes(dim()));
+        keyMeans.emplace_back(groups * keyMeansBytes(dim()));
         for (std::size_t g = 0; g < groups; ++g) {
             std::byte* to = codes[h].data() + g * codesBytes(dim());
             for (std::size_t d = 0; d < headDim; ++d) {
@@ -138,7 +138,7 @@ struct JudgeCase {
                     byte |= static_cast<std::byte>(full >> 6 << (2 * (d % 16 / 4)));
                 }
                 for (std::size_t leaf = 0; leaf < kGroupLeaves; ++leaf)
-                    means[h][g * meansBytes(dim()) + leaf * headDim + d] =
+                    keyMeans[h][g * keyMeansBytes(dim()) + leaf * headDim + d] =
                         static_cast<std::byte>((sums[leaf] + 8) / 16);
             }
         }

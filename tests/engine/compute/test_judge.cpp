@@ -390,7 +390,7 @@ TEST_CASE("Mean keys choose the leaves whose mean scores highest") {
                 double score = 0;
                 for (std::size_t d = 0; d < 64; ++d) {
                     const auto code =
-                        std::to_integer<unsigned>(c.means[kvHead][leaf / 4 * meansBytes(64) + leaf % 4 * 64 + d]);
+                        std::to_integer<unsigned>(c.keyMeans[kvHead][leaf / 4 * keyMeansBytes(64) + leaf % 4 * 64 + d]);
                     score += static_cast<double>(c.query(0, h)[d]) *
                              (c.grid(kvHead, leaf * 16, d, false) +
                               static_cast<double>(code) * c.grid(kvHead, leaf * 16, d, true));

@@ -111,8 +111,9 @@ inline KvBytes kvBytes(Backend& backend, DocumentKv& kv, const KvSequence& rest)
             for (const SketchView& view : kv.sketch(layer)) {
                 REQUIRE(view.groups == groups);
                 add(view.codes, groups * codesBytes(shape.headDim));
-                if (view.means != nullptr)
-                    found.means.insert(found.means.end(), view.means, view.means + groups * meansBytes(shape.headDim));
+                if (view.valueMeans != nullptr)
+                    found.means.insert(found.means.end(), view.valueMeans,
+                                       view.valueMeans + groups * valueMeansBytes(shape.headDim));
             }
         std::vector<std::vector<std::byte>> heads(shape.kvHeads);  // windows must not show in the order
         for (std::uint32_t first = 0; first < groups;) {

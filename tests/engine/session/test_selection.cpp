@@ -49,7 +49,7 @@ struct World {
             bench.useLeast(ids);
             // For means; the device tier holds half a layer: portions.
             const KvShape shape = bench.model->model().config.kvShape();
-            bench.kv.hostBytes += shape.rows() * kDocument / kGroupTokens * meansBytes(shape.headDim) + 130'000;
+            bench.kv.hostBytes += shape.rows() * kDocument / kGroupTokens * valueMeansBytes(shape.headDim) + 130'000;
         }
         auto reading = bench.open(ids);
         CHECK(reading.kv().resident() == resident);
@@ -150,11 +150,10 @@ std::vector<NamedPolicy> policies(Judge judge) {
             policy.rule.tokenShare = 3.4e-4f;
             policy.oracle = true;
         }
-        {
-            ReadPolicy& policy = add("means");
-            policy.rule.scorer = Scorer::Means;
-            policy.rule.tokenShare = 3.4e-4f;
-        }
+    } else if (judge == Judge::Means) {
+        ReadPolicy& policy = add("means");
+        policy.rule.scorer = Scorer::Means;
+        policy.rule.tokenShare = 3.4e-4f;
     } else {
         ReadPolicy& policy = add(judge == Judge::LeoAm ? "the paper's" : "min/max");
         policy.rule.scorer = Scorer::MinMax;
@@ -175,8 +174,8 @@ void forEveryPolicy(const F& check) {
     };
     for (const auto& [judge, codec, spec] :
          {Kind{Judge::Sketch, "k8v8", World::small()}, Kind{Judge::Sketch, "k8v4", World::small()},
-          Kind{Judge::MinMax, "k8v8", World::small()}, Kind{Judge::LeoAm, "k8v8", World::small()},
-          Kind{Judge::Sketch, "k8v6", World::wide()}}) {
+          Kind{Judge::Means, "k8v8", World::small()}, Kind{Judge::MinMax, "k8v8", World::small()},
+          Kind{Judge::LeoAm, "k8v8", World::small()}, Kind{Judge::Sketch, "k8v6", World::wide()}}) {
         KvSettings settings;
         settings.judge = judge;
         settings.codec = codec;
