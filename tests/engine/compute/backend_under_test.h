@@ -28,7 +28,7 @@ inline std::vector<float> randomFloats(unsigned seed, std::size_t count, float s
 }
 
 inline bool sameBits(const float* a, const float* b, std::size_t count) {
-    return std::memcmp(a, b, count * sizeof(float)) == 0;
+    return count == 0 || std::memcmp(a, b, count * sizeof(float)) == 0;
 }
 
 }  // namespace carrel
