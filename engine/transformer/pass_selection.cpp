@@ -217,17 +217,14 @@ void PassAttention::judge(std::uint32_t layer, View<const float, 3> q, std::vect
     };
     for (std::size_t row = 0; row < rows();) {
         std::size_t count = 1;
-        lately_.clear();
-        const auto known = [&](std::size_t at) {
-            LeafHistory* const history = historyOf(at);
-            lately_.push_back(history != nullptr ? history->of(layer, size) : nullptr);
-            return history != nullptr;
-        };
         // What a token chooses is history to the next of its sequence.
-        for (bool waits = known(row); row + count < rows() && capOf(row + count) == capOf(row); ++count) {
-            if (waits && sequence_[row + count] == sequence_[row + count - 1]) break;
-            waits = known(row + count);
-        }
+        const auto joins = [&](std::size_t at) {
+            return capOf(at) == capOf(row) && (historyOf(at) == nullptr || sequence_[at] != sequence_[at - 1]);
+        };
+        while (row + count < rows() && joins(row + count)) ++count;
+        lately_.clear();
+        for (std::size_t at = row; at < row + count; ++at)
+            lately_.push_back(historyOf(at) != nullptr ? historyOf(at)->of(layer, size) : nullptr);
         a.rule.cap = capOf(row);
         a.q = q.rows(row, count);
         a.exact = View<const float, 2>(exact.data(), {rows(), config_.heads}).rows(row, count);

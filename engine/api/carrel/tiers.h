@@ -65,7 +65,7 @@ struct TierReport {
     std::string codec;
     // The rule in force: fixed when the reading was opened.
     std::string profile;    // of the model: measured, none, off, or why there is one that is ignored
-    bool estimate = false;  // the unread counts by its leaves' means
+    bool estimate = false;  // the unread counts by its leaves' mean values
 };
 
 /// Where a run of one layer's and KV head's tokens is.
