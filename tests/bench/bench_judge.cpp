@@ -63,7 +63,8 @@ void step(benchmark::State& state, const Shape& shape, std::size_t tokens, std::
     std::vector<std::uint16_t> chosen(batch * kvHeads * leaves);
     std::vector<SketchView> sketch(layers * kvHeads);
     for (std::size_t i = 0; i < sketch.size(); ++i)
-        sketch[i] = {codes.data() + i * groups * codesBytes(headDim), nullptr, static_cast<std::uint32_t>(groups)};
+        sketch[i] = {.codes = codes.data() + i * groups * codesBytes(headDim),
+                     .groups = static_cast<std::uint32_t>(groups)};
     JudgeArgs args;
     args.q = View<const float, 3>(q.data(), {batch, heads, headDim});
     args.first = 1;

@@ -24,7 +24,6 @@ CARREL_AVX512 int dotProducts(int seed) {
     for (int i = 0; i < kRounds; ++i) {
 #pragma GCC unroll 12
         for (auto& sum : sums) sum = _mm512_dpbusd_epi32(sum, w, x);
-        for (auto& sum : sums) asm volatile("" : "+v"(sum));
     }
     int total = 0;
     for (const auto& sum : sums) total += _mm512_reduce_add_epi32(sum);
@@ -37,7 +36,6 @@ CARREL_AVX512 float fusedFloats(float seed) {
     for (int i = 0; i < kRounds; ++i) {
 #pragma GCC unroll 12
         for (auto& sum : sums) sum = _mm512_fmadd_ps(sum, w, x);
-        for (auto& sum : sums) asm volatile("" : "+v"(sum));
     }
     float total = 0;
     for (const auto& sum : sums) total += _mm512_reduce_add_ps(sum);
