@@ -96,6 +96,7 @@ enum class AttendPass : std::uint8_t { All, There, Late };
 ///   runs       [nSequences * nKvHeads]         row sequence * nKvHeads + kvHead; f16 and picks ascending in `first`
 ///                                              among their kind
 ///   scale                                      1/sqrt(headDim), as a rule
+///   codec                                      of what picks are of; K8V4: any grid
 ///   out        [nTokens, nHeads, headDim]
 ///   logSumExp  [nTokens, nHeads]               of the scaled scores; may be empty
 ///   mass       [nTokens, nHeads, nLeaves]      share of the softmax per leaf of 16 positions; only those inside runs
@@ -112,6 +113,7 @@ struct AttendArgs {
     std::span<const std::span<const KvRun>> runs;
     std::size_t nKvHeads = 0;
     float scale = 0;
+    KvCodec codec = KvCodec::K8V4;
     View<float, 3> out;
     View<float, 2> logSumExp;
     View<float, 3> mass;

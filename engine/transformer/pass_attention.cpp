@@ -104,6 +104,7 @@ AttendArgs PassAttention::args(std::size_t first, std::size_t count, std::span<c
     a.runs = views_;
     a.nKvHeads = config_.kvHeads;
     a.scale = scale_;
+    if (document_ != nullptr) a.codec = document_->codec();
     a.out = out_.rows(first, count);
     a.state = View<float, 3>(memory_.state.data(), {rows(), config_.heads, config_.headDim + 2u}).rows(first, count);
     a.begins = window_ == 0;

@@ -53,8 +53,8 @@ void attend(benchmark::State& state, std::size_t nKvHeads, std::size_t group, st
 
 enum class Reads { Dense, Scattered, Rest };
 
-// One decoded token over an encoded document, layer after layer so that nothing is warm: every leaf whole; one token in
-// twenty; or every leaf as a rest.
+// Tokens over an encoded document, layer after layer so that nothing is warm: every leaf whole; one token in twenty; or
+// every leaf as a rest.
 struct EncodedLayers {
     static constexpr std::size_t kHeadDim = 64;
     static constexpr std::size_t kStride = rowsBytes(kHeadDim), kBytes = std::size_t{160} << 20;
@@ -132,7 +132,8 @@ struct EncodedLayers {
     }
 };
 
-void attendEncoded(benchmark::State& state, std::size_t nKvHeads, std::size_t group, std::size_t tokens, Reads reads) {
+void attendEncoded(benchmark::State& state, std::size_t nKvHeads, std::size_t group, std::size_t tokens, Reads reads,
+                   std::size_t batch) {
     const auto made = makeCpuBackend("", benchThreads()), scalar = makeCpuBackend("scalar", 1);
     if (!made || !scalar) return state.SkipWithError("no such backend");
     auto buffer = (*made)->allocate(EncodedLayers::kBytes);
@@ -142,24 +143,25 @@ void attendEncoded(benchmark::State& state, std::size_t nKvHeads, std::size_t gr
     const std::size_t heads = nKvHeads * group;
     std::mt19937 random(1);
     std::normal_distribution<float> normal;
-    std::vector<float> q(heads * kHeadDim), out(q.size()), expected(q.size());
+    std::vector<float> q(batch * heads * kHeadDim), out(q.size()), expected(q.size());
     for (float& value : q) value = normal(random);
-    const std::uint32_t position = static_cast<std::uint32_t>(tokens), sequence = 0;
+    const std::vector<std::uint32_t> position(batch, static_cast<std::uint32_t>(tokens)), sequence(batch, 0);
     AttendArgs args;
-    args.q = View<const float, 3>(q.data(), {1, heads, kHeadDim});
-    args.position = {&position, 1};
-    args.sequence = {&sequence, 1};
+    args.q = View<const float, 3>(q.data(), {batch, heads, kHeadDim});
+    args.position = position;
+    args.sequence = sequence;
+    args.codec = KvCodec::K8V8;
     args.nKvHeads = nKvHeads;
     args.scale = 0.125f;
-    std::vector<float> weight(heads * encoded.leaves, 0.01f), origin(heads);
-    args.weight = View<const float, 3>(weight.data(), {1, heads, encoded.leaves});
-    args.origin = View<const float, 2>(origin.data(), {1, heads});
+    std::vector<float> weight(batch * heads * encoded.leaves, 0.01f), origin(batch * heads);
+    args.weight = View<const float, 3>(weight.data(), {batch, heads, encoded.leaves});
+    args.origin = View<const float, 2>(origin.data(), {batch, heads});
     std::vector<std::span<const KvRun>> rows(nKvHeads);
     args.runs = rows;
     std::size_t layer = 0;
     const auto next = [&](Backend& backend, std::vector<float>& to) {
         for (std::size_t h = 0; h < nKvHeads; ++h) rows[h] = encoded.runs[layer * nKvHeads + h];
-        args.out = {to.data(), {1, heads, kHeadDim}};
+        args.out = {to.data(), {batch, heads, kHeadDim}};
         backend.attend(args);
     };
     next(**scalar, expected);
@@ -174,6 +176,8 @@ void attendEncoded(benchmark::State& state, std::size_t nKvHeads, std::size_t gr
                         static_cast<double>(encoded.layers);
     state.counters["Mkeys/s"] = benchmark::Counter(keys / 1e6, benchmark::Counter::kIsRate);
     state.counters["GB/s"] = benchmark::Counter(keys * 136 / 1e9, benchmark::Counter::kIsRate);
+    state.counters["GMAC/s"] =
+        benchmark::Counter(keys * static_cast<double>(2 * batch * group * kHeadDim) / 1e9, benchmark::Counter::kIsRate);
 }
 
 const bool kRegistered = [] {
@@ -187,14 +191,21 @@ const bool kRegistered = [] {
                 attend(s, 3, 3, tokens, batch);
             })->Apply(timeFairly);
         }
+    struct Row {
+        const char* name;
+        Reads reads;
+        std::size_t batch;
+    };
     for (const std::size_t tokens : {4096, 32768})
-        for (const auto& [name, reads] :
-             {std::pair{"dense", Reads::Dense}, {"scattered", Reads::Scattered}, {"rest", Reads::Rest}})
+        for (const Row row : {Row{"dense", Reads::Dense, 1},
+                              {"dense_512", Reads::Dense, 512},
+                              {"scattered", Reads::Scattered, 1},
+                              {"rest", Reads::Rest, 1}})
             for (const auto& [model, kvHeads, group] : {std::tuple{"qwen_2x7/", 2, 7}, {"smol_3x3/", 3, 3}}) {
-                const std::string title = std::string("attend_") + name + "/" + model + std::to_string(tokens);
-                benchmark::RegisterBenchmark(title.c_str(), [=, h = kvHeads, g = group,
-                                                             r = reads](benchmark::State& s) {
-                    attendEncoded(s, static_cast<std::size_t>(h), static_cast<std::size_t>(g), tokens, r);
+                const std::string title = std::string("attend_") + row.name + "/" + model + std::to_string(tokens);
+                benchmark::RegisterBenchmark(title.c_str(), [=, h = kvHeads, g = group](benchmark::State& s) {
+                    attendEncoded(s, static_cast<std::size_t>(h), static_cast<std::size_t>(g), tokens, row.reads,
+                                  row.batch);
                 })->Apply(timeFairly);
             }
     return true;

@@ -6,19 +6,10 @@ namespace carrel {
 
 namespace {
 
-// Up to 16 summands are always added up in this order, those that are missing as zeros.
-template <class T, class Add>
-CARREL_INLINE T segmentSum(const T* p, Add add) {
-    T s[8];
-    for (std::size_t k = 0; k < 8; ++k) s[k] = add(p[k], p[k + 8]);
-    for (std::size_t k = 0; k < 4; ++k) s[k] = add(s[k], s[k + 4]);
-    return add(add(s[0], s[2]), add(s[1], s[3]));
-}
-
 CARREL_INLINE float sumOf(const float* p, std::size_t stride, std::size_t keys) {
     float of[kLeafTokens] = {};
     for (std::size_t k = 0; k < keys; ++k) of[k] = p[k * stride];
-    return segmentSum(of, [](float x, float y) { return x + y; });
+    return segmentSum(of);
 }
 
 // The two loops that take the time. Inner loops run over rows, so that a compiler can put rows into lanes.
@@ -193,14 +184,6 @@ CARREL_AVX2 void mergeAvx2(const AttendState& from, std::size_t rows, std::size_
 CARREL_AVX512 void mergeAvx512(const AttendState& from, std::size_t rows, std::size_t headDim,
                                const AttendState& into) {
     merge<true>(from, rows, headDim, into);
-}
-
-CARREL_AVX512 CARREL_INLINE __m512 segmentSum512(__m512* e) {
-#pragma GCC unroll 8
-    for (std::size_t k = 0; k < 8; ++k) e[k] = _mm512_add_ps(e[k], e[k + 8]);
-#pragma GCC unroll 4
-    for (std::size_t k = 0; k < 4; ++k) e[k] = _mm512_add_ps(e[k], e[k + 4]);
-    return _mm512_add_ps(_mm512_add_ps(e[0], e[2]), _mm512_add_ps(e[1], e[3]));
 }
 
 template <std::size_t Vectors>

@@ -14,50 +14,21 @@ namespace carrel {
 namespace {
 
 // Keys [64, headDim] to columns [headDim, 64].
-CARREL_AVX512 void transpose512(const float* keys, std::size_t headDim, float* columns) {
+CARREL_AVX512 void transposeKeys512(const float* keys, std::size_t headDim, float* columns) {
     for (std::size_t d = 0; d < headDim; d += 16) {
         const std::size_t channels = std::min<std::size_t>(16, headDim - d);
         const auto there = static_cast<__mmask16>((1u << channels) - 1);
         for (std::size_t first = 0; first < kGroupTokens; first += 16) {
-            __m512 a[16], b[16];
+            __m512 rows[16];
 #pragma GCC unroll 16
-            for (std::size_t k = 0; k < 16; ++k) a[k] = _mm512_maskz_loadu_ps(there, keys + (first + k) * headDim + d);
-#pragma GCC unroll 8
-            for (std::size_t k = 0; k < 16; k += 2) {
-                b[k] = _mm512_unpacklo_ps(a[k], a[k + 1]);
-                b[k + 1] = _mm512_unpackhi_ps(a[k], a[k + 1]);
-            }
-#pragma GCC unroll 4
-            for (std::size_t k = 0; k < 16; k += 4) {  // a[k + c]: channels c, 4 + c, 8 + c, 12 + c of keys k to k + 3
-                a[k] = _mm512_shuffle_ps(b[k], b[k + 2], 0x44);
-                a[k + 1] = _mm512_shuffle_ps(b[k], b[k + 2], 0xee);
-                a[k + 2] = _mm512_shuffle_ps(b[k + 1], b[k + 3], 0x44);
-                a[k + 3] = _mm512_shuffle_ps(b[k + 1], b[k + 3], 0xee);
-            }
-#pragma GCC unroll 4
-            for (std::size_t c = 0; c < 4; ++c) {
-                const __m512 low = _mm512_shuffle_f32x4(a[c], a[4 + c], 0x88),  // 0 and 8 + c of keys 0 to 7
-                    high = _mm512_shuffle_f32x4(a[c], a[4 + c], 0xdd),          // 4 and 12 + c
-                    low2 = _mm512_shuffle_f32x4(a[8 + c], a[12 + c], 0x88),     // of keys 8 to 15
-                    high2 = _mm512_shuffle_f32x4(a[8 + c], a[12 + c], 0xdd);
-                b[c] = _mm512_shuffle_f32x4(low, low2, 0x88);
-                b[8 + c] = _mm512_shuffle_f32x4(low, low2, 0xdd);
-                b[4 + c] = _mm512_shuffle_f32x4(high, high2, 0x88);
-                b[12 + c] = _mm512_shuffle_f32x4(high, high2, 0xdd);
-            }
+            for (std::size_t k = 0; k < 16; ++k)
+                rows[k] = _mm512_maskz_loadu_ps(there, keys + (first + k) * headDim + d);
+            transpose512(rows);
 #pragma GCC unroll 16
             for (std::size_t c = 0; c < 16; ++c)
-                if (c < channels) _mm512_store_ps(columns + (d + c) * kGroupTokens + first, b[c]);
+                if (c < channels) _mm512_store_ps(columns + (d + c) * kGroupTokens + first, rows[c]);
         }
     }
-}
-
-// segmentSum of the lanes.
-CARREL_AVX512 CARREL_INLINE float lanesSum512(__m512 x) {
-    const __m256 eight = _mm256_add_ps(_mm512_castps512_ps256(x), _mm512_extractf32x8_ps(x, 1));
-    const __m128 four = _mm_add_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps(eight, 1));
-    const __m128 two = _mm_add_ps(four, _mm_movehl_ps(four, four));
-    return _mm_cvtss_f32(_mm_add_ss(two, _mm_movehdup_ps(two)));
 }
 
 // Adds the run's values to Vectors * 16 channels from d on, of the last vector those in `last`.
@@ -97,7 +68,7 @@ template <std::size_t Rows>
 CARREL_AVX512 CARREL_INLINE void scoreFew512(const float* q, const std::uint32_t* position, std::size_t headDim,
                                              const KvRun& run, const LoadedRun& loaded, float* columns, float* p) {
     constexpr std::size_t kVectors = Rows > 4 ? 2 : 4;
-    transpose512(loaded.keys, headDim, columns);
+    transposeKeys512(loaded.keys, headDim, columns);
     const Reach reach(run);
     const __m512i lane = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
     for (std::size_t first = 0; first < kGroupTokens; first += 16 * kVectors) {

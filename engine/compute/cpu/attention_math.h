@@ -36,6 +36,14 @@ CARREL_INLINE float together(float before, float run, const Weights& weights) {
     return madd<Fused>(run, weights.fresh, before * weights.old);
 }
 
+// Up to 16 summands are always added up in this order, those that are missing as zeros.
+CARREL_INLINE float segmentSum(const float* p) {
+    float s[8];
+    for (std::size_t k = 0; k < 8; ++k) s[k] = p[k] + p[k + 8];
+    for (std::size_t k = 0; k < 4; ++k) s[k] += s[k + 4];
+    return (s[0] + s[2]) + (s[1] + s[3]);
+}
+
 #if defined(__x86_64__)
 // expFast of something not above 0.
 CARREL_AVX512 CARREL_INLINE __m512 exp512(__m512 x) {
@@ -70,6 +78,52 @@ CARREL_AVX2 CARREL_INLINE __m256 exp256(__m256 x) {
     const __m256i power = _mm256_add_epi32(_mm256_slli_epi32(_mm256_cvtps_epi32(n), 23), _mm256_set1_epi32(0x3f800000));
     const __m256 seen = _mm256_cmp_ps(x, _mm256_set1_ps(-87.0f), _CMP_GE_OQ);
     return _mm256_and_ps(seen, _mm256_mul_ps(p, _mm256_castsi256_ps(power)));
+}
+
+CARREL_AVX512 CARREL_INLINE __m512 segmentSum512(__m512* e) {
+#pragma GCC unroll 8
+    for (std::size_t k = 0; k < 8; ++k) e[k] = _mm512_add_ps(e[k], e[k + 8]);
+#pragma GCC unroll 4
+    for (std::size_t k = 0; k < 4; ++k) e[k] = _mm512_add_ps(e[k], e[k + 4]);
+    return _mm512_add_ps(_mm512_add_ps(e[0], e[2]), _mm512_add_ps(e[1], e[3]));
+}
+
+// segmentSum of the lanes.
+CARREL_AVX512 CARREL_INLINE float lanesSum512(__m512 x) {
+    const __m256 eight = _mm256_add_ps(_mm512_castps512_ps256(x), _mm512_extractf32x8_ps(x, 1));
+    const __m128 four = _mm_add_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps(eight, 1));
+    const __m128 two = _mm_add_ps(four, _mm_movehl_ps(four, four));
+    return _mm_cvtss_f32(_mm_add_ss(two, _mm_movehdup_ps(two)));
+}
+
+// rows[k][c] becomes rows[c][k].
+CARREL_AVX512 CARREL_INLINE void transpose512(__m512* rows) {
+    __m512 b[16];
+#pragma GCC unroll 8
+    for (std::size_t k = 0; k < 16; k += 2) {
+        b[k] = _mm512_unpacklo_ps(rows[k], rows[k + 1]);
+        b[k + 1] = _mm512_unpackhi_ps(rows[k], rows[k + 1]);
+    }
+#pragma GCC unroll 4
+    for (std::size_t k = 0; k < 16; k += 4) {  // rows[k + c]: columns c, 4 + c, 8 + c, 12 + c of rows k to k + 3
+        rows[k] = _mm512_shuffle_ps(b[k], b[k + 2], 0x44);
+        rows[k + 1] = _mm512_shuffle_ps(b[k], b[k + 2], 0xee);
+        rows[k + 2] = _mm512_shuffle_ps(b[k + 1], b[k + 3], 0x44);
+        rows[k + 3] = _mm512_shuffle_ps(b[k + 1], b[k + 3], 0xee);
+    }
+#pragma GCC unroll 4
+    for (std::size_t c = 0; c < 4; ++c) {
+        const __m512 low = _mm512_shuffle_f32x4(rows[c], rows[4 + c], 0x88),  // 0 and 8 + c of rows 0 to 7
+            high = _mm512_shuffle_f32x4(rows[c], rows[4 + c], 0xdd),          // 4 and 12 + c
+            low2 = _mm512_shuffle_f32x4(rows[8 + c], rows[12 + c], 0x88),     // of rows 8 to 15
+            high2 = _mm512_shuffle_f32x4(rows[8 + c], rows[12 + c], 0xdd);
+        b[c] = _mm512_shuffle_f32x4(low, low2, 0x88);
+        b[8 + c] = _mm512_shuffle_f32x4(low, low2, 0xdd);
+        b[4 + c] = _mm512_shuffle_f32x4(high, high2, 0x88);
+        b[12 + c] = _mm512_shuffle_f32x4(high, high2, 0xdd);
+    }
+#pragma GCC unroll 16
+    for (std::size_t c = 0; c < 16; ++c) rows[c] = b[c];
 }
 
 /// AttendRunFn of up to kFewRows rows.

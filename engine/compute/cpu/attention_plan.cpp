@@ -82,6 +82,7 @@ Attention::Lanes Attention::lanes(Carver& carver) const {
     out.loaded.weights = carver.take<float>(kAttendRows * kGroupTokens);
     out.loaded.origin = carver.take<float>(kAttendRows);
     out.scratch = carver.take<float>((headDim_ + kAttendRows) * kGroupTokens);
+    out.groupScratch = carver.take<std::byte>(groupScratchBytes(headDim_));
     return out;
 }
 
@@ -121,9 +122,12 @@ void Attention::attendRun(const AttendArgs& args, const Block& block, std::size_
         runMax = marks + marksBefore_[firstMark_[block.runsRow] + i] * rows;
         sums = runMax + rows;
     }
-    kLoadRun.at(isa_)(runs[i], headDim_, lanes.loaded);
+    const auto attendGroup = wholeGroup(runs[i], args.codec) ? kAttendGroup.at(isa_) : nullptr;
+    if (attendGroup == nullptr) kLoadRun.at(isa_)(runs[i], headDim_, lanes.loaded);
     if (runs[i].rest != nullptr) weighRest(args, block, runs[i], lanes.loaded);
     if (i + 1 < block.runs && !(args.pass == AttendPass::There && runs[i + 1].late)) fetchRun(runs[i + 1], headDim_);
+    if (attendGroup != nullptr)
+        return attendGroup(lanes.q, rows, headDim_, runs[i], into, lanes.groupScratch, sums, runMax);
     kAttendRun.at(isa_)(lanes.q, lanes.position, rows, headDim_, runs[i], lanes.loaded, into, lanes.scratch, sums,
                         runMax);
 }

@@ -30,6 +30,7 @@ class Attention {
         std::uint32_t* position;
         LoadedRun loaded;
         float* scratch;
+        std::byte* groupScratch;
     };
     /// Where row r of a block comes from and goes to.
     struct Place {

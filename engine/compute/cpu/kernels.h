@@ -135,6 +135,13 @@ CARREL_INLINE void forSegments(const KvRun& run, const Visit& visit) {
 using AttendRunFn = void (*)(const float* q, const std::uint32_t* position, std::size_t rows, std::size_t headDim,
                              const KvRun& run, const LoadedRun& loaded, const AttendState& state, float* scratch,
                              float* sums, float* runMax);
+/// A run that is one whole encoded group, of a codec whose values have one step a token and no least.
+bool wholeGroup(const KvRun& run, KvCodec codec);
+/// The same as AttendRunFn for a whole group, from its codes, in integers; null where a variant has none.
+///   scratch   groupScratchBytes(headDim), 64-byte aligned
+using AttendGroupFn = void (*)(const float* q, std::size_t rows, std::size_t headDim, const KvRun& run,
+                               const AttendState& state, std::byte* scratch, float* sums, float* runMax);
+std::size_t groupScratchBytes(std::size_t headDim);
 /// into = into merged with from. Not associative in its bits: runs are merged one by one in their order. A run's own
 /// sums, on a state of nothing, and then merged are the bits of AttendRunFn.
 using MergeFn = void (*)(const AttendState& from, std::size_t rows, std::size_t headDim, const AttendState& into);
@@ -150,6 +157,7 @@ extern const Variants<SwigluFn> kSwiglu;
 extern const Variants<ToF16Fn> kToF16;
 extern const Variants<LoadRunFn> kLoadRun;
 extern const Variants<AttendRunFn> kAttendRun;
+extern const Variants<AttendGroupFn> kAttendGroup;
 extern const Variants<MergeFn> kMerge;
 
 }  // namespace carrel

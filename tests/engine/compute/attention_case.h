@@ -9,9 +9,9 @@
 
 namespace carrel {
 
-/// Codes and grids of a document's leaves for one KV head, random, with the means that belong to them.
+/// Codes and grids of a document's leaves for one KV head, random, with the means that belong to them. K8V4: any grid.
 struct EncodedKeys {
-    EncodedKeys(unsigned seed, std::size_t headDim, std::size_t nLeaves) : d(headDim) {
+    EncodedKeys(unsigned seed, std::size_t headDim, std::size_t nLeaves, KvCodec codec = KvCodec::K8V4) : d(headDim) {
         std::mt19937 random(seed);
         std::uniform_real_distribution<float> unit(0, 1);
         const std::size_t blocks = valueBlocks(static_cast<std::uint32_t>(d)), groups = (nLeaves + 3) / 4;
@@ -23,8 +23,11 @@ struct EncodedKeys {
         for (std::size_t leaf = 0; leaf < nLeaves; ++leaf) {
             std::byte* at = rows.data() + leaf * stride;
             std::generate_n(at, 32 * d, [&] { return std::byte(random()); });
+            float valueStep = 0;
             for (std::size_t i = 0; i < kLeafTokens * blocks * 2; ++i) {
-                const std::uint16_t half = f32ToF16(i % 2 == 0 ? unit(random) - 0.5f : (0.5f + unit(random)) / 100);
+                const bool any = codec == KvCodec::K8V4;
+                if (any || i % (2 * blocks) == 0) valueStep = (0.5f + unit(random)) / 100;
+                const std::uint16_t half = f32ToF16(i % 2 != 0 ? valueStep : any ? unit(random) - 0.5f : 0.0f);
                 std::memcpy(at + 32 * d + 2 * i, &half, 2);
             }
             const std::uint16_t step = f32ToF16(0.02f);
@@ -70,6 +73,7 @@ struct AttendCase {
     std::vector<std::vector<KvRun>> runs;           // [sequences * nKvHeads]
     std::vector<float> q;
     std::vector<float> weight, origin;  // [tokens, nHeads, leaves], [tokens, nHeads]
+    KvCodec codec = KvCodec::K8V4;      // of picks
     bool someLate = false;              // calls come in two passes
     // What runs point to.
     std::deque<std::vector<std::uint16_t>> halves;
@@ -159,6 +163,7 @@ inline Attended attend(Backend& backend, const AttendCase& c, const std::vector<
     args.position = position;
     args.sequence = sequence;
     args.nKvHeads = c.nKvHeads;
+    args.codec = c.codec;
     args.scale = 1 / std::sqrt(static_cast<float>(c.headDim));
     args.out = {result.out.data(), {count, c.nHeads(), c.headDim}};
     args.logSumExp = {result.logSumExp.data(), {count, c.nHeads()}};

@@ -51,6 +51,25 @@ AttendCase tieredCase(std::size_t nKvHeads, std::size_t group, std::size_t headD
     return c;
 }
 
+// As in reading: whole groups of a document, then the tokens' own f16.
+AttendCase groupsCase(std::size_t nKvHeads, std::size_t group, std::size_t headDim, KvCodec codec, std::size_t groups,
+                      std::size_t tokens) {
+    std::vector<std::uint32_t> position(tokens);
+    std::iota(position.begin(), position.end(), static_cast<std::uint32_t>(groups * kGroupTokens));
+    AttendCase c(nKvHeads, group, headDim, groups * kGroupLeaves + (tokens + 15) / 16, std::move(position),
+                 std::vector<std::uint32_t>(tokens, 0));
+    c.codec = codec;
+    for (std::size_t h = 0; h < nKvHeads; ++h) {
+        const EncodedKeys& keys =
+            c.encoded.emplace_back(static_cast<unsigned>(20 + h), headDim, groups * kGroupLeaves, codec);
+        std::vector<KvPick> all;
+        for (std::size_t leaf = 0; leaf < groups * kGroupLeaves; ++leaf) all.push_back(keys.pick(leaf, 0xffff));
+        c.addPicks(c.runs.emplace_back(), all);
+        c.addHalves(c.runs.back(), groups * kGroupTokens, groups * kGroupTokens + tokens);
+    }
+    return c;
+}
+
 std::vector<std::uint32_t> ascending(std::uint32_t first, std::uint32_t count) {
     std::vector<std::uint32_t> out(count);
     std::iota(out.begin(), out.end(), first);
@@ -126,6 +145,21 @@ TEST_CASE("Chosen tokens and rests attend as the keys and values that they stand
                 tieredCase(1, 3, headDim, 40, 1, 70, ascending(70 - tokens, tokens), zeros(tokens));
             compareWithDefinition(prefill, attend(*backend, prefill, allOf(prefill)), 2e-5);
         }
+}
+
+TEST_CASE("Whole groups attend as the keys and values that they stand for, whatever the codec") {
+    const auto backend = backendUnderTest();
+    for (const KvCodec codec : {KvCodec::K8V8, KvCodec::K8V6, KvCodec::K8V4})
+        for (const std::size_t headDim : {16, 64, 80, 256})
+            for (const std::size_t tokens : {1, 2, 11, 16}) {
+                const AttendCase c = groupsCase(1, headDim == 80 ? 7 : 3, headDim, codec, 3, tokens);
+                compareWithDefinition(c, attend(*backend, c, allOf(c)), 2e-4);
+            }
+}
+
+TEST_CASE("Whole groups have the same bits in any batch and number of threads") {
+    for (const std::size_t headDim : {16, 64, 80})
+        for (const std::size_t group : {1, 7}) checkAnyBatch(groupsCase(1, group, headDim, KvCodec::K8V6, 6, 36));
 }
 
 TEST_CASE("A rest of no weight changes nothing, wherever its weights are relative to") {
