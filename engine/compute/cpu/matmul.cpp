@@ -5,6 +5,7 @@
 #include "compute/cpu/intrinsics.h"
 #include "compute/cpu/kernels.h"
 #include "compute/cpu/math.h"
+#include "compute/cpu/matmul_unpack.h"
 
 // Every variant adds up the 32 columns of a block in integers, exactly, and the blocks in ascending order into one
 // float per output. So an output's bits depend on its row of x and its row of weights alone, whichever kernel ran and
@@ -33,38 +34,6 @@ void quantizeScalar(const float* x, std::size_t stride, std::size_t rows, std::s
             out.less[(3 * b + 2) * rows + r] = less[0] + less[1];
             out.mean[b * rows + r] = scale * static_cast<float>(-(less[0] + less[1]));
         }
-}
-
-// Plain loops over whole planes, which every instruction set gets its own compilation of.
-CARREL_INLINE void unpack(const PackedLayout& layout, const std::byte* tile, const Panel& out) {
-    for (std::size_t b = 0; b < layout.blocks(); ++b) {
-        const auto* from = reinterpret_cast<const std::uint8_t*>(tile + b * layout.quantBytes);
-        std::uint8_t* q = out.q + b * 512;
-        if (layout.bits == 8) {
-            std::memcpy(q, from, 512);
-        } else {
-            for (std::size_t i = 0; i < 256; ++i) {
-                q[i] = from[i] & 15;
-                q[i + 256] = from[i] >> 4;
-            }
-            for (unsigned s = 0; s < 8; ++s)
-                for (std::size_t i = 0; i < 64; ++i) {
-                    if (layout.bits == 5) q[s * 64 + i] |= static_cast<std::uint8_t>((from[256 + i] >> s & 1) << 4);
-                    if (layout.bits == 6)
-                        q[s * 64 + i] |=
-                            static_cast<std::uint8_t>((from[256 + s / 4 * 64 + i] >> 2 * (s % 4) & 3) << 4);
-                }
-        }
-        for (std::size_t r = 0; r < kTileRows; ++r) {
-            const Factors f = factorsOf(layout, tile, b, r);
-            out.scale[b * 32 + r] = f.scale[0];
-            out.scale[b * 32 + 16 + r] = layout.kind == PackKind::Minimum ? f.min : f.scale[1];
-        }
-    }
-}
-
-void unpackScalar(const PackedLayout& layout, const std::byte* tile, const Panel& out) {
-    unpack(layout, tile, out);
 }
 
 void panelScalar(const PackedLayout& layout, const Panel& panel, const QuantizedRows& x, std::size_t rows, float* out) {
@@ -96,10 +65,6 @@ void panelScalar(const PackedLayout& layout, const Panel& panel, const Quantized
 #if defined(__x86_64__)
 
 // --- AVX2: 8 output rows a register; u8 x s8 in pairs to 16 bits ---
-
-CARREL_AVX2 void unpackAvx2(const PackedLayout& layout, const std::byte* tile, const Panel& out) {
-    unpack(layout, tile, out);
-}
 
 // dot[r] += the products of `steps` steps. Eight unsigned bits would overflow the 16-bit pairs: those are taken with
 // their sign apart.
@@ -166,105 +131,6 @@ void panelAvx2(const PackedLayout& layout, const Panel& panel, const QuantizedRo
 }
 
 // --- AVX-512: 16 output rows a register, 64 products an instruction ---
-
-// What one block of 32 columns of a tile is, in registers.
-template <DType Type>
-struct Block512 {
-    static constexpr bool kK = Type == DType::Q4_K || Type == DType::Q5_K;
-    static constexpr int kBits = Type == DType::Q8_0                                                 ? 8
-                                 : Type == DType::Q6_K                                               ? 6
-                                 : Type == DType::Q5_0 || Type == DType::Q5_1 || Type == DType::Q5_K ? 5
-                                                                                                     : 4;
-    static constexpr PackKind kKind = Type == DType::Q6_K                                ? PackKind::Halves
-                                      : kK || Type == DType::Q4_1 || Type == DType::Q5_1 ? PackKind::Minimum
-                                                                                         : PackKind::Offset;
-    static constexpr int kOffsetShift = kBits == 8 ? 7 : kBits == 6 ? 5 : kBits == 5 ? 4 : 3;
-};
-
-CARREL_AVX512 CARREL_INLINE __m512 halfFloats512(const std::byte* at) {
-    return _mm512_cvtph_ps(_mm256_load_si256(reinterpret_cast<const __m256i*>(at)));
-}
-
-CARREL_AVX512 CARREL_INLINE __m512i bytes512(const std::byte* at) {
-    return _mm512_cvtepu8_epi32(_mm_load_si128(reinterpret_cast<const __m128i*>(at)));
-}
-
-// first: the scale (of the first 16 columns); second: the minimum, or the scale of the other 16.
-template <DType Type>
-CARREL_AVX512 CARREL_INLINE void factors512(const std::byte* factors, std::size_t b, __m512& first, __m512& second) {
-    if constexpr (Block512<Type>::kK) {
-        const std::byte* at = factors + b / 8 * 256;
-        const std::size_t j = b % 8;
-        const __m512i low = bytes512(at + 64 + 16 * j);
-        const __m512i high = _mm512_srl_epi32(bytes512(at + 192 + 16 * (j / 2)), _mm_cvtsi32_si128(j % 2 == 0 ? 0 : 4));
-        const __m512i two = _mm512_set1_epi32(3), four = _mm512_set1_epi32(15);
-        const __m512i scale =
-            _mm512_or_si512(_mm512_and_si512(low, four), _mm512_slli_epi32(_mm512_and_si512(high, two), 4));
-        const __m512i min = _mm512_or_si512(_mm512_srli_epi32(low, 4),
-                                            _mm512_slli_epi32(_mm512_and_si512(_mm512_srli_epi32(high, 2), two), 4));
-        first = _mm512_mul_ps(halfFloats512(at), _mm512_cvtepi32_ps(scale));
-        second = _mm512_mul_ps(_mm512_sub_ps(_mm512_setzero_ps(), halfFloats512(at + 32)), _mm512_cvtepi32_ps(min));
-    } else if constexpr (Type == DType::Q6_K) {
-        const std::byte* at = factors + b / 8 * 288;
-        const auto* scales = reinterpret_cast<const __m128i*>(at + 32 + 32 * (b % 8));
-        const __m512 d = halfFloats512(at);
-        first = _mm512_mul_ps(d, _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_load_si128(scales))));
-        second = _mm512_mul_ps(d, _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_load_si128(scales + 1))));
-    } else if constexpr (Block512<Type>::kKind == PackKind::Minimum) {
-        first = halfFloats512(factors + b * 64);
-        second = halfFloats512(factors + b * 64 + 32);
-    } else {
-        first = second = halfFloats512(factors + b * 32);
-    }
-}
-
-template <DType Type>
-CARREL_AVX512 CARREL_INLINE void quants512(const std::byte* block, __m512i w[8]) {
-    constexpr int kBits = Block512<Type>::kBits;
-    if constexpr (kBits == 8) {
-#pragma GCC unroll 8
-        for (int s = 0; s < 8; ++s) w[s] = _mm512_load_si512(block + 64 * s);
-        return;
-    }
-    const __m512i four = _mm512_set1_epi8(15);
-#pragma GCC unroll 4
-    for (int s = 0; s < 4; ++s) {
-        const __m512i both = _mm512_load_si512(block + 64 * s);
-        w[s] = _mm512_and_si512(both, four);
-        w[s + 4] = _mm512_and_si512(_mm512_srli_epi16(both, 4), four);
-    }
-    constexpr int kPickOr = 0xea;  // (a & b) | c
-    if constexpr (kBits == 5) {
-        const __m512i plane = _mm512_load_si512(block + 256), bit = _mm512_set1_epi8(16);
-#pragma GCC unroll 8
-        for (unsigned s = 0; s < 8; ++s)
-            w[s] = _mm512_ternarylogic_epi32(s < 4 ? _mm512_slli_epi16(plane, 4 - s) : _mm512_srli_epi16(plane, s - 4),
-                                             bit, w[s], kPickOr);
-    }
-    if constexpr (kBits == 6) {
-        const __m512i bits = _mm512_set1_epi8(48);
-#pragma GCC unroll 8
-        for (unsigned s = 0; s < 8; ++s) {
-            const __m512i plane = _mm512_load_si512(block + 256 + s / 4 * 64);
-            const unsigned t = s % 4;
-            w[s] = _mm512_ternarylogic_epi32(
-                t < 2 ? _mm512_slli_epi16(plane, 4 - 2 * t) : _mm512_srli_epi16(plane, 2 * t - 4), bits, w[s], kPickOr);
-        }
-    }
-}
-
-template <DType Type>
-CARREL_AVX512 void unpackType512(const PackedLayout& layout, const std::byte* tile, const Panel& out) {
-    for (std::size_t b = 0; b < layout.blocks(); ++b) {
-        __m512i w[8];
-        quants512<Type>(tile + b * layout.quantBytes, w);
-        for (std::size_t s = 0; s < 8; ++s) _mm512_store_si512(out.q + b * 512 + s * 64, w[s]);
-        __m512 first, second;
-        factors512<Type>(tile + layout.factorsAt, b, first, second);
-        _mm512_store_ps(out.scale + b * 32, first);
-        _mm512_store_ps(out.scale + b * 32 + 16, second);
-    }
-}
 
 CARREL_AVX512 CARREL_INLINE __m512i four512(const std::int8_t* x) {
     std::int32_t columns;
@@ -368,55 +234,7 @@ void tileType512(const PackedLayout& layout, const std::byte* tile, const Quanti
 
 void tileAvx512(const PackedLayout& layout, const std::byte* tile, const QuantizedRows& x, std::size_t rows,
                 float* out) {
-    switch (layout.type) {
-        case DType::Q8_0:
-            return tileType512<DType::Q8_0>(layout, tile, x, rows, out);
-        case DType::Q4_0:
-            return tileType512<DType::Q4_0>(layout, tile, x, rows, out);
-        case DType::Q4_1:
-            return tileType512<DType::Q4_1>(layout, tile, x, rows, out);
-        case DType::Q5_0:
-            return tileType512<DType::Q5_0>(layout, tile, x, rows, out);
-        case DType::Q5_1:
-            return tileType512<DType::Q5_1>(layout, tile, x, rows, out);
-        case DType::Q4_K:
-            return tileType512<DType::Q4_K>(layout, tile, x, rows, out);
-        case DType::Q5_K:
-            return tileType512<DType::Q5_K>(layout, tile, x, rows, out);
-        case DType::Q6_K:
-            return tileType512<DType::Q6_K>(layout, tile, x, rows, out);
-        case DType::F32:
-        case DType::F16:
-        case DType::BF16:
-            break;
-    }
-    assert(false);
-}
-
-void unpackAvx512(const PackedLayout& layout, const std::byte* tile, const Panel& out) {
-    switch (layout.type) {
-        case DType::Q8_0:
-            return unpackType512<DType::Q8_0>(layout, tile, out);
-        case DType::Q4_0:
-            return unpackType512<DType::Q4_0>(layout, tile, out);
-        case DType::Q4_1:
-            return unpackType512<DType::Q4_1>(layout, tile, out);
-        case DType::Q5_0:
-            return unpackType512<DType::Q5_0>(layout, tile, out);
-        case DType::Q5_1:
-            return unpackType512<DType::Q5_1>(layout, tile, out);
-        case DType::Q4_K:
-            return unpackType512<DType::Q4_K>(layout, tile, out);
-        case DType::Q5_K:
-            return unpackType512<DType::Q5_K>(layout, tile, out);
-        case DType::Q6_K:
-            return unpackType512<DType::Q6_K>(layout, tile, out);
-        case DType::F32:
-        case DType::F16:
-        case DType::BF16:
-            break;
-    }
-    assert(false);
+    forQuantizedType(layout.type, [&](auto type) { tileType512<type.value>(layout, tile, x, rows, out); });
 }
 
 CARREL_AVX512 void quantizeAvx512(const float* x, std::size_t stride, std::size_t rows, std::size_t cols,
@@ -447,12 +265,10 @@ CARREL_AVX512 void quantizeAvx512(const float* x, std::size_t stride, std::size_
 }  // namespace
 
 #if defined(__x86_64__)
-const Variants<UnpackFn> kUnpack{{Isa::Avx512, unpackAvx512}, {Isa::Avx2, unpackAvx2}, {Isa::Scalar, unpackScalar}};
 const Variants<PanelFn> kPanel{{Isa::Avx512, panelAvx512}, {Isa::Avx2, panelAvx2}, {Isa::Scalar, panelScalar}};
 const Variants<QuantizeFn> kQuantize{{Isa::Avx512, quantizeAvx512}, {Isa::Scalar, quantizeScalar}};
 const Variants<TileFn> kTile{{Isa::Avx512, tileAvx512}, {Isa::Scalar, nullptr}};
 #else
-const Variants<UnpackFn> kUnpack{{Isa::Scalar, unpackScalar}};
 const Variants<PanelFn> kPanel{{Isa::Scalar, panelScalar}};
 const Variants<QuantizeFn> kQuantize{{Isa::Scalar, quantizeScalar}};
 const Variants<TileFn> kTile{{Isa::Scalar, nullptr}};
