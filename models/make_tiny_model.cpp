@@ -58,9 +58,9 @@ int main(int argc, char** argv) {
     carrel::TinyModelSpec spec;
     if (argc < 2 || !parse({argv + 2, argv + argc}, spec)) {
         std::fputs(
-            "usage: make_tiny_model FILE [llama|qwen2 [F32|F16|BF16|Q8_0|Q4_0|Q4_1|Q5_0|Q5_1|Q4_K|Q5_K|Q6_K [SEED]]]\n"
-            "       [layers=N] [heads=N] [kv_heads=N] [head_dim=N] [hidden=N] [ffn=N] [context=N] [query_bias=X]\n"
-            "       [rope_base=X]\n",
+            "usage: make_tiny_model FILE [llama|qwen2 [TYPE [SEED]]] [layers=N] [heads=N] [kv_heads=N] [head_dim=N]\n"
+            "       [hidden=N] [ffn=N] [context=N] [query_bias=X] [rope_base=X]\n"
+            "TYPE: F32 F16 BF16 Q8_0 Q4_0 Q4_1 Q5_0 Q5_1 Q2_K Q3_K Q4_K Q5_K Q6_K IQ4_NL IQ4_XS\n",
             stderr);
         return 2;
     }

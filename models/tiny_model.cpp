@@ -114,6 +114,19 @@ void appendBlock(ByteWriter& out, DType type, Random& random, float deviation) {
         case DType::Q6_K:
             half(208, deviation / 1367.0F);
             break;
+        case DType::Q2_K:
+            half(80, deviation / 13.9F);
+            half(82, 1.5F * deviation / 13.9F);
+            break;
+        case DType::Q3_K:
+            half(108, deviation / 43.3F);
+            break;
+        case DType::IQ4_NL:
+            half(0, deviation / 67.4F);
+            break;
+        case DType::IQ4_XS:
+            half(0, deviation / 1246.0F);
+            break;
         case DType::F32:
         case DType::F16:
         case DType::BF16:

@@ -13,7 +13,7 @@
 namespace carrel {
 
 /// A model that can be run and says nothing: random weights, a small byte-level BPE vocabulary that tokenises any text,
-/// the ChatML template and its special tokens. K types need hidden and ffn to be multiples of 256.
+/// the ChatML template and its special tokens. K types and IQ4_XS need hidden and ffn to be multiples of 256.
 struct TinyModelSpec {
     std::string architecture = "llama";  // or qwen2, which has biases on q, k and v
     DType type = DType::F16;             // of all matrices; norms and biases are F32

@@ -61,10 +61,6 @@ std::string typeName(std::uint32_t type) {
     switch (type) {
         case 9:
             return "Q8_1";
-        case 10:
-            return "Q2_K";
-        case 11:
-            return "Q3_K";
         case 15:
             return "Q8_K";
         case 16:
@@ -75,14 +71,10 @@ std::string typeName(std::uint32_t type) {
             return "IQ3_XXS";
         case 19:
             return "IQ1_S";
-        case 20:
-            return "IQ4_NL";
         case 21:
             return "IQ3_S";
         case 22:
             return "IQ2_S";
-        case 23:
-            return "IQ4_XS";
         case 24:
             return "I8";
         case 25:

@@ -37,7 +37,7 @@ void kFactors(const std::byte* s, std::size_t j, Columns32& out) {
         min = high >> 4 | (low >> 6) << 4;
     }
     out.scaleBits[0] = out.scaleBits[1] = static_cast<std::int8_t>(scale);
-    out.minBits = static_cast<std::uint8_t>(min);
+    out.minBits[0] = out.minBits[1] = static_cast<std::uint8_t>(min);
 }
 
 // Q4_K: f16 d, f16 dmin, 12 bytes of factors, 128 of nibbles. Q5_K has 32 bytes of fifth bits before the nibbles.
@@ -50,6 +50,42 @@ void columnsOfK(const std::byte* block, std::size_t j, bool five, Columns32& out
         const int high = five ? byteAt(block + 16, i) >> j & 1 : 0;
         out.q[i] = static_cast<std::uint8_t>((byteAt(qs, i) >> 4 * (j % 2) & 15) | high << 4);
     }
+}
+
+// Q2_K: 16 bytes of factors (scale's 4 bits, then the minimum's), 64 of bit pairs, f16 d, f16 dmin; in halves of 128
+// columns.
+void columnsOf2K(const std::byte* block, std::size_t j, Columns32& out) {
+    for (std::size_t i = 0; i < 2; ++i) {
+        out.scaleBits[i] = static_cast<std::int8_t>(byteAt(block, 2 * j + i) & 15);
+        out.minBits[i] = byteAt(block, 2 * j + i) >> 4;
+    }
+    for (std::size_t i = 0; i < 32; ++i) out.q[i] = byteAt(block + 16 + 32 * (j / 4), i) >> 2 * (j % 4) & 3;
+    out.d = load<std::uint16_t>(block + 80);
+    out.m = load<std::uint16_t>(block + 82);
+}
+
+// Q3_K: 32 bytes of third bits, 64 of bit pairs, 12 of factors of 6 bits (8 bytes of two times 4 low bits, then 4 of
+// high pairs), f16 d.
+void columnsOf3K(const std::byte* block, std::size_t j, Columns32& out) {
+    const std::byte *low = block + 96, *high = block + 104;
+    for (std::size_t i = 0; i < 2; ++i) {
+        const std::size_t k = 2 * j + i;
+        const int scale = (byteAt(low, k % 8) >> 4 * (k / 8) & 15) | (byteAt(high, k % 4) >> 2 * (k / 4) & 3) << 4;
+        out.scaleBits[i] = static_cast<std::int8_t>(scale - 32);
+    }
+    for (std::size_t i = 0; i < 32; ++i)
+        out.q[i] = static_cast<std::uint8_t>((byteAt(block + 32 + 32 * (j / 4), i) >> 2 * (j % 4) & 3) |
+                                             (byteAt(block, i) >> j & 1) << 2);
+    out.d = load<std::uint16_t>(block + 108);
+}
+
+// IQ4_XS: f16 d, factors of 6 bits (16 bits of high pairs, then 4 bytes of two times 4 low bits), 128 bytes of nibbles.
+void columnsOfIq4Xs(const std::byte* block, std::size_t j, Columns32& out) {
+    const int scale = (byteAt(block, 4 + j / 2) >> 4 * (j % 2) & 15) | (load<std::uint16_t>(block + 2) >> 2 * j & 3)
+                                                                           << 4;
+    out.scaleBits[0] = out.scaleBits[1] = static_cast<std::int8_t>(scale - 32);
+    nibbles(block + 8 + 16 * j, 0, out);
+    out.d = load<std::uint16_t>(block);
 }
 
 // Q6_K: 128 bytes of low nibbles, 64 of high bit pairs, 16 signed factors, f16 d; in halves of 128 columns.
@@ -84,12 +120,20 @@ Result<DTypeInfo> dtypeInfo(std::uint32_t ggmlType) {
             return DTypeInfo{"Q5_1", 32, 24};
         case DType::Q8_0:
             return DTypeInfo{"Q8_0", 32, 34};
+        case DType::Q2_K:
+            return DTypeInfo{"Q2_K", 256, 84};
+        case DType::Q3_K:
+            return DTypeInfo{"Q3_K", 256, 110};
         case DType::Q4_K:
             return DTypeInfo{"Q4_K", 256, 144};
         case DType::Q5_K:
             return DTypeInfo{"Q5_K", 256, 176};
         case DType::Q6_K:
             return DTypeInfo{"Q6_K", 256, 210};
+        case DType::IQ4_NL:
+            return DTypeInfo{"IQ4_NL", 32, 18};
+        case DType::IQ4_XS:
+            return DTypeInfo{"IQ4_XS", 256, 136};
     }
     return Error{Code::Unsupported, "", "weight type " + std::to_string(ggmlType)};
 }
@@ -131,6 +175,7 @@ Columns32 columns32(DType type, const std::byte* row, std::size_t index) {
             break;
         }
         case DType::Q4_0:
+        case DType::IQ4_NL:
             nibbles(simple(18), 0, out);
             break;
         case DType::Q5_0: {
@@ -150,6 +195,12 @@ Columns32 columns32(DType type, const std::byte* row, std::size_t index) {
             nibbles(at + 6, load<std::uint32_t>(at + 2), out);
             break;
         }
+        case DType::Q2_K:
+            columnsOf2K(row + index / 8 * 84, index % 8, out);
+            break;
+        case DType::Q3_K:
+            columnsOf3K(row + index / 8 * 110, index % 8, out);
+            break;
         case DType::Q4_K:
             columnsOfK(row + index / 8 * 144, index % 8, false, out);
             break;
@@ -158,6 +209,9 @@ Columns32 columns32(DType type, const std::byte* row, std::size_t index) {
             break;
         case DType::Q6_K:
             columnsOf6K(row + index / 8 * 210, index % 8, out);
+            break;
+        case DType::IQ4_XS:
+            columnsOfIq4Xs(row + index / 8 * 136, index % 8, out);
             break;
         case DType::F32:
         case DType::F16:
@@ -170,6 +224,8 @@ Columns32 columns32(DType type, const std::byte* row, std::size_t index) {
 int quantOffset(DType type) {
     switch (type) {
         case DType::Q8_0:
+        case DType::IQ4_NL:
+        case DType::IQ4_XS:
             return 128;
         case DType::Q6_K:
             return 32;
@@ -177,6 +233,8 @@ int quantOffset(DType type) {
             return 16;
         case DType::Q4_0:
             return 8;
+        case DType::Q3_K:
+            return 4;
         default:
             return 0;
     }
@@ -195,13 +253,13 @@ void dequantizeRow(DType type, std::span<const std::byte> raw, std::span<float> 
         return;
     }
     const int offset = quantOffset(type);
-    const bool kType = type == DType::Q4_K || type == DType::Q5_K;
     for (std::size_t b = 0; b < out.size() / 32; ++b) {
         const Columns32 c = columns32(type, raw.data(), b);
         const float d = f16ToF32(c.d), m = f16ToF32(c.m);
-        const float min = offset != 0 ? 0.0f : kType ? -(m * c.minBits) : m;
-        for (int i = 0; i < 32; ++i)
-            out[32 * b + i] = d * c.scaleBits[i / 16] * static_cast<float>(c.q[i] - offset) + min;
+        for (int i = 0; i < 32; ++i) {
+            const float min = offset != 0 ? 0.0f : hasMinBits(type) ? -(m * c.minBits[i / 16]) : m;
+            out[32 * b + i] = d * c.scaleBits[i / 16] * static_cast<float>(quantValue(type, c.q[i]) - offset) + min;
+        }
     }
 }
 

@@ -19,9 +19,13 @@ enum class DType : std::uint32_t {
     Q5_0 = 6,
     Q5_1 = 7,
     Q8_0 = 8,
+    Q2_K = 10,
+    Q3_K = 11,
     Q4_K = 12,
     Q5_K = 13,
     Q6_K = 14,
+    IQ4_NL = 20,
+    IQ4_XS = 23,
     BF16 = 30
 };
 
@@ -45,17 +49,31 @@ inline float bf16ToF32(std::uint16_t h) {
 void dequantizeRow(DType type, std::span<const std::byte> raw, std::span<float> out);
 
 /// 32 consecutive columns of a quantised row in the file's own integers:
-///   value[i] = f16(d) * scaleBits[i / 16] * (q[i] - offset) + minimum
-/// with the type's offset (quantOffset) and, for types that have one, minimum = f16(m) or, of K types, -f16(m) *
-/// minBits.
+///   value[i] = f16(d) * scaleBits[i / 16] * (quantValue(q[i]) - offset) + minimum
+/// with the type's offset (quantOffset) and, for types that have one, minimum = f16(m) or, of K types (hasMinBits),
+/// -f16(m) * minBits[i / 16].
 struct Columns32 {
     std::uint8_t q[32];
     std::uint16_t d = 0, m = 0;
     std::int8_t scaleBits[2] = {1, 1};
-    std::uint8_t minBits = 1;
+    std::uint8_t minBits[2] = {1, 1};
 };
 /// row: the row's first block; index counts 32 columns. Not for F32, F16 and BF16.
 Columns32 columns32(DType type, const std::byte* row, std::size_t index);
 int quantOffset(DType type);  // 0: a type with minima
+constexpr bool hasMinBits(DType type) {
+    return type == DType::Q2_K || type == DType::Q4_K || type == DType::Q5_K;
+}
+
+/// What the 16 quants of IQ4_NL and IQ4_XS stand for (ggml's kvalues_iq4nl), plus their offset.
+inline constexpr std::uint8_t kIq4Values[16] = {1,   24,  45,  63,  79,  93,  106, 118,
+                                                129, 141, 153, 166, 181, 197, 217, 241};
+constexpr bool isIq4(DType type) {
+    return type == DType::IQ4_NL || type == DType::IQ4_XS;
+}
+/// Of the other types a quant stands for itself.
+constexpr std::uint8_t quantValue(DType type, std::uint8_t q) {
+    return isIq4(type) ? kIq4Values[q] : q;
+}
 
 }  // namespace carrel

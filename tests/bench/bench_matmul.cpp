@@ -67,7 +67,7 @@ struct Row {
     DType type;
     std::size_t rows, cols;
 };
-// What a layer of the two catalogued models is made of.
+// What a layer of the two catalogued models is made of; then every other type in the shape of qwen_down.
 constexpr Row kRows[] = {{"qwen_gate_up/Q5_0", DType::Q5_0, 9728, 896},
                          {"qwen_qo/Q5_0", DType::Q5_0, 896, 896},
                          {"qwen_down/Q4_K", DType::Q4_K, 896, 4864},
@@ -76,6 +76,10 @@ constexpr Row kRows[] = {{"qwen_gate_up/Q5_0", DType::Q5_0, 9728, 896},
                          {"smol_gate_up/Q4_1", DType::Q4_1, 3072, 576},
                          {"smol_qo/Q4_1", DType::Q4_1, 576, 576},
                          {"smol_down/Q4_1", DType::Q4_1, 576, 1536},
+                         {"down/Q2_K", DType::Q2_K, 896, 4864},
+                         {"down/Q3_K", DType::Q3_K, 896, 4864},
+                         {"down/IQ4_NL", DType::IQ4_NL, 896, 4864},
+                         {"down/IQ4_XS", DType::IQ4_XS, 896, 4864},
                          {"f16", DType::F16, 4096, 896}};
 
 const bool kRegistered = [] {

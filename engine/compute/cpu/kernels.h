@@ -61,7 +61,14 @@ struct QuantizedRows {
 using QuantizeFn = void (*)(const float* x, std::size_t stride, std::size_t rows, std::size_t cols,
                             const QuantizedRows& out);
 
-/// One tile of weights, unpacked: q [cols/32, 8, 16, 4] u8; scale [cols/32, 2, 16] f32, the second 16 by PackKind.
+/// One tile of weights, unpacked: q [cols/32, 8, 16, 4] u8, scale [cols/32, panelFactors, 16] f32 by PackKind:
+///   Offset      scale and nothing
+///   Minimum     scale, minimum
+///   Halves      scale of the first 16 columns, of the others
+///   HalfMinima  d, minus the minimum of the first 16 columns, of the others; q times its scale / d, at most 45
+constexpr std::size_t panelFactors(PackKind kind) {
+    return kind == PackKind::HalfMinima ? 3 : 2;
+}
 struct Panel {
     std::uint8_t* q;
     float* scale;

@@ -49,7 +49,8 @@ void panelScalar(const PackedLayout& layout, const Panel& panel, const Quantized
                             dot[half] +=
                                 panel.q[(b * 8 + s) * 64 + lane * 4 + i] * x.q[((b * 8 + s) * rows + r) * 4 + i];
                 }
-                const float first = panel.scale[b * 32 + lane], second = panel.scale[b * 32 + 16 + lane];
+                const float* factors = panel.scale + b * 16 * panelFactors(layout.kind) + lane;
+                const float first = factors[0], second = factors[16];
                 const float scale = x.scale[b * rows + r];
                 float& sum = out[r * kTileRows + lane];
                 if (layout.kind == PackKind::Halves) {
@@ -58,6 +59,12 @@ void panelScalar(const PackedLayout& layout, const Panel& panel, const Quantized
                 } else {
                     sum = madd<false>(static_cast<float>(dot[0] + dot[1]), first * scale, sum);
                     if (layout.kind == PackKind::Minimum) sum = madd<false>(second, x.mean[b * rows + r], sum);
+                    if (layout.kind == PackKind::HalfMinima) {
+                        const std::int32_t* less = x.less + 3 * b * rows + r;
+                        const float minima = madd<false>(factors[32], static_cast<float>(less[rows]),
+                                                         second * static_cast<float>(less[0]));
+                        sum = madd<false>(minima, scale, sum);
+                    }
                 }
             }
 }
@@ -101,14 +108,21 @@ CARREL_AVX2 void panelRowsAvx2(const PackedLayout& layout, const Panel& panel, c
                 __m256i dot[Rows];
                 for (std::size_t r = 0; r < Rows; ++r) dot[r] = _mm256_mullo_epi32(offset, _mm256_set1_epi32(less[r]));
                 dotAvx2<Signed, Rows>(panel.q + step * 64 + lane * 4, x.q + step * Rows * 4, 8 / kParts, dot);
-                const __m256 first = _mm256_load_ps(panel.scale + b * 32 + part * 16 + lane);
-                const __m256 second = _mm256_load_ps(panel.scale + b * 32 + 16 + lane);
+                const float* factors = panel.scale + b * 16 * panelFactors(Kind) + lane;
+                const __m256 first = _mm256_load_ps(factors + part * 16), second = _mm256_load_ps(factors + 16);
                 for (std::size_t r = 0; r < Rows; ++r) {
                     float* at = out + r * kTileRows + lane;
                     const __m256 scale = _mm256_mul_ps(first, _mm256_set1_ps(x.scale[b * Rows + r]));
                     __m256 sum = _mm256_fmadd_ps(_mm256_cvtepi32_ps(dot[r]), scale, _mm256_load_ps(at));
                     if constexpr (Kind == PackKind::Minimum)
                         sum = _mm256_fmadd_ps(second, _mm256_set1_ps(x.mean[b * Rows + r]), sum);
+                    if constexpr (Kind == PackKind::HalfMinima) {
+                        const std::int32_t* both = x.less + 3 * b * Rows + r;
+                        const __m256 minima = _mm256_fmadd_ps(
+                            _mm256_load_ps(factors + 32), _mm256_set1_ps(static_cast<float>(both[Rows])),
+                            _mm256_mul_ps(second, _mm256_set1_ps(static_cast<float>(both[0]))));
+                        sum = _mm256_fmadd_ps(minima, _mm256_set1_ps(x.scale[b * Rows + r]), sum);
+                    }
                     _mm256_store_ps(at, sum);
                 }
             }
@@ -126,7 +140,9 @@ void panelAvx2(const PackedLayout& layout, const Panel& panel, const QuantizedRo
     const std::size_t i = rows - 1;
     if (layout.kind == PackKind::Halves) return kPanelRowsAvx2<PackKind::Halves, false>[i](layout, panel, x, out);
     if (layout.kind == PackKind::Minimum) return kPanelRowsAvx2<PackKind::Minimum, false>[i](layout, panel, x, out);
-    if (layout.bits == 8) return kPanelRowsAvx2<PackKind::Offset, true>[i](layout, panel, x, out);
+    if (layout.kind == PackKind::HalfMinima)
+        return kPanelRowsAvx2<PackKind::HalfMinima, false>[i](layout, panel, x, out);
+    if (layout.offset == 128) return kPanelRowsAvx2<PackKind::Offset, true>[i](layout, panel, x, out);
     kPanelRowsAvx2<PackKind::Offset, false>[i](layout, panel, x, out);
 }
 
@@ -141,20 +157,21 @@ CARREL_AVX512 CARREL_INLINE __m512i four512(const std::int8_t* x) {
 // One block of 32 columns into the sums of Rows rows. The order of operations is the same for every Rows and from
 // packed or unpacked weights.
 template <PackKind Kind, int OffsetShift, std::size_t Rows>
-CARREL_AVX512 CARREL_INLINE void blockRows512(const __m512i* w, __m512 first, __m512 second, const QuantizedRows& x,
+CARREL_AVX512 CARREL_INLINE void blockRows512(const __m512i* w, const __m512* factors, const QuantizedRows& x,
                                               std::size_t b, __m512* sum) {
     constexpr std::size_t kParts = Kind == PackKind::Halves ? 2 : 1, kSteps = 8 / kParts;
+    constexpr bool kOffset = Kind == PackKind::Offset || Kind == PackKind::Halves;
     const std::int8_t* q = x.q + b * 8 * Rows * 4;
 #pragma GCC unroll 2
     for (std::size_t part = 0; part < kParts; ++part) {
         __m512i dot[Rows];
 #pragma GCC unroll 8
         for (std::size_t r = 0; r < Rows; ++r) {
-            if constexpr (Kind == PackKind::Minimum)
-                dot[r] = _mm512_setzero_si512();
-            else
+            if constexpr (kOffset)
                 dot[r] = _mm512_slli_epi32(_mm512_set1_epi32(x.less[(3 * b + (kParts == 2 ? part : 2)) * Rows + r]),
                                            OffsetShift);
+            else
+                dot[r] = _mm512_setzero_si512();
         }
 #pragma GCC unroll 8
         for (std::size_t s = part * kSteps; s < (part + 1) * kSteps; ++s) {
@@ -165,14 +182,23 @@ CARREL_AVX512 CARREL_INLINE void blockRows512(const __m512i* w, __m512 first, __
         }
 #pragma GCC unroll 8
         for (std::size_t r = 0; r < Rows; ++r) {
-            const __m512 scale = _mm512_mul_ps(part == 0 ? first : second, _mm512_set1_ps(x.scale[b * Rows + r]));
+            const __m512 scale = _mm512_mul_ps(factors[part], _mm512_set1_ps(x.scale[b * Rows + r]));
             sum[r] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(dot[r]), scale, sum[r]);
         }
     }
     if constexpr (Kind == PackKind::Minimum)
 #pragma GCC unroll 8
         for (std::size_t r = 0; r < Rows; ++r)
-            sum[r] = _mm512_fmadd_ps(second, _mm512_set1_ps(x.mean[b * Rows + r]), sum[r]);
+            sum[r] = _mm512_fmadd_ps(factors[1], _mm512_set1_ps(x.mean[b * Rows + r]), sum[r]);
+    if constexpr (Kind == PackKind::HalfMinima)
+#pragma GCC unroll 8
+        for (std::size_t r = 0; r < Rows; ++r) {
+            const std::int32_t* less = x.less + 3 * b * Rows + r;
+            const __m512 one = _mm512_cvtepi32_ps(_mm512_set1_epi32(less[0]));
+            const __m512 other = _mm512_cvtepi32_ps(_mm512_set1_epi32(less[Rows]));
+            const __m512 minima = _mm512_fmadd_ps(factors[2], other, _mm512_mul_ps(factors[1], one));
+            sum[r] = _mm512_fmadd_ps(minima, _mm512_set1_ps(x.scale[b * Rows + r]), sum[r]);
+        }
 }
 
 template <PackKind Kind, int OffsetShift, std::size_t Rows>
@@ -181,8 +207,10 @@ CARREL_AVX512 void panelRows512(const PackedLayout& layout, const Panel& panel, 
     for (std::size_t r = 0; r < Rows; ++r) sum[r] = _mm512_setzero_ps();
     for (std::size_t b = 0; b < layout.blocks(); ++b) {
         const auto* w = reinterpret_cast<const __m512i*>(panel.q + b * 512);
-        blockRows512<Kind, OffsetShift, Rows>(w, _mm512_load_ps(panel.scale + b * 32),
-                                              _mm512_load_ps(panel.scale + b * 32 + 16), x, b, sum);
+        __m512 factors[panelFactors(Kind)];
+        for (std::size_t i = 0; i < panelFactors(Kind); ++i)
+            factors[i] = _mm512_load_ps(panel.scale + (b * panelFactors(Kind) + i) * 16);
+        blockRows512<Kind, OffsetShift, Rows>(w, factors, x, b, sum);
     }
     for (std::size_t r = 0; r < Rows; ++r) _mm512_store_ps(out + r * kTileRows, sum[r]);
 }
@@ -195,9 +223,12 @@ constexpr PanelRowsFn kPanelRows512[kRowGroup] = {
 
 void panelAvx512(const PackedLayout& layout, const Panel& panel, const QuantizedRows& x, std::size_t rows, float* out) {
     const std::size_t i = rows - 1;
+    if (layout.kind == PackKind::Halves && layout.bits == 3)
+        return kPanelRows512<PackKind::Halves, 2>[i](layout, panel, x, out);
     if (layout.kind == PackKind::Halves) return kPanelRows512<PackKind::Halves, 5>[i](layout, panel, x, out);
     if (layout.kind == PackKind::Minimum) return kPanelRows512<PackKind::Minimum, 0>[i](layout, panel, x, out);
-    if (layout.bits == 8) return kPanelRows512<PackKind::Offset, 7>[i](layout, panel, x, out);
+    if (layout.kind == PackKind::HalfMinima) return kPanelRows512<PackKind::HalfMinima, 0>[i](layout, panel, x, out);
+    if (layout.offset == 128) return kPanelRows512<PackKind::Offset, 7>[i](layout, panel, x, out);
     if (layout.bits == 5) return kPanelRows512<PackKind::Offset, 4>[i](layout, panel, x, out);
     kPanelRows512<PackKind::Offset, 3>[i](layout, panel, x, out);
 }
@@ -212,13 +243,12 @@ CARREL_AVX512 void tileRows512(const PackedLayout& layout, const std::byte* tile
     for (std::size_t r = 0; r < Rows; ++r) sum[r] = _mm512_setzero_ps();
     for (std::size_t b = 0; b < layout.blocks(); ++b) {
         __m512i w[8];
-        __m512 first, second;
+        __m512 factors[panelFactors(Block::kKind)];
         // The factors of the next tile are a short stream of their own, too short for the hardware to see it coming.
         _mm_prefetch(reinterpret_cast<const char*>(nextFactors + b * factorBytes), _MM_HINT_T0);
         _mm_prefetch(reinterpret_cast<const char*>(tile + b * layout.quantBytes + kAhead), _MM_HINT_T0);
-        quants512<Type>(tile + b * layout.quantBytes, w);
-        factors512<Type>(tile + layout.factorsAt, b, first, second);
-        blockRows512<Block::kKind, Block::kOffsetShift, Rows>(w, first, second, x, b, sum);
+        block512<Type>(layout, tile, b, w, factors);
+        blockRows512<Block::kKind, Block::kOffsetShift, Rows>(w, factors, x, b, sum);
     }
     for (std::size_t r = 0; r < Rows; ++r) _mm512_store_ps(out + r * kTileRows, sum[r]);
 }

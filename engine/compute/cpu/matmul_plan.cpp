@@ -95,7 +95,7 @@ void Matmul::run(View<const float, 2> x, std::span<const MatmulTarget> targets) 
         quantized |= layoutOf(target).kind != PackKind::Float;
     }
     if (quantized) quantize(x);
-    panelBytes_ = cols / 32 * (512 + 128);
+    panelBytes_ = cols / 32 * (512 + panelFactors(PackKind::HalfMinima) * 64);
     panels_.need(panelBytes_ * pool_.size());
 
     const std::size_t rowBlock = std::max(kRowGroup, kRowBlockBytes / cols / kRowGroup * kRowGroup);

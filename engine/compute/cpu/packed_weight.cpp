@@ -1,5 +1,6 @@
 #include "compute/cpu/packed_weight.h"
 
+#include <array>
 #include <cassert>
 #include <cstdlib>
 #include <cstring>
@@ -13,10 +14,6 @@
 namespace carrel {
 
 namespace {
-
-bool isK(DType type) {
-    return type == DType::Q4_K || type == DType::Q5_K;
-}
 
 std::size_t roundUp(std::size_t n, std::size_t to) {
     return (n + to - 1) / to * to;
@@ -39,7 +36,13 @@ void storeU16(std::byte* at, std::uint16_t value) {
     std::memcpy(at, &value, sizeof value);
 }
 
+// The widths of a layout's planes: nibbles or pairs first, then what is missing to `bits`.
+std::size_t lowBits(const PackedLayout& layout) {
+    return layout.bits >= 4 ? 4 : 2;
+}
+
 void packQuants(const PackedLayout& layout, std::byte* block, std::size_t row, const std::uint8_t q[32]) {
+    const std::size_t low = lowBits(layout), highAt = low * 64;
     for (std::size_t column = 0; column < 32; ++column) {
         const std::size_t step = column / 4, lane = row * 4 + column % 4;
         const unsigned value = q[column];
@@ -47,33 +50,54 @@ void packQuants(const PackedLayout& layout, std::byte* block, std::size_t row, c
             u8(block + step * 64 + lane) = q[column];
             continue;
         }
-        u8(block + step % 4 * 64 + lane) |= static_cast<std::uint8_t>((value & 15) << (step < 4 ? 0 : 4));
-        if (layout.bits == 5) u8(block + 256 + lane) |= static_cast<std::uint8_t>(value >> 4 << step);
-        if (layout.bits == 6)
-            u8(block + 256 + step / 4 * 64 + lane) |= static_cast<std::uint8_t>(value >> 4 << 2 * (step % 4));
+        const auto pair = [&](std::size_t at, unsigned bits) {
+            u8(block + at + step / 4 * 64 + lane) |= static_cast<std::uint8_t>((bits & 3) << 2 * (step % 4));
+        };
+        if (low == 4)
+            u8(block + step % 4 * 64 + lane) |= static_cast<std::uint8_t>((value & 15) << (step < 4 ? 0 : 4));
+        else
+            pair(0, value);
+        if (layout.bits == low + 1) u8(block + highAt + lane) |= static_cast<std::uint8_t>(value >> low << step);
+        if (layout.bits == low + 2) pair(highAt, value >> low);
     }
+}
+
+void packSixes(std::byte* at, std::size_t j, std::size_t row, unsigned one, unsigned other) {
+    u8(at + 16 * j + row) = static_cast<std::uint8_t>((one & 15) | (other & 15) << 4);
+    u8(at + 128 + 16 * (j / 2) + row) |= static_cast<std::uint8_t>((one >> 4 | other >> 4 << 2) << 4 * (j % 2));
 }
 
 void packFactors(const PackedLayout& layout, std::byte* factors, std::size_t block, std::size_t row,
                  const Columns32& c) {
-    if (isK(layout.type)) {
-        std::byte* at = factors + block / 8 * 256;
-        const std::size_t j = block % 8;
-        storeU16(at + 2 * row, c.d);
-        storeU16(at + 32 + 2 * row, c.m);
-        const unsigned scale = static_cast<std::uint8_t>(c.scaleBits[0]), min = c.minBits;
-        u8(at + 64 + 16 * j + row) = static_cast<std::uint8_t>((scale & 15) | (min & 15) << 4);
-        u8(at + 192 + 16 * (j / 2) + row) |= static_cast<std::uint8_t>((scale >> 4 | min >> 4 << 2) << 4 * (j % 2));
-    } else if (layout.type == DType::Q6_K) {
-        std::byte* at = factors + block / 8 * 288;
-        storeU16(at + 2 * row, c.d);
-        for (std::size_t i = 0; i < 2; ++i)
-            u8(at + 32 + 16 * (2 * (block % 8) + i) + row) = static_cast<std::uint8_t>(c.scaleBits[i]);
-    } else if (layout.kind == PackKind::Minimum) {
-        storeU16(factors + block * 64 + 2 * row, c.d);
-        storeU16(factors + block * 64 + 32 + 2 * row, c.m);
-    } else {
-        storeU16(factors + block * 32 + 2 * row, c.d);
+    const bool super = dtypeInfo(static_cast<std::uint32_t>(layout.type))->blockElements == 256;
+    const std::size_t j = super ? block % 8 : 0;
+    std::byte* at = factors + (super ? block / 8 * factorBytes(layout.type) : block * (factorBytes(layout.type) / 8));
+    const unsigned above[2] = {static_cast<unsigned>(c.scaleBits[0] + 32), static_cast<unsigned>(c.scaleBits[1] + 32)};
+    storeU16(at + 2 * row, c.d);
+    if (layout.offset == 0) storeU16(at + 32 + 2 * row, c.m);
+    switch (layout.type) {
+        case DType::Q2_K:
+            for (std::size_t i = 0; i < 2; ++i)
+                u8(at + 64 + 16 * (2 * j + i) + row) =
+                    static_cast<std::uint8_t>(static_cast<unsigned>(c.scaleBits[i]) | c.minBits[i] << 4);
+            break;
+        case DType::Q3_K:
+            packSixes(at + 32, j, row, above[0], above[1]);
+            break;
+        case DType::Q4_K:
+        case DType::Q5_K:
+            packSixes(at + 64, j, row, static_cast<std::uint8_t>(c.scaleBits[0]), c.minBits[0]);
+            break;
+        case DType::Q6_K:
+            for (std::size_t i = 0; i < 2; ++i)
+                u8(at + 32 + 16 * (2 * j + i) + row) = static_cast<std::uint8_t>(c.scaleBits[i]);
+            break;
+        case DType::IQ4_XS:
+            u8(at + 32 + 16 * (j / 2) + row) |= static_cast<std::uint8_t>((above[0] & 15) << 4 * (j % 2));
+            u8(at + 96 + 16 * (j / 4) + row) |= static_cast<std::uint8_t>(above[0] >> 4 << 2 * (j % 4));
+            break;
+        default:
+            break;
     }
 }
 
@@ -102,17 +126,24 @@ PackedLayout packedLayout(DType type, std::size_t rows, std::size_t cols) {
         case DType::Q4_0:
         case DType::Q4_1:
         case DType::Q4_K:
+        case DType::IQ4_NL:
+        case DType::IQ4_XS:
             out.bits = 4;
             break;
+        case DType::Q3_K:
+            out.bits = 3;
+            break;
+        case DType::Q2_K:
+            out.bits = 2;
+            break;
     }
-    out.kind = type == DType::Q6_K ? PackKind::Halves : out.offset != 0 ? PackKind::Offset : PackKind::Minimum;
+    out.kind = type == DType::Q2_K                          ? PackKind::HalfMinima
+               : type == DType::Q3_K || type == DType::Q6_K ? PackKind::Halves
+               : out.offset != 0                            ? PackKind::Offset
+                                                            : PackKind::Minimum;
     out.quantBytes = out.bits * 64u;
     out.factorsAt = out.blocks() * out.quantBytes;
-    const std::size_t factorBytes = isK(type)                       ? cols / 256 * 256
-                                    : type == DType::Q6_K           ? cols / 256 * 288
-                                    : out.kind == PackKind::Minimum ? out.blocks() * 64
-                                                                    : out.blocks() * 32;
-    out.tileBytes = roundUp(out.factorsAt + factorBytes, 64);
+    out.tileBytes = roundUp(out.factorsAt + out.blocks() * factorBytes(type) / 8, 64);
     return out;
 }
 
@@ -169,38 +200,63 @@ Result<std::unique_ptr<Weight>> PackedWeight::load(DType type, std::size_t rows,
 
 Factors factorsOf(const PackedLayout& layout, const std::byte* tile, std::size_t block, std::size_t row) {
     const std::byte* factors = tile + layout.factorsAt;
-    const auto f16 = [&](std::size_t at) { return f16ToF32(carrel::load<std::uint16_t>(factors + at + 2 * row)); };
-    if (isK(layout.type)) {
-        const std::size_t at = block / 8 * 256, j = block % 8;
-        const unsigned low = u8(factors + at + 64 + 16 * j + row),
-                       high = u8(factors + at + 192 + 16 * (j / 2) + row) >> 4 * (j % 2);
-        const float scale = f16(at) * static_cast<float>((low & 15) | (high & 3) << 4);
-        return {{scale, scale}, -(f16(at + 32) * static_cast<float>(low >> 4 | (high >> 2 & 3) << 4))};
+    const std::byte* at = factors + block / 8 * factorBytes(layout.type);
+    const std::size_t j = block % 8;
+    const auto f16 = [&](const std::byte* from) { return f16ToF32(carrel::load<std::uint16_t>(from + 2 * row)); };
+    const auto byte = [&](std::size_t offset) -> unsigned { return u8(at + offset + row); };
+    const auto sixes = [&](std::size_t from) {
+        const unsigned low = byte(from + 16 * j), high = byte(from + 128 + 16 * (j / 2)) >> 4 * (j % 2);
+        return std::array{static_cast<int>((low & 15) | (high & 3) << 4),
+                          static_cast<int>(low >> 4 | (high >> 2 & 3) << 4)};
+    };
+    const auto scaled = [](float d, int one, int other) {
+        return Factors{{d * static_cast<float>(one), d * static_cast<float>(other)}, {0, 0}};
+    };
+    switch (layout.type) {
+        case DType::Q2_K: {
+            const unsigned one = byte(64 + 32 * j), other = byte(64 + 32 * j + 16);
+            Factors out = scaled(f16(at), one & 15, other & 15);
+            out.min[0] = -(f16(at + 32) * static_cast<float>(one >> 4));
+            out.min[1] = -(f16(at + 32) * static_cast<float>(other >> 4));
+            return out;
+        }
+        case DType::Q3_K:
+            return scaled(f16(at), sixes(32)[0] - 32, sixes(32)[1] - 32);
+        case DType::Q4_K:
+        case DType::Q5_K: {
+            const auto [scale, bits] = sixes(64);
+            const float min = -(f16(at + 32) * static_cast<float>(bits));
+            return {{f16(at) * static_cast<float>(scale), f16(at) * static_cast<float>(scale)}, {min, min}};
+        }
+        case DType::Q6_K:
+            return scaled(f16(at), static_cast<std::int8_t>(byte(32 + 32 * j)),
+                          static_cast<std::int8_t>(byte(32 + 32 * j + 16)));
+        case DType::IQ4_XS: {
+            const unsigned low = byte(32 + 16 * (j / 2)) >> 4 * (j % 2) & 15;
+            const int scale = static_cast<int>(low | (byte(96 + 16 * (j / 4)) >> 2 * (j % 4) & 3) << 4) - 32;
+            return scaled(f16(at), scale, scale);
+        }
+        default: {
+            const std::byte* own = factors + block * (factorBytes(layout.type) / 8);
+            const float scale = f16(own), min = layout.kind == PackKind::Minimum ? f16(own + 32) : 0;
+            return {{scale, scale}, {min, min}};
+        }
     }
-    if (layout.type == DType::Q6_K) {
-        const std::size_t at = block / 8 * 288;
-        const std::byte* scales = factors + at + 32 + 32 * (block % 8) + row;
-        return {{f16(at) * carrel::load<std::int8_t>(scales), f16(at) * carrel::load<std::int8_t>(scales + 16)}, 0};
-    }
-    if (layout.kind == PackKind::Minimum) {
-        const float scale = f16(block * 64);
-        return {{scale, scale}, f16(block * 64 + 32)};
-    }
-    const float scale = f16(block * 32);
-    return {{scale, scale}, 0};
 }
 
 void quantsOf(const PackedLayout& layout, const std::byte* tile, std::size_t block, std::size_t step, std::size_t row,
               std::uint8_t q[4]) {
     const std::byte* at = tile + block * layout.quantBytes + row * 4;
+    const std::size_t low = lowBits(layout), highAt = low * 64;
     for (std::size_t i = 0; i < 4; ++i, ++at) {
         if (layout.bits == 8) {
             q[i] = u8(at + step * 64);
             continue;
         }
-        unsigned value = u8(at + step % 4 * 64) >> (step < 4 ? 0 : 4) & 15;
-        if (layout.bits == 5) value |= (u8(at + 256) >> step & 1u) << 4;
-        if (layout.bits == 6) value |= (u8(at + 256 + step / 4 * 64) >> 2 * (step % 4) & 3u) << 4;
+        const auto pair = [&](std::size_t from) { return u8(at + from + step / 4 * 64) >> 2 * (step % 4) & 3u; };
+        unsigned value = low == 4 ? u8(at + step % 4 * 64) >> (step < 4 ? 0 : 4) & 15u : pair(0);
+        if (layout.bits == low + 1) value |= (u8(at + highAt) >> step & 1u) << low;
+        if (layout.bits == low + 2) value |= pair(highAt) << low;
         q[i] = static_cast<std::uint8_t>(value);
     }
 }
@@ -226,7 +282,8 @@ void PackedWeight::row(std::size_t index, float* out) const {
             std::uint8_t q[4];
             quantsOf(layout_, at, b, s, r, q);
             for (std::size_t i = 0; i < 4; ++i)
-                out[32 * b + 4 * s + i] = f.scale[s / 4] * static_cast<float>(q[i] - layout_.offset) + f.min;
+                out[32 * b + 4 * s + i] =
+                    f.scale[s / 4] * static_cast<float>(quantValue(type, q[i]) - layout_.offset) + f.min[s / 4];
         }
     }
 }

@@ -15,22 +15,29 @@ namespace carrel {
 inline constexpr std::size_t kTileRows = 16;
 
 /// How a quantised type's 32 columns become a product: one scale and an offset of q; a scale and a minimum; a scale per
-/// 16 columns and an offset.
-enum class PackKind : std::uint8_t { Float, Offset, Minimum, Halves };
+/// 16 columns and an offset; a scale and a minimum per 16 columns.
+enum class PackKind : std::uint8_t { Float, Offset, Minimum, Halves, HalfMinima };
 
 /// A tile is 16 rows. Of a float type: [cols][16] elements. Of a quantised one, for every 32 columns the quants,
-/// unsigned,
-///   8 bits     [8 steps][16 rows][4 columns] u8                                                    512 bytes
-///   otherwise  [4][16][4] bytes: low nibble of step s, high nibble of step s + 4                   256 bytes
-///   5 bits     then [16][4] bytes, bit s the fifth bit of step s                                    64 bytes
-///   6 bits     then [2][16][4] bytes, bits 2s and 2s + 1 the high bits of step s (then of s + 4)   128 bytes
+/// unsigned (of IQ4 types the file's index of their value), 8 steps of [16 rows][4 columns] in planes:
+///   8 bits  bytes                                                                        512 bytes
+///   6 bits  nibbles and pairs                                                            384 bytes
+///   5 bits  nibbles and single bits                                                      320 bytes
+///   4 bits  nibbles [4][16][4]: the low ones of step s, the high ones of step s + 4      256 bytes
+///   3 bits  pairs and single bits                                                        192 bytes
+///   2 bits  pairs [2][16][4]: bits 2s and 2s + 1 of step s, in the second of step s + 4  128 bytes
+///           single bits [16][4]: bit s of step s                                          64 bytes
 /// and after the quants of all columns the factors,
-///   Q8_0 Q4_0 Q5_0   per 32 columns   f16 d[16]
-///   Q4_1 Q5_1        per 32 columns   f16 d[16], f16 m[16]
-///   Q4_K Q5_K        per 256 columns  f16 d[16], f16 dmin[16], u8 low[8][16] (scale's 4 low bits, then the minimum's),
-///                                     u8 high[4][16] (nibble j % 2 of high[j / 2]: scale's 2 high bits, then the
-///                                     minimum's)
-///   Q6_K             per 256 columns  f16 d[16], s8 scale[16][16]
+///   Q8_0 Q4_0 Q5_0 IQ4_NL  per 32 columns  f16 d[16]
+///   Q4_1 Q5_1  per 32 columns   f16 d[16], f16 m[16]
+///   Q2_K       per 256 columns  f16 d[16], f16 dmin[16], u8 [16][16] (scale's 4 bits, then the minimum's)
+///   Q3_K       per 256 columns  f16 d[16], sixes (scale + 32 of the first and of the other 16 columns)
+///   Q4_K Q5_K  per 256 columns  f16 d[16], f16 dmin[16], sixes (scale and minimum)
+///   Q6_K       per 256 columns  f16 d[16], s8 scale[16][16]
+///   IQ4_XS     per 256 columns  f16 d[16], of scale + 32: u8 low[4][16] (4 low bits: nibble j % 2 of low[j / 2]),
+///                               u8 high[2][16] (2 high bits: pair j % 4 of high[j / 4])
+/// where sixes are two times 6 bits for every 32 columns j: u8 low[8][16] (4 low bits of the one, then of the other),
+/// u8 high[4][16] (nibble j % 2 of high[j / 2]: 2 high bits of the one, then of the other).
 struct PackedLayout {
     DType type = DType::F32;
     PackKind kind = PackKind::Float;
@@ -43,6 +50,27 @@ struct PackedLayout {
     std::size_t tiles() const { return (rows + kTileRows - 1) / kTileRows; }
     std::size_t blocks() const { return cols / 32; }
 };
+/// Of 16 rows and 256 columns.
+constexpr std::size_t factorBytes(DType type) {
+    switch (type) {
+        case DType::Q2_K:
+            return 320;
+        case DType::Q3_K:
+            return 224;
+        case DType::Q4_K:
+        case DType::Q5_K:
+            return 256;
+        case DType::Q6_K:
+            return 288;
+        case DType::IQ4_XS:
+            return 128;
+        case DType::Q4_1:
+        case DType::Q5_1:
+            return 8 * 64;
+        default:
+            return 8 * 32;
+    }
+}
 PackedLayout packedLayout(DType type, std::size_t rows, std::size_t cols);
 
 class PackedWeight final : public Weight {
@@ -66,11 +94,10 @@ class PackedWeight final : public Weight {
 
 /// Factors of one row of a tile for 32 columns.
 struct Factors {
-    float scale[2];
-    float min;
+    float scale[2], min[2];
 };
 Factors factorsOf(const PackedLayout& layout, const std::byte* tile, std::size_t block, std::size_t row);
-/// q of step s (4 columns) of one row.
+/// q of step s (4 columns) of one row, as the file has it.
 void quantsOf(const PackedLayout& layout, const std::byte* tile, std::size_t block, std::size_t step, std::size_t row,
               std::uint8_t q[4]);
 

@@ -1,13 +1,15 @@
 #include <cmath>
 
 #include "backend_under_test.h"
+#include "compute/cpu/packed_weight.h"
 
 using namespace carrel;
 
 namespace {
 
-constexpr DType kTypes[] = {DType::F32,  DType::F16,  DType::BF16, DType::Q8_0, DType::Q4_0, DType::Q4_1,
-                            DType::Q5_0, DType::Q5_1, DType::Q4_K, DType::Q5_K, DType::Q6_K};
+constexpr DType kTypes[] = {DType::F32,  DType::F16,  DType::BF16, DType::Q8_0,   DType::Q4_0,
+                            DType::Q4_1, DType::Q5_0, DType::Q5_1, DType::Q4_K,   DType::Q5_K,
+                            DType::Q6_K, DType::Q2_K, DType::Q3_K, DType::IQ4_NL, DType::IQ4_XS};
 
 DTypeInfo infoOf(DType type) {
     return *dtypeInfo(static_cast<std::uint32_t>(type));
@@ -31,8 +33,9 @@ std::vector<std::byte> randomRaw(DType type, std::size_t rows, std::size_t cols,
         } else if (type == DType::BF16) {
             raw[at + 1] = static_cast<std::byte>((random() & 0x80) | 0x3c);
         } else {
-            put(at + (type == DType::Q6_K ? 208 : 0));
-            if (quantOffset(type) == 0 && type != DType::F16) put(at + 2);
+            const std::size_t d = type == DType::Q6_K ? 208 : type == DType::Q3_K ? 108 : type == DType::Q2_K ? 80 : 0;
+            put(at + d);
+            if (quantOffset(type) == 0 && type != DType::F16) put(at + d + 2);
         }
     }
     return raw;
@@ -159,6 +162,15 @@ TEST_CASE("Embedding gives the dequantised row of the same weight that multiplie
             INFO(infoOf(type).name, " id ", ids[i / cols], " column ", i % cols);
             REQUIRE(out[i] == w[static_cast<std::size_t>(ids[i / cols]) * cols + i % cols]);
         }
+    }
+}
+
+TEST_CASE("A weight in memory is no wider than in its file") {
+    for (const DType type : kTypes) {
+        const std::size_t rows = 64, cols = 1536;  // whole tiles; a multiple of every block and of a cache line
+        INFO(infoOf(type).name);
+        const PackedLayout layout = packedLayout(type, rows, cols);
+        CHECK(layout.tiles() * layout.tileBytes == rows * cols / infoOf(type).blockElements * infoOf(type).blockBytes);
     }
 }
 

@@ -53,7 +53,8 @@ TEST_CASE("f32 rounds to the nearest f16, ties to even, past the largest to infi
 }
 
 TEST_CASE("Types that Carrel does not run are refused by number") {
-    for (const std::uint32_t type : {0u, 1u, 2u, 3u, 6u, 7u, 8u, 12u, 13u, 14u, 30u}) CHECK(dtypeInfo(type));
+    for (const std::uint32_t type : {0u, 1u, 2u, 3u, 6u, 7u, 8u, 10u, 11u, 12u, 13u, 14u, 20u, 23u, 30u})
+        CHECK(dtypeInfo(type));
     const auto other = dtypeInfo(9);
     REQUIRE_FALSE(other);
     CHECK(other.error().code == Code::Unsupported);
@@ -135,5 +136,61 @@ TEST_CASE("Super-blocks of 256 unpack their factors and high bits") {
     for (unsigned i = 0; i < 256; ++i) {
         const int q = static_cast<int>((i * 11 + i / 16) & 63) - 32, scale = static_cast<int>(i / 16) * 9 - 70;
         CHECK(c[i] == 0.5f * static_cast<float>(scale) * static_cast<float>(q));
+    }
+}
+
+TEST_CASE("Super-blocks of two and three bits have a factor for every 16 columns") {
+    std::vector<std::uint8_t> two(80), three(108);
+    for (unsigned i = 0; i < 256; ++i) {
+        const unsigned half = i / 128, part = i % 128 / 32, l = i % 32;
+        auto& pair = two[16 + half * 32 + l];
+        pair = static_cast<std::uint8_t>(pair | ((i * 7 + i / 16) & 3) << 2 * part);
+        const unsigned q = (i * 5 + i / 16) & 7;
+        auto &low = three[32 + half * 32 + l], &high = three[l];
+        low = static_cast<std::uint8_t>(low | (q & 3) << 2 * part);
+        high = static_cast<std::uint8_t>(high | q >> 2 << (4 * half + part));
+    }
+    for (unsigned j = 0; j < 16; ++j) {
+        two[j] = static_cast<std::uint8_t>(j | (15 - j) << 4);
+        const unsigned scale = (4 * j + 3) & 63;
+        auto &low = three[96 + j % 8], &high = three[104 + j % 4];
+        low = static_cast<std::uint8_t>(low | (scale & 15) << (j < 8 ? 0 : 4));
+        high = static_cast<std::uint8_t>(high | scale >> 4 << 2 * (j / 4));
+    }
+    two.insert(two.end(), {kHalf[0], kHalf[1], kTwo[0], kTwo[1]});
+    three.insert(three.end(), {kHalf[0], kHalf[1]});
+    const auto a = dequantized(DType::Q2_K, two), b = dequantized(DType::Q3_K, three);
+    for (unsigned i = 0; i < 256; ++i) {
+        const int j = static_cast<int>(i / 16);
+        CHECK(a[i] == 0.5f * static_cast<float>(j) * static_cast<float>((i * 7 + i / 16) & 3) -
+                          2.0f * static_cast<float>(15 - j));
+        const int q = static_cast<int>((i * 5 + i / 16) & 7) - 4, scale = 4 * j + 3 - 32;
+        CHECK(b[i] == 0.5f * static_cast<float>(scale) * static_cast<float>(q));
+    }
+}
+
+TEST_CASE("Nibbles of IQ4 types look their values up") {
+    const int values[] = {-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113};
+    std::vector<std::uint8_t> small{kHalf[0], kHalf[1]};
+    for (unsigned i = 0; i < 16; ++i) small.push_back(static_cast<std::uint8_t>(i | (15 - i) << 4));
+    const auto a = dequantized(DType::IQ4_NL, small);
+    for (unsigned i = 0; i < 32; ++i) CHECK(a[i] == 0.5f * static_cast<float>(values[i < 16 ? i : 31 - i]));
+
+    std::vector<std::uint8_t> super(136);
+    super[0] = kHalf[0], super[1] = kHalf[1];
+    for (unsigned j = 0; j < 8; ++j) {
+        const unsigned scale = 9 * j;
+        super[2 + j / 4] = static_cast<std::uint8_t>(super[2 + j / 4] | scale >> 4 << 2 * (j % 4));
+        super[4 + j / 2] = static_cast<std::uint8_t>(super[4 + j / 2] | (scale & 15) << 4 * (j % 2));
+    }
+    const auto nibble = [](unsigned i) { return (i * 7 + i / 32) & 15; };
+    for (unsigned i = 0; i < 128; ++i) {
+        const unsigned column = i / 16 * 32 + i % 16;
+        super[8 + i] = static_cast<std::uint8_t>(nibble(column) | nibble(column + 16) << 4);
+    }
+    const auto b = dequantized(DType::IQ4_XS, super);
+    for (unsigned i = 0; i < 256; ++i) {
+        const int scale = 9 * static_cast<int>(i / 32) - 32;
+        CHECK(b[i] == 0.5f * static_cast<float>(scale) * static_cast<float>(values[nibble(i)]));
     }
 }
