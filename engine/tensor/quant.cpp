@@ -138,13 +138,6 @@ Result<DTypeInfo> dtypeInfo(std::uint32_t ggmlType) {
     return Error{Code::Unsupported, "", "weight type " + std::to_string(ggmlType)};
 }
 
-float f16ToF32(std::uint16_t h) {
-    const std::uint32_t sign = (h & 0x8000u) << 16, rest = h & 0x7fffu;
-    if (rest >= 0x7c00) return std::bit_cast<float>(sign | 0x7f800000u | (rest & 0x3ff) << 13);
-    // Read as f32 the exponent is 112 too small; the multiplication puts that right, also for subnormals.
-    return std::bit_cast<float>(sign | std::bit_cast<std::uint32_t>(std::bit_cast<float>(rest << 13) * 0x1p112f));
-}
-
 std::uint16_t f32ToF16(float f) {
     const auto bits = std::bit_cast<std::uint32_t>(f);
     const auto sign = static_cast<std::uint16_t>(bits >> 16 & 0x8000u);

@@ -2,42 +2,48 @@
 
 #include <cstring>
 
+#include "compute/cpu/packed_factors.h"
+
 namespace carrel {
 
 namespace {
 
-CARREL_INLINE void pairs(const std::uint8_t* from, unsigned shift, std::uint8_t* q) {
+// The planes that come after the low bits (packed_weight.h).
+CARREL_INLINE void pairs(const std::uint8_t* __restrict from, unsigned shift, std::uint8_t* __restrict q) {
     for (unsigned s = 0; s < 8; ++s)
         for (std::size_t i = 0; i < 64; ++i)
             q[s * 64 + i] |= static_cast<std::uint8_t>((from[s / 4 * 64 + i] >> 2 * (s % 4) & 3) << shift);
 }
 
-CARREL_INLINE void singles(const std::uint8_t* from, unsigned shift, std::uint8_t* q) {
+CARREL_INLINE void singles(const std::uint8_t* __restrict from, unsigned shift, std::uint8_t* __restrict q) {
     for (unsigned s = 0; s < 8; ++s)
         for (std::size_t i = 0; i < 64; ++i) q[s * 64 + i] |= static_cast<std::uint8_t>((from[i] >> s & 1) << shift);
 }
 
-// The factors of HalfMinima, Q2_K's, and its scales into q.
-CARREL_INLINE void halfMinima(const PackedLayout& layout, const std::byte* tile, std::size_t b, std::uint8_t* q,
-                              float* factors) {
-    const auto* bits = reinterpret_cast<const std::uint8_t*>(tile + layout.factorsAt) +
-                       b / 8 * factorBytes(layout.type) + 64 + 32 * (b % 8);
+// Q2_K's d, and what it is multiplied with into q.
+CARREL_INLINE void scaleQuants(const std::uint8_t* __restrict factors, std::size_t j, std::uint8_t* __restrict q,
+                               float* __restrict d) {
+    halfFloats(factors, d);
     for (std::size_t half = 0; half < 2; ++half) {
         std::uint8_t scale[64];
-        for (std::size_t i = 0; i < 64; ++i) scale[i] = bits[16 * half + i / 4] & 15;
-        for (std::size_t i = 0; i < 256; ++i)
-            q[256 * half + i] = static_cast<std::uint8_t>(q[256 * half + i] * scale[i % 64]);
+        for (std::size_t i = 0; i < 64; ++i) scale[i] = factors[64 + 32 * j + 16 * half + i / 4] & 15;
+        for (std::size_t s = 4 * half; s < 4 * half + 4; ++s)
+            for (std::size_t i = 0; i < 64; ++i) q[s * 64 + i] = static_cast<std::uint8_t>(q[s * 64 + i] * scale[i]);
     }
-    const auto f16 = [&](std::size_t at) {
-        std::uint16_t h;
-        std::memcpy(&h, tile + layout.factorsAt + b / 8 * factorBytes(layout.type) + at, 2);
-        return f16ToF32(h);
-    };
-    for (std::size_t r = 0; r < kTileRows; ++r) {
-        const Factors f = factorsOf(layout, tile, b, r);
-        factors[r] = f16(2 * r);
-        factors[16 + r] = -f.min[0];
-        factors[32 + r] = -f.min[1];
+}
+
+CARREL_INLINE void unpackFactors(const PackedLayout& layout, const std::byte* tile, std::size_t b, const Panel& out) {
+    TileFactors f;
+    tileFactors(layout, tile, b, f);
+    float* to = out.scale + b * 16 * panelFactors(layout.kind);
+    if (layout.kind == PackKind::HalfMinima) {
+        const std::byte* factors = tile + layout.factorsAt + b / 8 * factorBytes(layout.type);
+        scaleQuants(reinterpret_cast<const std::uint8_t*>(factors), b % 8, out.q + b * 512, to);
+        for (std::size_t r = 0; r < 16; ++r) to[16 + r] = -f.min[0][r];
+        for (std::size_t r = 0; r < 16; ++r) to[32 + r] = -f.min[1][r];
+    } else {
+        std::memcpy(to, f.scale[0], 64);
+        std::memcpy(to + 16, layout.kind == PackKind::Minimum ? f.min[0] : f.scale[1], 64);
     }
 }
 
@@ -45,8 +51,8 @@ CARREL_INLINE void halfMinima(const PackedLayout& layout, const std::byte* tile,
 template <class LookUp>
 CARREL_INLINE void unpack(const PackedLayout& layout, const std::byte* tile, const Panel& out, const LookUp& lookUp) {
     for (std::size_t b = 0; b < layout.blocks(); ++b) {
-        const auto* from = reinterpret_cast<const std::uint8_t*>(tile + b * layout.quantBytes);
-        std::uint8_t* q = out.q + b * 512;
+        const auto* __restrict from = reinterpret_cast<const std::uint8_t*>(tile + b * layout.quantBytes);
+        std::uint8_t* __restrict q = out.q + b * 512;
         if (layout.bits == 8) {
             std::memcpy(q, from, 512);
         } else if (layout.bits >= 4) {
@@ -62,16 +68,7 @@ CARREL_INLINE void unpack(const PackedLayout& layout, const std::byte* tile, con
             if (layout.bits == 3) singles(from + 128, 2, q);
         }
         if (isIq4(layout.type)) lookUp(q);
-        float* factors = out.scale + b * 16 * panelFactors(layout.kind);
-        if (layout.kind == PackKind::HalfMinima) {
-            halfMinima(layout, tile, b, q, factors);
-            continue;
-        }
-        for (std::size_t r = 0; r < kTileRows; ++r) {
-            const Factors f = factorsOf(layout, tile, b, r);
-            factors[r] = f.scale[0];
-            factors[16 + r] = layout.kind == PackKind::Minimum ? f.min[0] : f.scale[1];
-        }
+        unpackFactors(layout, tile, b, out);
     }
 }
 

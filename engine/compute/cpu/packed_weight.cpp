@@ -1,11 +1,12 @@
 #include "compute/cpu/packed_weight.h"
 
-#include <array>
 #include <cassert>
 #include <cstdlib>
 #include <cstring>
 #include <new>
 #include <string>
+
+#include "compute/cpu/packed_factors.h"
 
 #if defined(__linux__)
 #include <sys/mman.h>
@@ -69,9 +70,8 @@ void packSixes(std::byte* at, std::size_t j, std::size_t row, unsigned one, unsi
 
 void packFactors(const PackedLayout& layout, std::byte* factors, std::size_t block, std::size_t row,
                  const Columns32& c) {
-    const bool super = dtypeInfo(static_cast<std::uint32_t>(layout.type))->blockElements == 256;
-    const std::size_t j = super ? block % 8 : 0;
-    std::byte* at = factors + (super ? block / 8 * factorBytes(layout.type) : block * (factorBytes(layout.type) / 8));
+    const std::size_t super = factorBytes(layout.type), j = block % 8;
+    std::byte* at = factors + (layout.superBlocks ? block / 8 * super : block * (super / 8));
     const unsigned above[2] = {static_cast<unsigned>(c.scaleBits[0] + 32), static_cast<unsigned>(c.scaleBits[1] + 32)};
     storeU16(at + 2 * row, c.d);
     if (layout.offset == 0) storeU16(at + 32 + 2 * row, c.m);
@@ -98,6 +98,24 @@ void packFactors(const PackedLayout& layout, std::byte* factors, std::size_t blo
             break;
         default:
             break;
+    }
+}
+
+// q of step s (4 columns) of one row, as the file has it.
+void quantsOf(const PackedLayout& layout, const std::byte* tile, std::size_t block, std::size_t step, std::size_t row,
+              std::uint8_t q[4]) {
+    const std::byte* at = tile + block * layout.quantBytes + row * 4;
+    const std::size_t low = lowBits(layout), highAt = low * 64;
+    for (std::size_t i = 0; i < 4; ++i, ++at) {
+        if (layout.bits == 8) {
+            q[i] = u8(at + step * 64);
+            continue;
+        }
+        const auto pair = [&](std::size_t from) { return u8(at + from + step / 4 * 64) >> 2 * (step % 4) & 3u; };
+        unsigned value = low == 4 ? u8(at + step % 4 * 64) >> (step < 4 ? 0 : 4) & 15u : pair(0);
+        if (layout.bits == low + 1) value |= (u8(at + highAt) >> step & 1u) << low;
+        if (layout.bits == low + 2) value |= pair(highAt) << low;
+        q[i] = static_cast<std::uint8_t>(value);
     }
 }
 
@@ -137,6 +155,7 @@ PackedLayout packedLayout(DType type, std::size_t rows, std::size_t cols) {
             out.bits = 2;
             break;
     }
+    out.superBlocks = dtypeInfo(static_cast<std::uint32_t>(type))->blockElements == 256;
     out.kind = type == DType::Q2_K                          ? PackKind::HalfMinima
                : type == DType::Q3_K || type == DType::Q6_K ? PackKind::Halves
                : out.offset != 0                            ? PackKind::Offset
@@ -198,69 +217,6 @@ Result<std::unique_ptr<Weight>> PackedWeight::load(DType type, std::size_t rows,
     return std::unique_ptr<Weight>(std::move(weight));
 }
 
-Factors factorsOf(const PackedLayout& layout, const std::byte* tile, std::size_t block, std::size_t row) {
-    const std::byte* factors = tile + layout.factorsAt;
-    const std::byte* at = factors + block / 8 * factorBytes(layout.type);
-    const std::size_t j = block % 8;
-    const auto f16 = [&](const std::byte* from) { return f16ToF32(carrel::load<std::uint16_t>(from + 2 * row)); };
-    const auto byte = [&](std::size_t offset) -> unsigned { return u8(at + offset + row); };
-    const auto sixes = [&](std::size_t from) {
-        const unsigned low = byte(from + 16 * j), high = byte(from + 128 + 16 * (j / 2)) >> 4 * (j % 2);
-        return std::array{static_cast<int>((low & 15) | (high & 3) << 4),
-                          static_cast<int>(low >> 4 | (high >> 2 & 3) << 4)};
-    };
-    const auto scaled = [](float d, int one, int other) {
-        return Factors{{d * static_cast<float>(one), d * static_cast<float>(other)}, {0, 0}};
-    };
-    switch (layout.type) {
-        case DType::Q2_K: {
-            const unsigned one = byte(64 + 32 * j), other = byte(64 + 32 * j + 16);
-            Factors out = scaled(f16(at), one & 15, other & 15);
-            out.min[0] = -(f16(at + 32) * static_cast<float>(one >> 4));
-            out.min[1] = -(f16(at + 32) * static_cast<float>(other >> 4));
-            return out;
-        }
-        case DType::Q3_K:
-            return scaled(f16(at), sixes(32)[0] - 32, sixes(32)[1] - 32);
-        case DType::Q4_K:
-        case DType::Q5_K: {
-            const auto [scale, bits] = sixes(64);
-            const float min = -(f16(at + 32) * static_cast<float>(bits));
-            return {{f16(at) * static_cast<float>(scale), f16(at) * static_cast<float>(scale)}, {min, min}};
-        }
-        case DType::Q6_K:
-            return scaled(f16(at), static_cast<std::int8_t>(byte(32 + 32 * j)),
-                          static_cast<std::int8_t>(byte(32 + 32 * j + 16)));
-        case DType::IQ4_XS: {
-            const unsigned low = byte(32 + 16 * (j / 2)) >> 4 * (j % 2) & 15;
-            const int scale = static_cast<int>(low | (byte(96 + 16 * (j / 4)) >> 2 * (j % 4) & 3) << 4) - 32;
-            return scaled(f16(at), scale, scale);
-        }
-        default: {
-            const std::byte* own = factors + block * (factorBytes(layout.type) / 8);
-            const float scale = f16(own), min = layout.kind == PackKind::Minimum ? f16(own + 32) : 0;
-            return {{scale, scale}, {min, min}};
-        }
-    }
-}
-
-void quantsOf(const PackedLayout& layout, const std::byte* tile, std::size_t block, std::size_t step, std::size_t row,
-              std::uint8_t q[4]) {
-    const std::byte* at = tile + block * layout.quantBytes + row * 4;
-    const std::size_t low = lowBits(layout), highAt = low * 64;
-    for (std::size_t i = 0; i < 4; ++i, ++at) {
-        if (layout.bits == 8) {
-            q[i] = u8(at + step * 64);
-            continue;
-        }
-        const auto pair = [&](std::size_t from) { return u8(at + from + step / 4 * 64) >> 2 * (step % 4) & 3u; };
-        unsigned value = low == 4 ? u8(at + step % 4 * 64) >> (step < 4 ? 0 : 4) & 15u : pair(0);
-        if (layout.bits == low + 1) value |= (u8(at + highAt) >> step & 1u) << low;
-        if (layout.bits == low + 2) value |= pair(highAt) << low;
-        q[i] = static_cast<std::uint8_t>(value);
-    }
-}
-
 void PackedWeight::row(std::size_t index, float* out) const {
     assert(index < rows);
     const std::byte* at = tile(index / kTileRows);
@@ -277,13 +233,14 @@ void PackedWeight::row(std::size_t index, float* out) const {
         return;
     }
     for (std::size_t b = 0; b < layout_.blocks(); ++b) {
-        const Factors f = factorsOf(layout_, at, b, r);
+        TileFactors f;
+        tileFactors(layout_, at, b, f);
         for (std::size_t s = 0; s < 8; ++s) {
             std::uint8_t q[4];
             quantsOf(layout_, at, b, s, r, q);
             for (std::size_t i = 0; i < 4; ++i)
                 out[32 * b + 4 * s + i] =
-                    f.scale[s / 4] * static_cast<float>(quantValue(type, q[i]) - layout_.offset) + f.min[s / 4];
+                    f.scale[s / 4][r] * static_cast<float>(quantValue(type, q[i]) - layout_.offset) + f.min[s / 4][r];
         }
     }
 }

@@ -42,6 +42,7 @@ struct PackedLayout {
     DType type = DType::F32;
     PackKind kind = PackKind::Float;
     std::uint8_t bits = 0, offset = 0;
+    bool superBlocks = false;  // factors of 256 columns together
     std::size_t rows = 0, cols = 0;
     std::size_t quantBytes = 0;  // per 32 columns of a tile
     std::size_t factorsAt = 0;   // in a tile
@@ -91,14 +92,5 @@ class PackedWeight final : public Weight {
     PackedLayout layout_;
     std::unique_ptr<std::byte, Free> memory_;
 };
-
-/// Factors of one row of a tile for 32 columns.
-struct Factors {
-    float scale[2], min[2];
-};
-Factors factorsOf(const PackedLayout& layout, const std::byte* tile, std::size_t block, std::size_t row);
-/// q of step s (4 columns) of one row, as the file has it.
-void quantsOf(const PackedLayout& layout, const std::byte* tile, std::size_t block, std::size_t step, std::size_t row,
-              std::uint8_t q[4]);
 
 }  // namespace carrel
