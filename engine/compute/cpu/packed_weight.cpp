@@ -1,5 +1,6 @@
 #include "compute/cpu/packed_weight.h"
 
+#include <algorithm>
 #include <cassert>
 #include <cstdlib>
 #include <cstring>
@@ -42,25 +43,28 @@ std::size_t lowBits(const PackedLayout& layout) {
     return layout.bits >= 4 ? 4 : 2;
 }
 
-void packQuants(const PackedLayout& layout, std::byte* block, std::size_t row, const std::uint8_t q[32]) {
-    const std::size_t low = lowBits(layout), highAt = low * 64;
-    for (std::size_t column = 0; column < 32; ++column) {
-        const std::size_t step = column / 4, lane = row * 4 + column % 4;
-        const unsigned value = q[column];
-        if (layout.bits == 8) {
-            u8(block + step * 64 + lane) = q[column];
-            continue;
-        }
-        const auto pair = [&](std::size_t at, unsigned bits) {
-            u8(block + at + step / 4 * 64 + lane) |= static_cast<std::uint8_t>((bits & 3) << 2 * (step % 4));
-        };
-        if (low == 4)
-            u8(block + step % 4 * 64 + lane) |= static_cast<std::uint8_t>((value & 15) << (step < 4 ? 0 : 4));
-        else
-            pair(0, value);
-        if (layout.bits == low + 1) u8(block + highAt + lane) |= static_cast<std::uint8_t>(value >> low << step);
-        if (layout.bits == low + 2) pair(highAt, value >> low);
+void packPairs(const std::uint8_t* __restrict q, unsigned shift, std::uint8_t* __restrict plane) {
+    for (unsigned s = 0; s < 8; ++s)
+        for (std::size_t i = 0; i < 64; ++i)
+            plane[s / 4 * 64 + i] |= static_cast<std::uint8_t>((q[s * 64 + i] >> shift & 3) << 2 * (s % 4));
+}
+
+// q [8 steps][16 rows][4 columns]; block is zero.
+void packQuants(const PackedLayout& layout, const std::uint8_t* __restrict q, std::uint8_t* __restrict block) {
+    if (layout.bits == 8) {
+        std::memcpy(block, q, 512);
+        return;
     }
+    const std::size_t low = lowBits(layout);
+    std::uint8_t* plane = block + low * 64;
+    if (low == 4)
+        for (std::size_t i = 0; i < 256; ++i) block[i] = static_cast<std::uint8_t>((q[i] & 15) | q[i + 256] << 4);
+    else
+        packPairs(q, 0, block);
+    if (layout.bits == low + 2) packPairs(q, static_cast<unsigned>(low), plane);
+    if (layout.bits == low + 1)
+        for (unsigned s = 0; s < 8; ++s)
+            for (std::size_t i = 0; i < 64; ++i) plane[i] |= static_cast<std::uint8_t>(q[s * 64 + i] >> low << s);
 }
 
 void packSixes(std::byte* at, std::size_t j, std::size_t row, unsigned one, unsigned other) {
@@ -199,19 +203,23 @@ Result<std::unique_ptr<Weight>> PackedWeight::load(DType type, std::size_t rows,
     pool.parallelFor(layout.tiles(), [&](std::size_t t) {
         std::byte* tile = weight->memory_.get() + t * layout.tileBytes;
         std::memset(tile, 0, layout.tileBytes);
-        for (std::size_t r = 0; r < kTileRows && t * kTileRows + r < rows; ++r) {
-            const std::byte* from = raw.data() + (t * kTileRows + r) * rowBytes;
-            if (layout.kind == PackKind::Float) {
-                const std::size_t size = info->blockBytes;
+        const std::byte* from = raw.data() + t * kTileRows * rowBytes;
+        const std::size_t count = std::min(kTileRows, rows - t * kTileRows);
+        if (layout.kind == PackKind::Float) {
+            const std::size_t size = info->blockBytes;
+            for (std::size_t r = 0; r < count; ++r)
                 for (std::size_t c = 0; c < cols; ++c)
-                    std::memcpy(tile + (c * kTileRows + r) * size, from + c * size, size);
-                continue;
-            }
-            for (std::size_t b = 0; b < layout.blocks(); ++b) {
-                const Columns32 c = columns32(type, from, b);
-                packQuants(layout, tile + b * layout.quantBytes, r, c.q);
+                    std::memcpy(tile + (c * kTileRows + r) * size, from + r * rowBytes + c * size, size);
+            return;
+        }
+        std::uint8_t q[512] = {};
+        for (std::size_t b = 0; b < layout.blocks(); ++b) {
+            for (std::size_t r = 0; r < count; ++r) {
+                const Columns32 c = columns32(type, from + r * rowBytes, b);
+                for (std::size_t s = 0; s < 8; ++s) std::memcpy(q + s * 64 + r * 4, c.q + 4 * s, 4);
                 packFactors(layout, tile + layout.factorsAt, b, r, c);
             }
+            packQuants(layout, q, reinterpret_cast<std::uint8_t*>(tile + b * layout.quantBytes));
         }
     });
     return std::unique_ptr<Weight>(std::move(weight));
