@@ -9,16 +9,23 @@
 
 namespace carrel {
 
-/// For 32 columns of each row: value = scale * (quantValue - offset) + min, the first 16 columns' and the others'.
+/// For 32 columns of each row: value = scale * (quantValue - offset) + min, the first 16 columns' and the others'. min
+/// is written of types that have one.
 struct TileFactors {
     float scale[2][kTileRows], min[2][kTileRows];
 };
 
-CARREL_INLINE void halfFloats(const std::uint8_t* at, float* out) {
-    std::uint16_t h[kTileRows];
-    std::memcpy(h, at, sizeof h);
-    for (std::size_t r = 0; r < kTileRows; ++r) out[r] = f16ToF32(h[r]);
-}
+/// What loops do badly: 16 f16, and 512 quants to their kIq4Values.
+struct PlainLoops {
+    static void halfFloats(const std::uint8_t* at, float* out) {
+        std::uint16_t h[kTileRows];
+        std::memcpy(h, at, sizeof h);
+        for (std::size_t r = 0; r < kTileRows; ++r) out[r] = f16ToF32(h[r]);
+    }
+    static void lookUp(std::uint8_t* q) {
+        for (std::size_t i = 0; i < 512; ++i) q[i] = kIq4Values[q[i]];
+    }
+};
 
 CARREL_INLINE void sixes(const std::uint8_t* at, std::size_t j, int one[kTileRows], int other[kTileRows]) {
     const std::uint8_t *low = at + 16 * j, *high = at + 128 + 16 * (j / 2);
@@ -37,14 +44,15 @@ CARREL_INLINE void subtracted(const float* m, const int* bits, float* out) {
     for (std::size_t r = 0; r < kTileRows; ++r) out[r] = -(m[r] * static_cast<float>(bits[r]));
 }
 
+template <class Loops>
 CARREL_INLINE void tileFactors(const PackedLayout& layout, const std::byte* tile, std::size_t block, TileFactors& out) {
     const std::size_t super = factorBytes(layout.type), j = block % 8;
     const auto* factors = reinterpret_cast<const std::uint8_t*>(tile + layout.factorsAt);
     const std::uint8_t* at = layout.superBlocks ? factors + block / 8 * super : factors + block * (super / 8);
     float d[kTileRows], m[kTileRows];
     int bits[4][kTileRows];
-    halfFloats(at, d);
-    if (layout.offset == 0) halfFloats(at + 32, m);
+    Loops::halfFloats(at, d);
+    if (layout.offset == 0) Loops::halfFloats(at + 32, m);
     switch (layout.type) {
         case DType::Q2_K:
             for (std::size_t half = 0; half < 2; ++half) {
@@ -55,7 +63,7 @@ CARREL_INLINE void tileFactors(const PackedLayout& layout, const std::byte* tile
                 scaled(d, bits[half], 0, out.scale[half]);
                 subtracted(m, bits[2 + half], out.min[half]);
             }
-            return;
+            break;
         case DType::Q3_K:
             sixes(at + 32, j, bits[0], bits[1]);
             for (std::size_t half = 0; half < 2; ++half) scaled(d, bits[half], 32, out.scale[half]);
@@ -67,7 +75,7 @@ CARREL_INLINE void tileFactors(const PackedLayout& layout, const std::byte* tile
                 scaled(d, bits[0], 0, out.scale[half]);
                 subtracted(m, bits[1], out.min[half]);
             }
-            return;
+            break;
         case DType::Q6_K:
             for (std::size_t half = 0; half < 2; ++half) {
                 for (std::size_t r = 0; r < kTileRows; ++r)
@@ -87,9 +95,7 @@ CARREL_INLINE void tileFactors(const PackedLayout& layout, const std::byte* tile
                 std::memcpy(out.scale[half], d, sizeof d);
                 if (layout.offset == 0) std::memcpy(out.min[half], m, sizeof m);
             }
-            if (layout.offset == 0) return;
     }
-    std::memset(out.min, 0, sizeof out.min);
 }
 
 }  // namespace carrel

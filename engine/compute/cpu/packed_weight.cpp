@@ -240,9 +240,9 @@ void PackedWeight::row(std::size_t index, float* out) const {
         }
         return;
     }
+    TileFactors f{};
     for (std::size_t b = 0; b < layout_.blocks(); ++b) {
-        TileFactors f;
-        tileFactors(layout_, at, b, f);
+        tileFactors<PlainLoops>(layout_, at, b, f);
         for (std::size_t s = 0; s < 8; ++s) {
             std::uint8_t q[4];
             quantsOf(layout_, at, b, s, r, q);
