@@ -5,7 +5,8 @@ import unittest
 
 import tree
 
-KNOWN_LICENCES = {"Apache-2.0", "MIT"}
+OFFERED_LICENCES = {"Apache-2.0", "MIT"}  # what people may be given without conditions
+TEST_LICENCES = OFFERED_LICENCES | {"Gemma terms"}
 
 
 class Catalog(unittest.TestCase):
@@ -17,13 +18,22 @@ class Catalog(unittest.TestCase):
             with self.subTest(model["name"]):
                 self.assertRegex(model["sha256"], r"^[0-9a-f]{64}$")
                 self.assertRegex(model["file"], r"^[a-z0-9._-]+\.gguf$")
-                self.assertIn(model["licence"], KNOWN_LICENCES)
+                self.assertIn(model["role"], {"offered", "tests"})
+                self.assertIn(model["licence"], OFFERED_LICENCES if model["role"] == "offered" else TEST_LICENCES)
                 self.assertTrue(model["title"] and model["architecture"])
                 self.assertGreaterEqual(model["window"], 2048)
                 self.assertGreater(model["memory_bytes"], model["bytes"])
 
     def test_exactly_one_model_is_the_default(self):
         self.assertEqual(sum(model["default"] for model in self.models), 1)
+
+    def test_a_model_for_tests_is_neither_the_default_nor_named_by_the_app_or_its_packages(self):
+        shipped = [path for folder in ("app", "ui", "packaging", "resources") for path in (tree.ROOT / folder).rglob("*")
+                   if path.is_file()]
+        for model in (model for model in self.models if model["role"] == "tests"):
+            self.assertFalse(model["default"])
+            for path in shipped:
+                self.assertNotIn(model["file"].encode(), path.read_bytes(), path)
 
     def test_names_and_files_are_unique(self):
         for key in ("name", "file"):

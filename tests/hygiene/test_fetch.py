@@ -100,6 +100,17 @@ class Fetch(unittest.TestCase):
         self.fetch("--default")
         self.assertFalse((self.into / ".fetch-dead").exists())
 
+    def test_a_model_for_tests_is_fetched_for_tests_and_by_name_and_offered_to_nobody(self):
+        self.model |= {"role": "tests", "default": False}
+        self.assertNotIn("made-up", self.fetch().stdout)
+        self.fetch("--all")
+        self.assertFalse((self.into / FILE).exists())
+        for arguments in ("--tests", "made-up"):
+            done = self.fetch(arguments)
+            self.assertEqual(done.returncode, 0, done.stderr)
+            self.assertEqual((self.into / FILE).read_bytes(), FIRST + SECOND)
+            (self.into / FILE).unlink()
+
     def test_an_unknown_name_is_a_sentence(self):
         self.assert_refused(self.fetch("nobody"), "has no model named nobody")
 
