@@ -20,8 +20,11 @@ struct TextToken {
     std::uint32_t first = 0, count = 0;
 };
 
-/// Byte-level BPE as the GGUF describes it, with the pre-tokenizer that it names (tokenizer.ggml.pre). Immutable; any
-/// thread.
+/// What stands before a text. Some vocabularies put a space before the first word of a text.
+enum class TextStart { Nothing, AfterText };
+
+/// Byte-level BPE as the GGUF describes it, with the pre-tokenizer that it names (tokenizer.ggml.pre), or the BPE of a
+/// SentencePiece vocabulary. Immutable; any thread.
 class Tokenizer {
   public:
     /// Unsupported names the tokenizer model or pre-tokenizer; Corrupt for a vocabulary that cannot be one. Nothing of
@@ -35,10 +38,11 @@ class Tokenizer {
     /// the vocabulary and become their ids, as in llama.cpp). Spans cover the text without gap, in order. A byte that
     /// is no valid UTF-8 is read as U+FFFD: where that takes several tokens, the last has the byte and the others have
     /// none. A byte that the vocabulary has no token for is left out and belongs to the span of the token before it
-    /// (after it, at the start). InvalidArgument for 4 GiB and more.
-    Result<std::vector<TextToken>> encode(std::string_view text) const;
+    /// (after it, at the start). The space before a text has no byte of it. InvalidArgument for 4 GiB and more.
+    Result<std::vector<TextToken>> encode(std::string_view text, TextStart start = TextStart::Nothing) const;
     /// As encode, but special tokens written out in the text become their ids.
-    Result<std::vector<std::int32_t>> encodeWithSpecials(std::string_view text) const;
+    Result<std::vector<std::int32_t>> encodeWithSpecials(std::string_view text,
+                                                         TextStart start = TextStart::Nothing) const;
 
     /// The token's bytes; may be part of a UTF-8 character. Special tokens give their name. Empty for ids out of range.
     std::string_view bytes(std::int32_t id) const;
