@@ -17,6 +17,10 @@ bool set(carrel::TinyModelSpec& spec, std::string_view name, double number) {
         {"hidden", &spec.hidden}, {"ffn", &spec.ffn},     {"context", &spec.context}};
     const std::pair<std::string_view, float*> reals[] = {{"query_bias", &spec.queryBias},
                                                          {"rope_base", &spec.ropeBase}};
+    const std::pair<std::string_view, bool*> choices[] = {{"sentence_piece", &spec.sentencePiece},
+                                                          {"space_prefix", &spec.spacePrefix}};
+    for (const auto& [known, to] : choices)
+        if (known == name) return *to = number != 0, true;
     for (const auto& [known, to] : counts)
         if (known == name) return *to = static_cast<std::uint32_t>(number), true;
     for (const auto& [known, to] : reals)
@@ -60,6 +64,7 @@ int main(int argc, char** argv) {
         std::fputs(
             "usage: make_tiny_model FILE [llama|qwen2 [TYPE [SEED]]] [layers=N] [heads=N] [kv_heads=N] [head_dim=N]\n"
             "       [hidden=N] [ffn=N] [context=N] [query_bias=X] [rope_base=X]\n"
+            "       [sentence_piece=0|1] [space_prefix=0|1]\n"
             "TYPE: F32 F16 BF16 Q8_0 Q4_0 Q4_1 Q5_0 Q5_1 Q2_K Q3_K Q4_K Q5_K Q6_K IQ4_NL IQ4_XS\n",
             stderr);
         return 2;

@@ -33,6 +33,10 @@ constexpr std::string_view kChatTemplate =
     "'\n'}}{% endfor %}"
     "{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}";
 
+constexpr std::string_view kGemmaTemplate =
+    "{{ bos_token }}{% for message in messages %}{{'<start_of_turn>' + message['role'] + '\n' + message['content'] + "
+    "'<end_of_turn>\n'}}{% endfor %}{% if add_generation_prompt %}{{ '<start_of_turn>model\n' }}{% endif %}";
+
 /// Bytes in GPT-2's printable alphabet: printable bytes stand for themselves, the others for 256 onwards in order.
 std::string printable(std::string_view bytes) {
     std::string out;
@@ -212,6 +216,10 @@ class MetadataWriter {
         array(key, kI32, values.size());
         for (const auto value : values) out_.write(value);
     }
+    void add(const std::string& key, const std::vector<float>& values) {
+        array(key, kF32, values.size());
+        for (const auto value : values) out_.write(value);
+    }
     void text(std::string_view value) {
         out_.write(std::uint64_t{value.size()});
         out_.write(std::as_bytes(std::span(value)));
@@ -234,8 +242,53 @@ class MetadataWriter {
     std::uint64_t count_ = 0;
 };
 
+/// Spaces as SentencePiece's vocabularies write them.
+std::string escaped(std::string_view text) {
+    std::string out;
+    for (const char c : text) c == ' ' ? out += "\u2581" : out += c;
+    return out;
+}
+
+/// Control tokens, bytes, runs of spaces and newlines as Gemma has them, and pieces: printable ASCII and kMerges in
+/// order of rank. Returns the size.
+std::uint32_t addSentencePieces(MetadataWriter& meta, const TinyModelSpec& spec) {
+    enum : std::int32_t { kNormal = 1, kUnknown = 2, kControl = 3, kUserDefined = 4, kByte = 6 };
+    std::vector<std::string> tokens;
+    std::vector<std::int32_t> types;
+    std::vector<float> scores;
+    const auto add = [&](std::string text, std::int32_t type, float score) {
+        tokens.push_back(std::move(text));
+        types.push_back(type);
+        scores.push_back(score);
+    };
+    add("<unk>", kUnknown, 0.0F);
+    for (const char* name : {"<bos>", "<eos>", "<start_of_turn>", "<end_of_turn>"}) add(name, kControl, -1000.0F);
+    for (const auto& name : spec.controls) add(name, kControl, -1000.0F);
+    for (const char* run : {"\n", "\n\n", "  ", "   "}) add(run, kUserDefined, -1000.0F);
+    constexpr std::string_view digits = "0123456789ABCDEF";
+    for (std::size_t b = 0; b < 256; ++b) add(std::string("<0x") + digits[b / 16] + digits[b % 16] + '>', kByte, 0.0F);
+    float score = 0.0F;
+    for (const auto& [left, right] : kMerges)
+        if (const auto text = std::string(left) + std::string(right); text.find("  ") == text.npos && text[0] != '\n')
+            add(escaped(text), kNormal, score--);
+    for (char c = ' '; c <= '~'; ++c) add(escaped({&c, 1}), kNormal, score--);
+    meta.add("tokenizer.ggml.model", std::string_view("llama"));
+    meta.add("tokenizer.ggml.pre", std::string_view("default"));
+    meta.add("tokenizer.ggml.tokens", tokens);
+    meta.add("tokenizer.ggml.scores", scores);
+    meta.add("tokenizer.ggml.token_type", types);
+    meta.add("tokenizer.ggml.bos_token_id", std::uint32_t{1});
+    meta.add("tokenizer.ggml.eos_token_id", std::uint32_t{2});
+    meta.add("tokenizer.ggml.unknown_token_id", std::uint32_t{0});
+    meta.add("tokenizer.ggml.add_bos_token", true);
+    meta.add("tokenizer.ggml.add_space_prefix", spec.spacePrefix);
+    meta.add("tokenizer.chat_template", spec.chatTemplate.empty() ? kGemmaTemplate : spec.chatTemplate);
+    return static_cast<std::uint32_t>(tokens.size());
+}
+
 /// Adds the vocabulary; returns its size.
 std::uint32_t addVocabulary(MetadataWriter& meta, const TinyModelSpec& spec) {
+    if (spec.sentencePiece) return addSentencePieces(meta, spec);
     std::vector<std::string> tokens, merges;
     for (int b = 0; b < 256; ++b) tokens.push_back(printable(std::string(1, static_cast<char>(b))));
     for (const auto& [left, right] : kMerges) {
@@ -244,8 +297,10 @@ std::uint32_t addVocabulary(MetadataWriter& meta, const TinyModelSpec& spec) {
     }
     std::vector<std::int32_t> types(tokens.size(), 1);
     const auto firstSpecial = static_cast<std::uint32_t>(tokens.size());
-    for (const char* name : {"<|endoftext|>", "<|im_start|>", "<|im_end|>"}) {
-        tokens.emplace_back(name);
+    std::vector<std::string> controls{"<|endoftext|>", "<|im_start|>", "<|im_end|>"};
+    controls.insert(controls.end(), spec.controls.begin(), spec.controls.end());
+    for (const auto& name : controls) {
+        tokens.push_back(name);
         types.push_back(3);  // control
     }
     meta.add("tokenizer.ggml.model", std::string_view("gpt2"));
@@ -256,7 +311,7 @@ std::uint32_t addVocabulary(MetadataWriter& meta, const TinyModelSpec& spec) {
     meta.add("tokenizer.ggml.bos_token_id", firstSpecial);
     meta.add("tokenizer.ggml.eos_token_id", firstSpecial + 2);
     meta.add("tokenizer.ggml.add_bos_token", false);
-    meta.add("tokenizer.chat_template", kChatTemplate);
+    meta.add("tokenizer.chat_template", spec.chatTemplate.empty() ? kChatTemplate : spec.chatTemplate);
     return static_cast<std::uint32_t>(tokens.size());
 }
 

@@ -13,7 +13,8 @@
 namespace carrel {
 
 /// A model that can be run and says nothing: random weights, a small byte-level BPE vocabulary that tokenises any text,
-/// the ChatML template and its special tokens. K types and IQ4_XS need hidden and ffn to be multiples of 256.
+/// the ChatML template and its special tokens, or a SentencePiece vocabulary that does. K types and IQ4_XS need
+/// hidden and ffn to be multiples of 256.
 struct TinyModelSpec {
     std::string architecture = "llama";  // or qwen2, which has biases on q, k and v
     DType type = DType::F16;             // of all matrices; norms and biases are F32
@@ -24,7 +25,11 @@ struct TinyModelSpec {
     // Deviation of q's bias, of qwen2. Keys have deviation 1: with 0.5 a token attends to all alike; with 3, which is
     // most of a query then, to few keys and from step to step to nearly the same, as trained models do.
     float queryBias = 0.5F;
-    bool tiedOutput = false;  // no output.weight: the embedding serves
+    bool sentencePiece = false;  // the vocabulary is SentencePiece's, with Gemma's control tokens and template
+    bool spacePrefix = false;    // of SentencePiece: a space is put before a text
+    std::vector<std::string> controls = {};  // more control tokens
+    std::string chatTemplate = {};           // instead of the vocabulary's own
+    bool tiedOutput = false;                 // no output.weight: the embedding serves
 };
 
 /// The bytes of a GGUF v3 file. Same specification, same bytes, on every machine.

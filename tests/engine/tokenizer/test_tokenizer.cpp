@@ -14,18 +14,34 @@ using namespace carrel;
 
 namespace {
 
-Tokenizer tinyTokenizer(const std::string& architecture) {
+Tokenizer tinyTokenizer(TinyModelSpec spec) {
+    spec.layers = spec.kvHeads = 1;
+    spec.heads = 2;
+    spec.headDim = 32;
+    spec.ffn = 64;
     std::string folder = (std::filesystem::temp_directory_path() / "carrel-tokenizer-XXXXXX").string();
     REQUIRE(::mkdtemp(folder.data()) != nullptr);
     const auto path = std::filesystem::path(folder) / "tiny.gguf";
-    REQUIRE(writeTinyModel(
-        path, {.architecture = architecture, .layers = 1, .heads = 2, .kvHeads = 1, .headDim = 32, .ffn = 64}));
+    REQUIRE(writeTinyModel(path, spec));
     const auto file = GgufFile::open(path);
     std::filesystem::remove_all(folder);
     REQUIRE(file);
     auto tokenizer = Tokenizer::load(*file);
     REQUIRE(tokenizer);
     return *std::move(tokenizer);
+}
+
+Tokenizer tinyTokenizer(const std::string& architecture) {
+    return tinyTokenizer(TinyModelSpec{.architecture = architecture});
+}
+
+/// One of every kind of vocabulary that a tiny model can have.
+std::vector<Tokenizer> tinyTokenizers() {
+    std::vector<Tokenizer> all;
+    all.push_back(tinyTokenizer("llama"));
+    all.push_back(tinyTokenizer("qwen2"));
+    all.push_back(tinyTokenizer(TinyModelSpec{.sentencePiece = true}));
+    return all;
 }
 
 std::string decoded(const Tokenizer& tokenizer, const std::vector<TextToken>& tokens) {
@@ -64,14 +80,22 @@ const std::vector<std::string> kTexts{"",
 }  // namespace
 
 TEST_CASE("tokens decode to the text, and spans cover it without gap") {
-    for (const char* architecture : {"llama", "qwen2"}) {
-        const Tokenizer tokenizer = tinyTokenizer(architecture);
+    for (const Tokenizer& tokenizer : tinyTokenizers()) {
         for (const auto& text : kTexts) {
             CAPTURE(text);
             const auto tokens = encoded(tokenizer, text);
             CHECK(decoded(tokenizer, tokens) == text);
             for (const TextToken token : tokens)
                 CHECK(text.substr(token.first, token.count) == tokenizer.bytes(token.id));
+        }
+    }
+    const Tokenizer prefixed = tinyTokenizer(TinyModelSpec{.sentencePiece = true, .spacePrefix = true});
+    for (const auto& text : kTexts) {
+        CAPTURE(text);
+        for (const TextToken token : encoded(prefixed, text)) {
+            std::string_view bytes = prefixed.bytes(token.id);
+            if (bytes.size() > token.count) bytes.remove_prefix(1);  // the space before a text has no byte of it
+            CHECK(text.substr(token.first, token.count) == bytes);
         }
     }
 }
@@ -96,6 +120,45 @@ TEST_CASE("text never becomes a control token, a prompt does") {
     CHECK(tokenizer.bytes(static_cast<std::int32_t>(tokenizer.vocabularySize())).empty());
 }
 
+TEST_CASE("a SentencePiece text never becomes a control or byte token by name, a prompt does") {
+    const Tokenizer tokenizer = tinyTokenizer(TinyModelSpec{.sentencePiece = true, .spacePrefix = true});
+    const auto start = tokenizer.special("<start_of_turn>");
+    REQUIRE(start);
+    const std::string text = "<start_of_turn><eos><unk><0x0A>x";
+    const auto tokens = encoded(tokenizer, text);
+    CHECK(decoded(tokenizer, tokens) == ' ' + text);
+    for (const TextToken token : tokens) CHECK_FALSE(tokenizer.isSpecial(token.id));
+    const auto prompt = tokenizer.encodeWithSpecials("<start_of_turn>of");
+    REQUIRE(prompt);
+    REQUIRE(prompt->size() == 2);
+    CHECK(prompt->front() == *start);
+    CHECK(tokenizer.bytes(prompt->back()) == " of");
+    CHECK(tokenizer.endsTurn(*tokenizer.special("<end_of_turn>")));
+    CHECK(tokenizer.addsBos());
+    CHECK(tokenizer.bos() == tokenizer.special("<bos>"));
+}
+
+TEST_CASE("a space is put before a text and after a control token, and not where text goes on") {
+    const Tokenizer tokenizer = tinyTokenizer(TinyModelSpec{.sentencePiece = true, .spacePrefix = true});
+    const auto joined = [&](const std::vector<std::int32_t>& ids) {
+        std::string out;
+        for (const auto id : ids) out += tokenizer.bytes(id);
+        return out;
+    };
+    const auto words = [&](std::string_view text, TextStart start) {
+        std::string out;
+        const auto tokens = tokenizer.encode(text, start);
+        REQUIRE(tokens);
+        return decoded(tokenizer, *tokens);
+    };
+    CHECK(words("page", TextStart::Nothing) == " page");
+    CHECK(words("page", TextStart::AfterText) == "page");
+    CHECK(words("\npage", TextStart::AfterText) == "\n page");  // a newline is a token of its own here
+    CHECK(words("", TextStart::Nothing).empty());
+    CHECK(joined(*tokenizer.encodeWithSpecials("a<eos>b")) == " a<eos> b");
+    CHECK(joined(*tokenizer.encodeWithSpecials("a<eos>b", TextStart::AfterText)) == "a<eos> b");
+}
+
 TEST_CASE("bytes that are no UTF-8 read as U+FFFD, one for one, and keep their spans") {
     const Tokenizer tokenizer = tinyTokenizer("llama");
     for (const std::string text : {"\xff", "a\xc3", "\xe4\xbd", "x\x80\x80y", "\xed\xa0\x80", "\xf5 \xc0\xaf",
@@ -112,13 +175,13 @@ TEST_CASE("bytes that are no UTF-8 read as U+FFFD, one for one, and keep their s
 }
 
 TEST_CASE("words of a million characters are words like any other") {
-    const Tokenizer tokenizer = tinyTokenizer("qwen2");
-    for (const std::string unit : {"a", " ", "\n", "!", "7", "the", "\xe6\x97\xa5", "\xff"}) {
-        CAPTURE(unit);
-        std::string text;
-        while (text.size() < 1000000) text += unit;
-        encoded(tokenizer, text);
-    }
+    for (const Tokenizer& tokenizer : tinyTokenizers())
+        for (const std::string unit : {"a", " ", "\n", "!", "7", "the", "\xe6\x97\xa5", "\xff"}) {
+            CAPTURE(unit);
+            std::string text;
+            while (text.size() < 1000000) text += unit;
+            encoded(tokenizer, text);
+        }
 }
 
 TEST_CASE("whole characters leave the assembler as soon as they are complete") {
@@ -148,8 +211,9 @@ TEST_CASE("ids are those of the recorded reference, for every text") {
     const std::filesystem::path models =
         (data && *data ? std::filesystem::path(data) : std::filesystem::path(home ? home : "") / ".local/share") /
         "carrel/models";
-    for (const auto& [name, model] : {std::pair{"qwen", "qwen2.5-coder-0.5b-instruct-q4_k_m.gguf"},
-                                      std::pair{"smol", "smollm2-135m-instruct-q4_1.gguf"}}) {
+    for (const auto& [name, model] :
+         {std::pair{"qwen", "qwen2.5-coder-0.5b-instruct-q4_k_m.gguf"},
+          std::pair{"smol", "smollm2-135m-instruct-q4_1.gguf"}, std::pair{"gemma", "gemma-3-270m-q4_k_m.gguf"}}) {
         const auto reference =
             std::filesystem::path(CARREL_SHARED) / "data/reference" / (std::string(name) + ".tokens.json");
         if (!std::filesystem::exists(reference) || !std::filesystem::exists(models / model)) {
