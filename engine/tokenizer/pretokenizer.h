@@ -6,6 +6,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <vector>
 
 struct pcre2_real_code_8;
 struct pcre2_real_match_data_8;
@@ -14,7 +15,7 @@ struct pcre2_real_jit_stack_8;
 
 namespace carrel {
 
-/// How a family of models cuts text into words before merging: its tokenizer's own regular expression. Immutable; any
+/// How a family of models cuts text into words before merging: its tokenizer's own regular expressions. Immutable; any
 /// thread.
 class PreTokenizer {
   public:
@@ -32,10 +33,9 @@ class PreTokenizer {
         void operator()(pcre2_real_code_8* code) const;
     };
     using Pattern = std::unique_ptr<pcre2_real_code_8, Free>;
-    static Pattern compile(std::string pattern, bool anchored);
+    static Pattern compile(std::string pattern);
 
-    Pattern isolate_;  // optional: what it matches is a word of its own, and cuts the text before word_ is tried
-    Pattern word_;
+    std::vector<Pattern> stages_;  // each cuts what the one before left, matches and the text between them alike
     bool wholeWordsFirst_ = false, addsBos_ = false;
 };
 
@@ -60,8 +60,7 @@ class Words {
     const PreTokenizer& pre_;
     std::string_view text_;
     std::size_t at_ = 0;
-    std::size_t pieceEnd_ = 0,
-                isolatedEnd_ = 0;  // words end at pieceEnd_; the isolated word after it ends at isolatedEnd_
+    std::vector<std::size_t> ends_;  // by stage: of the piece that at_ is in
     pcre2_real_match_data_8* data_;
     pcre2_real_match_context_8* context_;
     pcre2_real_jit_stack_8* stack_;
