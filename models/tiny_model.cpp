@@ -249,7 +249,7 @@ std::string escaped(std::string_view text) {
     return out;
 }
 
-/// Control tokens, bytes, runs of spaces and newlines as Gemma has them, and pieces: printable ASCII and kMerges in
+/// Control tokens, bytes, runs of spaces and newlines, and pieces: printable ASCII and kMerges in
 /// order of rank. Returns the size.
 std::uint32_t addSentencePieces(MetadataWriter& meta, const TinyModelSpec& spec) {
     enum : std::int32_t { kNormal = 1, kUnknown = 2, kControl = 3, kUserDefined = 4, kByte = 6 };
@@ -264,7 +264,8 @@ std::uint32_t addSentencePieces(MetadataWriter& meta, const TinyModelSpec& spec)
     add("<unk>", kUnknown, 0.0F);
     for (const char* name : {"<bos>", "<eos>", "<start_of_turn>", "<end_of_turn>"}) add(name, kControl, -1000.0F);
     for (const auto& name : spec.controls) add(name, kControl, -1000.0F);
-    for (const char* run : {"\n", "\n\n", "  ", "   "}) add(run, kUserDefined, -1000.0F);
+    if (!spec.spacePrefix)  // Gemma has them; Llama, which puts spaces, has not
+        for (const char* run : {"\n", "\n\n", "  ", "   "}) add(run, kUserDefined, -1000.0F);
     constexpr std::string_view digits = "0123456789ABCDEF";
     for (std::size_t b = 0; b < 256; ++b) add(std::string("<0x") + digits[b / 16] + digits[b % 16] + '>', kByte, 0.0F);
     float score = 0.0F;

@@ -86,6 +86,7 @@ struct Session {
     Waiter waiter;
     std::unique_ptr<Compute> compute;
     DocumentRow document;
+    ModelInfo model;
 };
 
 /// Library, document and model; nothing is read.
@@ -101,7 +102,9 @@ Status openLibrary(Session& session, const Common& common, const std::string& do
         Compute::open({common.data, helperOf(common), common.threads, common.isa, common.kv}, session.waiter);
     if (!compute) return compute.error();
     session.compute = std::move(*compute);
-    if (auto loaded = session.compute->loadModel(common.model); !loaded) return loaded.error();
+    auto loaded = session.compute->loadModel(common.model);
+    if (!loaded) return loaded.error();
+    session.model = std::move(*loaded);
     return {};
 }
 
@@ -163,6 +166,10 @@ CommandResult readCommand(const Common& common, const std::string& document, con
 CommandResult askCommand(const Common& common, const AskOptions& options) {
     Session session;
     if (auto opened = openSession(session, common, options.document, options.password); !opened) return opened.error();
+    if (session.model.chatTemplate == "plain")
+        std::fputs(
+            "carrel-cli: The model's file has no chat template that Carrel knows; it is asked in a plain format.\n",
+            stderr);
     session.waiter.answers.resize(options.questions.size());
     for (std::size_t i = 0; i < options.questions.size(); ++i)
         // A chat each: questions of a list do not know each other, and are answered together.
@@ -196,6 +203,7 @@ CommandResult askCommand(const Common& common, const AskOptions& options) {
                                        {"stopped", got->stopped}});
         if (i == 0) timings = got->timings;
     }
+    out.json["template"] = session.model.chatTemplate;
     out.json["timings"] = {
         {"model_load_s", timings.modelLoadS},
         {"resume_s", (*session.waiter.reading)->reusedTokens > 0 ? (*session.waiter.reading)->seconds : 0.0},

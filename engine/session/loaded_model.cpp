@@ -38,8 +38,11 @@ Result<ModelInfo> inspectModel(const std::filesystem::path& path) {
     if (!file) return file.error();
     const auto config = readConfig(*file);
     if (!config) return config.error();
-    if (const auto tokenizer = Tokenizer::load(*file); !tokenizer) return tokenizer.error();
-    return infoOf(*file, *config);
+    const auto tokenizer = Tokenizer::load(*file);
+    if (!tokenizer) return tokenizer.error();
+    auto info = infoOf(*file, *config);
+    if (info) info->chatTemplate = Prompt::of(*file, *tokenizer).family();
+    return info;
 }
 
 LoadedModel::LoadedModel(Backend& backend, ModelInfo info, Model model, Tokenizer tokenizer, const GgufFile& file)
@@ -47,7 +50,9 @@ LoadedModel::LoadedModel(Backend& backend, ModelInfo info, Model model, Tokenize
       info_(std::move(info)),
       model_(std::move(model)),
       tokenizer_(std::move(tokenizer)),
-      prompt_(Prompt::of(file, tokenizer_)) {}
+      prompt_(Prompt::of(file, tokenizer_)) {
+    info_.chatTemplate = prompt_.family();
+}
 
 Result<std::unique_ptr<LoadedModel>> LoadedModel::load(const std::filesystem::path& path, Backend& backend,
                                                        const std::filesystem::path& dataDir) {

@@ -15,7 +15,7 @@ constexpr double kBatchSeconds = 1.5;     // a crash loses one batch at most
 Result<std::unique_ptr<Reading>> Reading::open(const LoadedModel& model, ReadingStore& store, Document document,
                                                const KvSettings& settings, bool suspect) {
     std::unique_ptr<Reading> reading(new Reading(std::move(document)));
-    auto tokens = model.tokenizer().encode(reading->document_.text);
+    auto tokens = model.tokenizer().encode(reading->document_.text, TextStart::AfterText);
     if (!tokens) return tokens.error();
     reading->tokens_ = std::move(*tokens);
     auto ids = model.prompt().opening();

@@ -29,8 +29,7 @@ std::vector<std::int32_t> tailIds(const LoadedModel& model, const TurnRequest& r
     for (std::size_t i = dropped; i < request.history.size(); ++i) {
         append(ids, prompt.question(request.history[i].question));
         answers.resize(ids.size(), false);
-        if (const auto answer = model.tokenizer().encode(request.history[i].answer))
-            for (const TextToken& token : *answer) ids.push_back(token.id);
+        append(ids, prompt.answer(request.history[i].answer));
         answers.resize(ids.size(), true);
         append(ids, prompt.next());
     }
@@ -128,6 +127,7 @@ Status Turn::beginPass() {
 
 void Turn::keepMass(std::uint32_t layer, View<const float, 3> mass) {
     if (layer < model_.model().config.layers / 3) return;  // they look at neighbours
+    if (words_.thinking()) return;                         // where a thought looks is no source of the answer
     auto& sums = bare_ ? tail_->baseline : mass_;
     const std::size_t heads = mass.size(1), leaves = mass.size(2);
     sums.resize(std::max(sums.size(), leaves));

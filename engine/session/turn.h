@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "session/answer_text.h"
 #include "session/reading.h"
 #include "transformer/sampler.h"
 
@@ -58,7 +59,7 @@ class Turn {
     Workspace& work_;
     TurnRequest request_;
     std::unique_ptr<Tail> tail_;
-    LeafHistory history_;  // of the answer
+    LeafHistory history_;                // of the answer
     std::vector<std::int32_t> pending_;  // to be run: the rest of the question, or the last sampled token
     std::vector<bool> answers_;          // of the tail's wanted tokens: an earlier answer's, read as it was then
     std::uint32_t firstNew_ = 0;         // position from which on the tail differs from what is stored
@@ -72,7 +73,7 @@ class Turn {
     std::vector<std::int32_t> separator_;
     std::size_t questionFirst_ = 0;  // position of this question's first token
     std::vector<float> mass_;        // [leaves], of the question's and the answer's tokens, as sources.h wants it
-    Utf8Assembler words_;
+    AnswerText words_{model_.prompt().thinks(), model_.tokenizer().putsSpace()};
     std::string fresh_;
     Answer answer_;
     std::chrono::steady_clock::time_point started_, answering_;

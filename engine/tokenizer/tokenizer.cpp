@@ -330,6 +330,9 @@ std::optional<std::int32_t> Tokenizer::eos() const {
 bool Tokenizer::addsBos() const {
     return impl_->addsBos;
 }
+bool Tokenizer::putsSpace() const {
+    return impl_->spm && impl_->addsSpace;
+}
 bool Tokenizer::endsTurn(std::int32_t id) const {
     return impl_->known(id) && impl_->turnEnds[static_cast<std::size_t>(id)];
 }

@@ -50,7 +50,8 @@ class Tokenizer {
     std::optional<std::int32_t> special(std::string_view name) const;  // id of e.g. "<|im_end|>"
 
     std::optional<std::int32_t> bos() const, eos() const;
-    bool addsBos() const;  // tokenizer.ggml.add_bos_token
+    bool addsBos() const;    // tokenizer.ggml.add_bos_token
+    bool putsSpace() const;  // before the first word of a text, and behind special tokens
     /// Tokens that end a turn: eos, eot and what goes by their names.
     bool endsTurn(std::int32_t id) const;
     std::size_t vocabularySize() const;

@@ -29,6 +29,8 @@ struct ModelInfo {
     std::uint64_t fileBytes = 0;
     std::uint64_t kvBytesPerToken = 0;  // f16
     std::uint32_t window = 0;           // trained context, tokens
+    // How a conversation is written for it: the family of its chat template, or "plain" where none was recognised.
+    std::string chatTemplate = "plain";
 };
 
 /// Reads the header of a GGUF and says whether Carrel can run it. Any thread.
@@ -97,8 +99,8 @@ class Compute {
     /// Where an open reading's KV is and what answering read; nothing where it is not open. Cheap enough for a few
     /// calls a second.
     virtual std::optional<TierView> tiers(const std::string& document) = 0;
-    /// Checks every checksum of what is stored under the loaded model. What is bad is dropped, and read again by the next
-    /// read() or ask().
+    /// Checks every checksum of what is stored under the loaded model. What is bad is dropped, and read again by the
+    /// next read() or ask().
     virtual Result<StoredCheck> verify(const std::string& document) = 0;
     /// Deletes the readings of a document, of every model: rows first, then files.
     virtual Status forgetReadings(const std::string& document) = 0;
