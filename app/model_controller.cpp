@@ -13,6 +13,15 @@ namespace carrel::app {
 
 constexpr char kDefaultModel[] = "qwen2.5-coder-0.5b-instruct-q4_k_m.gguf";  // models/catalog.json
 
+namespace {
+
+QString noteOf(const ModelInfo& info) {
+    if (info.chatTemplate != "plain") return {};
+    return ModelController::tr("The file has no chat template that Carrel knows: it is asked in a plain format.");
+}
+
+}  // namespace
+
 ModelController::ModelController(EnginePort& port, Settings& settings, const QString& modelsFolder, QObject* parent)
     : QObject(parent), port_(port), settings_(settings), folder_(modelsFolder) {}
 
@@ -63,11 +72,13 @@ void ModelController::load(const QString& file) {
     emit aboutToLoad();
     file_ = file;
     name_ = QFileInfo(file).completeBaseName();
+    note_.clear();
     state_ = Loading;
     emit changed();
     port_.loadModel(file.toStdString(), [this, file](const Result<ModelInfo>& info) {
         state_ = info ? Loaded : Failed;
         if (info && !info->name.empty()) name_ = QString::fromStdString(info->name);
+        if (info) note_ = noteOf(*info);
         emit changed();
         emit choicesChanged();
         if (!info) {
@@ -96,6 +107,7 @@ void ModelController::inspected(const QString& file, const Result<ModelInfo>& in
         if (!info->name.empty()) choice.name = QString::fromStdString(info->name);
         choice.detail =
             tr("%1 · reads up to %2 tokens").arg(bytesText(info->fileBytes), QLocale().toString(info->window));
+        if (const QString note = noteOf(*info); !note.isEmpty()) choice.detail += QStringLiteral("\n") + note;
     } else {
         choice.detail = errorText(info.error(), QFileInfo(file).fileName());
     }

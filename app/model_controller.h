@@ -16,6 +16,7 @@ class ModelController : public QObject {
     QML_UNCREATABLE("AppController owns it")
     Q_PROPERTY(State state READ state NOTIFY changed)
     Q_PROPERTY(QString name READ name NOTIFY changed)  // of the loaded one, or a sentence fragment
+    Q_PROPERTY(QString note READ note NOTIFY changed)  // how it is asked, where that is not its own way; else empty
     Q_PROPERTY(QString file READ file NOTIFY changed)
     Q_PROPERTY(QVariantList choices READ choices NOTIFY choicesChanged)  // {file, name, detail, usable, current}
 
@@ -27,6 +28,7 @@ class ModelController : public QObject {
 
     State state() const { return state_; }
     QString name() const;
+    QString note() const { return note_; }
     QString file() const { return file_; }
     QVariantList choices() const;
 
@@ -53,7 +55,7 @@ class ModelController : public QObject {
 
     EnginePort& port_;
     Settings& settings_;
-    QString folder_, file_, name_;
+    QString folder_, file_, name_, note_;
     State state_ = None;
     QList<Choice> choices_;
 };

@@ -13,10 +13,11 @@ AbstractButton {
     signal otherWanted()
 
     objectName: "model"
-    implicitHeight: 60
+    implicitHeight: root.model.note ? 96 : 60
     padding: 0
     focusPolicy: Qt.StrongFocus
     Accessible.name: qsTr("Model: %1").arg(root.model.name)
+    Accessible.description: root.model.note
     onClicked: {
         root.model.lookAround();
         choices.open();
@@ -39,6 +40,20 @@ AbstractButton {
             textFormat: Text.PlainText
             color: root.model.state === ModelController.Failed ? Theme.warningText : Theme.text
             font.pixelSize: Theme.small
+            elide: Text.ElideRight
+        }
+        Text {
+            objectName: "modelNote"
+            Layout.fillWidth: true
+            Layout.leftMargin: Theme.pad
+            Layout.rightMargin: Theme.gap
+            visible: root.model.note !== ""
+            text: root.model.note
+            textFormat: Text.PlainText
+            color: Theme.muted
+            font.pixelSize: Theme.small
+            wrapMode: Text.Wrap
+            maximumLineCount: 3
             elide: Text.ElideRight
         }
         Item { Layout.fillHeight: true }

@@ -25,7 +25,7 @@ Prompt Prompt::of(const GgufFile& file, const Tokenizer& tokenizer) {
         if (!token.empty() && !tokenizer.special(token)) family = &plainPrompt();
     Prompt prompt(tokenizer, *family);
     const auto has = [&](std::string_view words) { return written.find(words) != std::string_view::npos; };
-    prompt.thinks_ = has("<think>");
+    prompt.thinks_ = has("<think>") || has("</think>");
     // As the template itself closes a thought that it was asked to leave out; the line breaks differ.
     if (prompt.thinks_ && family != &plainPrompt())
         prompt.thought_ =

@@ -37,6 +37,7 @@ class ScriptedEngine final : public EnginePort {
     std::map<std::string, Error> failures;                 // by the port's function name: every call fails
     std::string password = "secret";                       // of documents with "enc" in their file's name
     std::string script = "The answer.";
+    std::string chatTemplate = "chatml";  // of every model
     std::vector<Source> sources;
     std::optional<TierView> tierView;  // by itself: made up from what was asked
     bool holdTiers = false;            // replies wait in heldTiers

@@ -85,6 +85,18 @@ class TestWindow : public QObject {
         QTRY_COMPARE(app().library()->currentTitle(), QStringLiteral("Dropped"));
     }
 
+    void aModelThatIsAskedInAPlainFormatSaysSo() {
+        QTRY_COMPARE(app().model()->state(), ModelController::Loaded);
+        QVERIFY(!item("modelNote")->isVisible());
+        engine_->chatTemplate = "plain";
+        app().model()->choose(QStringLiteral("/demo/other.gguf"));
+        QTRY_VERIFY(item("modelNote")->isVisible());
+        QVERIFY(item("modelNote")->property("text").toString().contains(QStringLiteral("plain format")));
+        QVERIFY(!item("modelNote")->property("truncated").toBool());
+        QVERIFY(item("modelNote")->mapToItem(item("model"), {0, item("modelNote")->height()}).y() <=
+                item("model")->height());
+    }
+
     void aQuestionWhileReadingIsAnsweredAndItsSourceOpensThePage() {
         openDocument();
         QTest::keyClick(win(), Qt::Key_L, Qt::ControlModifier);

@@ -30,6 +30,12 @@ TEST_CASE("A model that can run says its name, architecture, sizes and window") 
     CHECK(info.fileBytes == std::filesystem::file_size(file));
     CHECK(info.kvBytesPerToken == 2 * 2 * 2 * 32 * 2);
     CHECK(info.window == 2048);
+    CHECK(info.chatTemplate == "chatml");
+    TinyModelSpec spec = sessionSpec();
+    spec.chatTemplate = "{{ messages }}";
+    const auto other = desk.folder.path() / "other.gguf";
+    must(writeTinyModel(other, spec));
+    CHECK(must(inspectModel(other)).chatTemplate == "plain");
 }
 
 TEST_CASE("Files that are no models are NotAModel, and what is not there NotFound") {
