@@ -43,8 +43,8 @@ class Engine final : public Compute {
         if (activeRead_ || batch_)
             return Error{Code::InvalidArgument, file.string(), "a reading or an answer is under way"};
         const auto start = Clock::now();
-        auto info = inspectModel(file);  // a file that cannot run leaves the loaded model alone
-        if (!info) return info.error();
+        if (loaded_)  // a file that cannot run leaves it alone
+            if (const auto info = inspectModel(file); !info) return info.error();
         tails_.clear();
         readings_.clear();
         loaded_.reset();

@@ -4,17 +4,11 @@
 #include <bit>
 #include <limits>
 
-#include "base/hash.h"
-
 namespace carrel {
 
 namespace {
 
 constexpr std::uint32_t kNone = std::numeric_limits<std::uint32_t>::max();
-
-std::uint32_t hashOf(std::string_view text) {
-    return static_cast<std::uint32_t>(xxh3(std::as_bytes(std::span(text))));
-}
 
 /// Bytes of the character that starts with `lead`, in valid UTF-8.
 std::size_t charBytes(char lead) {
@@ -31,28 +25,16 @@ std::uint32_t rankOf(float score) {
 }  // namespace
 
 SpmPieces::SpmPieces(const TokenTexts& texts, std::size_t count)
-    : texts_(&texts), slots_(std::bit_ceil(count * 4 / 3 + 2), Slot{0, -1}), ranks_(texts.size()) {
+    : texts_(&texts), index_(texts, count), ranks_(texts.size()) {
     byteIds_.fill(-1);
 }
 
-std::size_t SpmPieces::slotOf(std::string_view text, std::uint32_t hash) const {
-    const std::size_t mask = slots_.size() - 1;
-    std::size_t at = hash & mask;
-    while (slots_[at].id >= 0 && (slots_[at].hash != hash || (*texts_)[slots_[at].id] != text)) at = (at + 1) & mask;
-    return at;
-}
-
 void SpmPieces::add(std::int32_t id, float score) {
-    const std::string_view text = (*texts_)[id];
-    const std::uint32_t hash = hashOf(text);
-    slots_[slotOf(text, hash)] = {hash, id};
+    index_.add(id);
     ranks_[static_cast<std::size_t>(id)] = rankOf(score);
+    const std::string_view text = (*texts_)[id];
     for (std::size_t i = 1; i < text.size(); ++i)
         if ((text[i] & 0xc0) != 0x80) joins_.set(pairOf(text[i - 1], text[i]));
-}
-
-std::int32_t SpmPieces::find(std::string_view text) const {
-    return slots_[slotOf(text, hashOf(text))].id;
 }
 
 void SpmEncoder::append(std::string_view character, std::uint32_t source) {

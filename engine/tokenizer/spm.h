@@ -25,24 +25,19 @@ class SpmPieces {
     void add(std::int32_t id, float score);
     void setByte(unsigned char byte, std::int32_t id) { byteIds_[byte] = id; }
 
-    std::int32_t find(std::string_view text) const;  // negative: none
+    std::int32_t find(std::string_view text) const { return index_.find(text); }  // negative: none
     std::int32_t byteId(char byte) const { return byteIds_[static_cast<unsigned char>(byte)]; }
     std::uint32_t rank(std::int32_t id) const { return ranks_[static_cast<std::size_t>(id)]; }  // smaller merges first
     /// False: in no piece does a character that begins with `right` follow one that ends with `left`.
     bool joins(char left, char right) const { return joins_[pairOf(left, right)]; }
 
   private:
-    struct Slot {
-        std::uint32_t hash;
-        std::int32_t id;  // negative: empty
-    };
     static std::size_t pairOf(char left, char right) {
         return std::size_t{static_cast<unsigned char>(left)} << 8 | static_cast<unsigned char>(right);
     }
-    std::size_t slotOf(std::string_view text, std::uint32_t hash) const;
 
     const TokenTexts* texts_;
-    std::vector<Slot> slots_;           // a power of two, at most three quarters full
+    TextIndex index_;
     std::vector<std::uint32_t> ranks_;  // by id
     std::array<std::int32_t, 256> byteIds_;
     std::bitset<65536> joins_;

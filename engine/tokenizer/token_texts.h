@@ -27,4 +27,21 @@ class TokenTexts {
     std::vector<std::uint32_t> ends_;
 };
 
+/// Text -> token: a flat hash table, sized once. Filled by one thread, then read by any; the texts must outlive it.
+class TextIndex {
+  public:
+    TextIndex(const TokenTexts& texts, std::size_t count);
+    void add(std::int32_t id);                       // at most `count`; of two alike the last holds
+    std::int32_t find(std::string_view text) const;  // negative: none
+
+  private:
+    struct Slot {
+        std::uint32_t hash;
+        std::int32_t id;  // negative: empty
+    };
+    std::size_t slotOf(std::string_view text, std::uint32_t hash) const;
+    const TokenTexts* texts_;
+    std::vector<Slot> slots_;  // a power of two, at most three quarters full
+};
+
 }  // namespace carrel

@@ -4,7 +4,6 @@
 #include <array>
 #include <cmath>
 #include <limits>
-#include <unordered_map>
 #include <utility>
 
 #include "tokenizer/bpe.h"
@@ -46,7 +45,7 @@ struct Tokenizer::Impl {
         PreTokenizer pre;
         MergeTable merges;
         std::array<std::int32_t, 256> byteTokens{};
-        std::unordered_map<std::string_view, std::int32_t> words;  // into texts; empty unless whole words go first
+        std::optional<TextIndex> words;  // where whole words go first
     };
 
     TokenTexts texts;
@@ -65,8 +64,7 @@ struct Tokenizer::Impl {
 
     Status loadKinds(const GgufFile& file, std::span<const std::string> tokens);
     Status loadBpe(const GgufFile& file);
-    Status loadMerges(std::span<const std::string> lines,
-                      const std::unordered_map<std::string_view, std::int32_t>& byBytes);
+    Status loadMerges(std::span<const std::string> lines, const TextIndex& byBytes);
     Status loadSpm(const GgufFile& file);
     void loadSpecials(const GgufFile& file, bool addsBosByDefault);
     Status encodeWords(std::string_view text, BpeMerger& merger, std::vector<BpeSymbol>& out) const;
@@ -106,13 +104,12 @@ Status Tokenizer::Impl::loadBpe(const GgufFile& file) {
         texts.append(!spelled[id] || special(id) ? tokens[id] : bytes);
     }
     bpe->byteTokens.fill(-1);
-    std::unordered_map<std::string_view, std::int32_t> byBytes;
-    byBytes.reserve(texts.size());
+    TextIndex byBytes(texts, texts.size());
     for (std::size_t i = 0; i < texts.size(); ++i) {
         const auto id = static_cast<std::int32_t>(i);
         const auto text = texts[id];
         if (!spelled[i] || text.empty()) continue;
-        byBytes[text] = id;  // of two alike the last is the one in use, as in llama.cpp
+        byBytes.add(id);  // of two alike the last is the one in use, as in llama.cpp
         if (text.size() == 1) bpe->byteTokens[static_cast<unsigned char>(text[0])] = id;
     }
     if (auto s = loadMerges(*lines, byBytes); !s) return s.error();
@@ -120,23 +117,23 @@ Status Tokenizer::Impl::loadBpe(const GgufFile& file) {
     return {};
 }
 
-Status Tokenizer::Impl::loadMerges(std::span<const std::string> lines,
-                                   const std::unordered_map<std::string_view, std::int32_t>& byBytes) {
+Status Tokenizer::Impl::loadMerges(std::span<const std::string> lines, const TextIndex& byBytes) {
     std::string bytes;
     for (std::size_t rank = 0; rank < lines.size(); ++rank) {
         const std::string_view line = lines[rank];
-        const std::size_t space = line.find(' ', 1);
-        const Error bad{Code::Corrupt, "tokenizer.ggml.merges",
-                        "merge " + std::to_string(rank) + " is not of two tokens that make a third"};
-        if (space == std::string_view::npos) return bad;
+        const std::size_t space = std::min(line.find(' ', 1), line.size());
         bytes.clear();
-        if (!appendBytes(line.substr(0, space), bytes)) return bad;
+        bool good = space < line.size() && appendBytes(line.substr(0, space), bytes);
         const std::size_t leftBytes = bytes.size();
-        if (!appendBytes(line.substr(space + 1), bytes)) return bad;
-        const auto left = byBytes.find(std::string_view(bytes).substr(0, leftBytes)),
-                   right = byBytes.find(std::string_view(bytes).substr(leftBytes)), merged = byBytes.find(bytes);
-        if (left == byBytes.end() || right == byBytes.end() || merged == byBytes.end()) return bad;
-        bpe->merges.add(left->second, right->second, {static_cast<std::uint32_t>(rank), merged->second});
+        good = good && appendBytes(line.substr(space + 1), bytes);
+        const std::string_view whole = bytes;
+        const std::int32_t left = good ? byBytes.find(whole.substr(0, leftBytes)) : -1,
+                           right = left >= 0 ? byBytes.find(whole.substr(leftBytes)) : -1,
+                           merged = right >= 0 ? byBytes.find(whole) : -1;
+        if (merged < 0)
+            return Error{Code::Corrupt, "tokenizer.ggml.merges",
+                         "merge " + std::to_string(rank) + " is not of two tokens that make a third"};
+        bpe->merges.add(left, right, {static_cast<std::uint32_t>(rank), merged});
     }
     return {};
 }
@@ -223,8 +220,8 @@ Status Tokenizer::Impl::encodeWords(std::string_view whole, BpeMerger& merger, s
         const auto word = split.next();
         if (!word) return word.error();
         if (word->empty()) return {};
-        if (const auto at = bpe->words.find(*word); at != bpe->words.end()) {
-            out.push_back({at->second, static_cast<std::uint32_t>(word->size())});
+        if (const auto id = bpe->words ? bpe->words->find(*word) : -1; id >= 0) {
+            out.push_back({id, static_cast<std::uint32_t>(word->size())});
             continue;
         }
         symbols.clear();

@@ -21,7 +21,8 @@ std::vector<std::vector<std::byte>> fuzzSeeds() {
                             .kvHeads = 1,
                             .headDim = 32,
                             .ffn = 32});
-    return {std::move(model), std::move(other)};
+    auto pieces = tinyModel({.layers = 1, .heads = 1, .kvHeads = 1, .headDim = 32, .ffn = 32, .sentencePiece = true});
+    return {std::move(model), std::move(other), std::move(pieces)};
 }
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
