@@ -36,6 +36,16 @@ int byteOf(std::string_view token) {
     return high < 0 || low < 0 ? -1 : high * 16 + low;
 }
 
+/// A SentencePiece entry with its spaces as spaces.
+std::string withSpaces(std::string_view entry) {
+    std::string out;
+    for (std::size_t at; (at = entry.find(kSpmSpace)) != std::string_view::npos;) {
+        out.append(entry.substr(0, at)) += ' ';
+        entry.remove_prefix(at + kSpmSpace.size());
+    }
+    return out.append(entry);
+}
+
 }  // namespace
 
 struct Tokenizer::Impl {
@@ -153,10 +163,8 @@ Status Tokenizer::Impl::loadSpm(const GgufFile& file) {
             kinds[id] = Kind::Byte;
             text = static_cast<char>(byte);
         } else if (kinds[id] != Kind::Control && kinds[id] != Kind::Unknown) {
-            for (std::size_t at = 0; (at = text.find(kSpmSpace, at)) != std::string::npos; ++at) {
-                text.replace(at, kSpmSpace.size(), " ");
-                kinds[id] = Kind::Normal;  // merges lead to it: in a text it never stands as it is written here
-            }
+            text = withSpaces(tokens[id]);
+            if (text.size() != tokens[id].size()) kinds[id] = Kind::Normal;  // merges lead to it, it is not written so
         }
         texts.append(text);
     }
@@ -169,8 +177,8 @@ Status Tokenizer::Impl::loadSpm(const GgufFile& file) {
             spm->setByte(static_cast<unsigned char>(texts[id][0]), id);
         } else if (kinds[i] != Kind::Control && kinds[i] != Kind::Unknown && !tokens[i].empty() &&
                    tokens[i].find(' ') == std::string::npos) {
-            spm->add(id,
-                     score);  // a control token's name in a text stays text, and what has real spaces is written out
+            // A control token's name in a text stays text, and what has real spaces is only ever written out.
+            spm->add(id, score);
         }
     }
     addsSpace = file.integer("tokenizer.ggml.add_space_prefix").value_or(1) != 0;
