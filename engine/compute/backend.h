@@ -74,15 +74,18 @@ struct KvPick {
 /// f16: consecutive tokens as stored, [tokens, headDim] each, keys after RoPE; first is a multiple of 64, and tokens is
 ///   less than 64 only in the last such run of a sequence. A token sees the keys up to its own position.
 /// picks: chosen tokens of encoded leaves, in order, `tokens` in all; every token sees them. first: the least position.
+/// Both with a sliding window: a token sees the last `window` keys up to its own alone; picks are then a whole group.
 /// rest: `tokens` leaves from position `first` on, whole groups, each as its mean value; what a leaf weighs to a token
 ///   comes with the call (AttendArgs::weight). Not counted in mass.
 struct KvRun {
+    static constexpr std::uint32_t kNoWindow = 1u << 31;  // positions are below
     const std::uint16_t* keys = nullptr;
     const std::uint16_t* values = nullptr;
     std::uint32_t first = 0, tokens = 0;
     std::span<const KvPick> picks = {};
     const std::byte* rest = nullptr;  // the value means of its groups (kv_layout.h)
     bool late = false;                // AttendPass
+    std::uint32_t window = kNoWindow;
 };
 
 /// One call may come in two, so that what is there is attended to while the rest is still being read: There leaves runs
@@ -229,9 +232,12 @@ class Backend {
     virtual Result<std::unique_ptr<Weight>> loadWeight(DType type, std::size_t rows, std::size_t cols,
                                                        std::span<const std::byte> raw) = 0;
 
-    virtual void embed(const Weight& table, std::span<const std::int32_t> ids,
-                       View<float, 2> out) = 0;  // rows of the table, to f32
+    /// Rows of the table, to f32, times scale.
+    virtual void embed(const Weight& table, std::span<const std::int32_t> ids, View<float, 2> out, float scale = 1) = 0;
+    /// out may be x.
     virtual void rmsNorm(View<const float, 2> x, const float* weight, float eps, View<float, 2> out) = 0;
+    /// out += rmsNorm(x)
+    virtual void addRmsNorm(View<const float, 2> x, const float* weight, float eps, View<float, 2> out) = 0;
     /// Several matrices over one input, so that it is quantised once.
     virtual void matmul(View<const float, 2> x, std::span<const MatmulTarget> targets) = 0;
     /// In place; x [nTokens, nHeads, headDim]; frequency j of headDim/2 turns by position * invFreq[j].
@@ -251,6 +257,8 @@ class Backend {
 
     /// gate = silu(gate) * up
     virtual void swiglu(View<float, 2> gate, View<const float, 2> up) = 0;
+    /// gate = gelu(gate) * up, gelu by the tanh formula
+    virtual void geglu(View<float, 2> gate, View<const float, 2> up) = 0;
 };
 
 }  // namespace carrel

@@ -1,5 +1,6 @@
 #include "transformer/config.h"
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 
@@ -40,6 +41,75 @@ Result<std::vector<float>> ropeFactors(const GgufFile& file, std::size_t count) 
     return factors;
 }
 
+std::vector<float> frequencies(std::uint32_t headDim, double base, double factor, const std::vector<float>& factors) {
+    std::vector<float> out;
+    for (std::uint32_t j = 0; j < headDim / 2; ++j)
+        out.push_back(static_cast<float>(std::pow(base, -2.0 * j / headDim) / factor / factors[j]));
+    return out;
+}
+
+/// What an architecture's name says that the file does not.
+struct Family {
+    std::string_view name;
+    RopeStyle rope;
+    bool headNorms = false;
+    // Gemma's: scaled embeddings, norms behind attention and FFN, GELU, every `globalEvery`-th layer global.
+    bool gemma = false;
+    std::uint32_t globalEvery = 0;
+};
+// llama files hold q and k permuted for neighbouring pairs; the others rotate halves.
+constexpr Family kFamilies[] = {{"llama", RopeStyle::Interleaved},
+                                {"qwen2", RopeStyle::Neox},
+                                {"qwen3", RopeStyle::Neox, true},
+                                {"gemma3", RopeStyle::Neox, true, true, 6}};
+constexpr double kLocalRopeBase = 10000.0;
+constexpr std::uint32_t kGemma27BLayers = 62;  // the one that scales by its hidden size; no key says it
+
+bool sensible(double base, double factor) {
+    return base > 1 && base < 1e12 && factor > 0 && factor < 1e6;
+}
+
+/// RoPE of all layers, and which are local.
+Status readPositions(const Keys& keys, const Family& family, ModelConfig& config) {
+    const GgufFile& file = keys.file;
+    const std::string path = file.path().string();
+    const auto scaling = file.string(keys.prefix + "rope.scaling.type").value_or("none");
+    if (scaling != "none" && scaling != "linear")
+        return Error{Code::Unsupported, path, "RoPE scaling \"" + std::string(scaling) + "\""};
+    const double factor = scaling == "linear" ? keys.realOr("rope.scaling.factor", 1.0) : 1.0;
+    const double base = keys.realOr("rope.freq_base", 10000.0);
+    const double localBase = keys.realOr("rope.freq_base_swa", kLocalRopeBase);
+    if (!sensible(base, factor) || !sensible(localBase, 1))
+        return Error{Code::Corrupt, path, "no sensible RoPE base or scaling"};
+    const auto factors = ropeFactors(file, config.headDim / 2);
+    if (!factors) return factors.error();
+    config.rope = family.rope;
+    config.invFreq = frequencies(config.headDim, base, factor, *factors);
+    config.ropeText = (config.rope == RopeStyle::Neox ? "neox," : "interleaved,") + std::to_string(base) + "," +
+                      std::to_string(factor);
+
+    const std::uint64_t window = file.integer(keys.prefix + "attention.sliding_window").value_or(0);
+    if (family.globalEvery == 0) {
+        // Which layers slide is not said; up to there they all see everything.
+        if (window > 0) config.window = static_cast<std::uint32_t>(std::min<std::uint64_t>(window, config.window));
+        return {};
+    }
+    if (window == 0) return Error{Code::Unsupported, path, config.architecture + " without a sliding window"};
+    config.slidingWindow = static_cast<std::uint32_t>(std::min(window, kMost));
+    config.localInvFreq = frequencies(config.headDim, localBase, 1, std::vector<float>(config.headDim / 2, 1.0f));
+    const std::string pattern = keys.prefix + "attention.sliding_window_pattern";
+    if (const auto each = file.integers(pattern)) {
+        if (each->size() != config.layers) return Error{Code::Corrupt, path, "no sensible " + pattern};
+        for (const std::int64_t slides : *each) config.local.push_back(slides != 0);
+    } else {
+        const std::uint64_t every = file.integer(pattern).value_or(family.globalEvery);
+        for (std::uint32_t i = 0; i < config.layers; ++i) config.local.push_back(every == 0 || (i + 1) % every != 0);
+    }
+    config.ropeText += ",local=" + std::to_string(config.slidingWindow) + "," + std::to_string(localBase) + ",";
+    for (const bool local : config.local) config.ropeText += local ? 'l' : 'g';
+    return {};
+}
+
 }  // namespace
 
 Result<ModelConfig> readConfig(const GgufFile& file) {
@@ -47,9 +117,10 @@ Result<ModelConfig> readConfig(const GgufFile& file) {
     ModelConfig config;
     config.architecture = std::string(file.string("general.architecture").value_or(""));
     if (config.architecture.empty()) return Error{Code::Corrupt, path, "the file does not name its architecture"};
-    if (config.architecture != "llama" && config.architecture != "qwen2")
+    const auto family = std::ranges::find(kFamilies, config.architecture, &Family::name);
+    if (family == std::end(kFamilies))
         return Error{Code::Unsupported, path,
-                     "architecture \"" + config.architecture + "\"; Carrel runs llama and qwen2"};
+                     "architecture \"" + config.architecture + "\"; Carrel runs llama, qwen2, qwen3 and gemma3"};
     if (!file.unsupportedTypes().empty())
         return Error{Code::Unsupported, path, "weight type of " + file.unsupportedTypes().front()};
     config.name = std::string(file.string("general.name").value_or(file.path().stem().string()));
@@ -73,30 +144,24 @@ Result<ModelConfig> readConfig(const GgufFile& file) {
     if (keys.countOr("attention.value_length", config.headDim) != config.headDim ||
         keys.countOr("rope.dimension_count", config.headDim) != config.headDim)
         return Error{Code::Unsupported, path, "value or RoPE size different from the head size"};
-    if (file.integer(config.architecture + ".expert_count").value_or(0) > 0)
+    if (file.integer(keys.prefix + "expert_count").value_or(0) > 0)
         return Error{Code::Unsupported, path, "mixture of experts"};
+    for (const char* cap : {"attn_logit_softcapping", "final_logit_softcapping"})
+        if (keys.realOr(cap, 0) != 0) return Error{Code::Unsupported, path, keys.prefix + cap};
 
     const GgufTensor* embedding = file.find("token_embd.weight");
     if (embedding == nullptr || embedding->shape.size() != 2 || embedding->shape[1] > 4 * kMost)
         return Error{Code::Corrupt, path, "no token_embd.weight of two dimensions"};
     config.vocabulary = static_cast<std::uint32_t>(embedding->shape[1]);
 
-    const auto scaling = file.string(config.architecture + ".rope.scaling.type").value_or("none");
-    if (scaling != "none" && scaling != "linear")
-        return Error{Code::Unsupported, path, "RoPE scaling \"" + std::string(scaling) + "\""};
-    const double factor = scaling == "linear" ? keys.realOr("rope.scaling.factor", 1.0) : 1.0;
-    const double base = keys.realOr("rope.freq_base", 10000.0);
-    if (!(base > 1 && base < 1e12 && factor > 0 && factor < 1e6))
-        return Error{Code::Corrupt, path, "no sensible RoPE base or scaling"};
-    const auto factors = ropeFactors(file, config.headDim / 2);
-    if (!factors) return factors.error();
-    for (std::uint32_t j = 0; j < config.headDim / 2; ++j)
-        config.invFreq.push_back(
-            static_cast<float>(std::pow(base, -2.0 * j / config.headDim) / factor / (*factors)[j]));
-    // llama files hold q and k permuted for neighbouring pairs; qwen2 rotates halves.
-    config.rope = config.architecture == "llama" ? RopeStyle::Interleaved : RopeStyle::Neox;
-    config.ropeText = (config.rope == RopeStyle::Neox ? "neox," : "interleaved,") + std::to_string(base) + "," +
-                      std::to_string(factor);
+    config.headNorms = family->headNorms;
+    config.postNorms = family->gemma;
+    config.gate = family->gemma ? Gate::Gelu : Gate::Silu;
+    if (family->gemma) config.embeddingScale = std::sqrt(static_cast<float>(config.hidden));
+    const bool ofHidden = family->gemma && config.layers == kGemma27BLayers;
+    config.attentionScale =
+        1.0f / std::sqrt(static_cast<float>(ofHidden ? config.hidden / config.heads : config.headDim));
+    if (auto read = readPositions(keys, *family, config); !read) return read.error();
     return config;
 }
 

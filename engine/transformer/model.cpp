@@ -1,5 +1,6 @@
 #include "transformer/model.h"
 
+#include <set>
 #include <string>
 
 namespace carrel {
@@ -35,6 +36,14 @@ class Loader {
         return std::move(*buffer);
     }
 
+    /// A tensor that was not asked for computes something that is not computed here.
+    void expectNothingElse() {
+        if (!status_) return;
+        for (const GgufTensor& tensor : file_.tensors())
+            if (!taken_.contains(tensor.name))
+                return fail({Code::Unsupported, file_.path().string(), "a model with " + tensor.name});
+    }
+
   private:
     const GgufTensor* find(const std::string& name, const std::vector<std::uint64_t>& shape, bool required) {
         if (!status_) return nullptr;
@@ -46,6 +55,7 @@ class Loader {
         if (tensor->shape != shape)
             return fail({Code::Corrupt, file_.path().string(), name + " has another shape than the model's sizes say"}),
                    nullptr;
+        taken_.insert(name);
         return tensor;
     }
     void fail(Error error) {
@@ -55,6 +65,7 @@ class Loader {
     const GgufFile& file_;
     Backend& backend_;
     Status status_;
+    std::set<std::string> taken_{"rope_freqs.weight"};  // readConfig's
 };
 
 }  // namespace
@@ -79,13 +90,22 @@ Result<Model> Model::load(const GgufFile& file, ModelConfig config, Backend& bac
         layer.queryBias = load.vector(at + "attn_q.bias", queries, false);
         layer.keyBias = load.vector(at + "attn_k.bias", keys, false);
         layer.valueBias = load.vector(at + "attn_v.bias", keys, false);
+        if (config.headNorms) {
+            layer.queryNorm = load.vector(at + "attn_q_norm.weight", config.headDim, true);
+            layer.keyNorm = load.vector(at + "attn_k_norm.weight", config.headDim, true);
+        }
         layer.output = load.matrix(at + "attn_output.weight", hidden, queries);
+        if (config.postNorms) {
+            layer.attentionPostNorm = load.vector(at + "post_attention_norm.weight", hidden, true);
+            layer.ffnPostNorm = load.vector(at + "post_ffw_norm.weight", hidden, true);
+        }
         layer.ffnNorm = load.vector(at + "ffn_norm.weight", hidden, true);
         layer.gate = load.matrix(at + "ffn_gate.weight", ffn, hidden);
         layer.up = load.matrix(at + "ffn_up.weight", ffn, hidden);
         layer.down = load.matrix(at + "ffn_down.weight", hidden, ffn);
         model.layers.push_back(std::move(layer));
     }
+    load.expectNothingElse();
     if (!load.status()) return load.status().error();
     auto fingerprint = file.fingerprint();
     if (!fingerprint) return fingerprint.error();

@@ -11,9 +11,11 @@
 
 namespace carrel {
 
-/// One block's weights. Matrices are [outputs, inputs]; norms and biases f32 in backend memory (a bias may be missing).
+/// One block's weights. Matrices are [outputs, inputs]; norms and biases f32 in backend memory (a bias may be missing,
+/// and norms that the model has not are).
 struct LayerWeights {
     Buffer attentionNorm, ffnNorm, queryBias, keyBias, valueBias;
+    Buffer queryNorm, keyNorm, attentionPostNorm, ffnPostNorm;
     std::unique_ptr<Weight> query, key, value, output, gate, up, down;
 };
 
@@ -28,7 +30,8 @@ struct Model {
 
     const Weight& logitsWeight() const { return unembedding ? *unembedding : *embedding; }
 
-    /// Every tensor's shape is checked here, once. Corrupt names the tensor; NoMemory; Io.
+    /// Every tensor's shape is checked here, once. Corrupt names the tensor; Unsupported names one that nothing here
+    /// computes with; NoMemory; Io.
     static Result<Model> load(const GgufFile& file, ModelConfig config, Backend& backend);
 };
 

@@ -51,7 +51,7 @@ Pass::Pass(const Model& model, Backend& backend, Workspace& workspace, std::vect
     assert(rows_ > 0 && rows_ <= work_.rows_);
     attention_ = std::make_unique<PassAttention>(backend_, model_.config, inputs_, position_, sequence_, reads.policy,
                                                  reads.stats, work_.attentionMemory_);
-    backend_.embed(*model_.embedding, ids, view(work_.residual_, model_.config.hidden));
+    backend_.embed(*model_.embedding, ids, view(work_.residual_, model_.config.hidden), model_.config.embeddingScale);
 }
 
 Result<bool> Pass::step() {
@@ -91,24 +91,35 @@ Status Pass::run() {
     }
 }
 
-void Pass::query(const LayerWeights& layer, const Buffer& normed, const Buffer& out) {
+void Pass::query(std::uint32_t layer, const Buffer& normed, const Buffer& out) {
     const ModelConfig& c = model_.config;
+    const LayerWeights& weights = model_.layers[layer];
     const MatmulTarget target[] = {
-        {layer.query.get(), biasOf(layer.queryBias), view(out, std::size_t{c.heads} * c.headDim)}};
+        {weights.query.get(), biasOf(weights.queryBias), view(out, std::size_t{c.heads} * c.headDim)}};
     backend_.matmul(view(normed, c.hidden), target);
-    backend_.rope(heads(out, c.heads), position_, c.invFreq, c.rope);
+    turn(layer, weights.queryNorm, heads(out, c.heads));
+}
+
+/// Queries or keys as attention takes them.
+void Pass::turn(std::uint32_t layer, const Buffer& norm, View<float, 3> x) {
+    const ModelConfig& c = model_.config;
+    if (c.headNorms) {
+        const View<float, 2> each(x.data(), {x.size(0) * x.size(1), x.size(2)});
+        backend_.rmsNorm(each, norm.as<const float>(), c.rmsEps, each);
+    }
+    backend_.rope(x, position_, c.frequencies(layer), c.rope);
 }
 
 void Pass::attentionIn() {
     const ModelConfig& c = model_.config;
     const LayerWeights& layer = model_.layers[layer_];
     View<const float, 3> next;
-    if (attention_->predicts() && layer_ + 1 < c.layers) {
+    if (attention_->predicts(layer_ + 1)) {
         // What the next layer will ask for, from what goes into this one.
         const LayerWeights& after = model_.layers[layer_ + 1];
         backend_.rmsNorm(view(work_.residual_, c.hidden), after.attentionNorm.as<const float>(), c.rmsEps,
                          view(work_.normed_, c.hidden));
-        query(after, work_.normed_, work_.nextQuery_);
+        query(layer_ + 1, work_.normed_, work_.nextQuery_);
         next = heads(work_.nextQuery_, c.heads);
     }
     const std::size_t queries = std::size_t{c.heads} * c.headDim, keys = std::size_t{c.kvHeads} * c.headDim;
@@ -118,8 +129,8 @@ void Pass::attentionIn() {
                                     {layer.key.get(), biasOf(layer.keyBias), view(work_.key_, keys)},
                                     {layer.value.get(), biasOf(layer.valueBias), view(work_.value_, keys)}};
     backend_.matmul(view(work_.normed_, c.hidden), targets);
-    backend_.rope(heads(work_.query_, c.heads), position_, c.invFreq, c.rope);
-    backend_.rope(heads(work_.key_, c.kvHeads), position_, c.invFreq, c.rope);
+    turn(layer_, layer.queryNorm, heads(work_.query_, c.heads));
+    turn(layer_, layer.keyNorm, heads(work_.key_, c.kvHeads));
     storeKeysValues();
     attention_->begin(layer_, heads(work_.query_, c.heads), heads(work_.attention_, c.heads), next);
 }
@@ -141,9 +152,16 @@ void Pass::storeKeysValues() {
 
 void Pass::attentionOut() {
     const ModelConfig& c = model_.config;
-    const MatmulTarget target[] = {
-        {model_.layers[layer_].output.get(), nullptr, view(work_.residual_, c.hidden), true}};
-    backend_.matmul(view(work_.attention_, std::size_t{c.heads} * c.headDim), target);
+    const LayerWeights& layer = model_.layers[layer_];
+    addToResidual(work_.attention_, std::size_t{c.heads} * c.headDim, *layer.output, layer.attentionPostNorm);
+}
+
+void Pass::addToResidual(const Buffer& x, std::size_t cols, const Weight& weight, const Buffer& norm) {
+    const ModelConfig& c = model_.config;
+    const View<float, 2> residual = view(work_.residual_, c.hidden), apart = view(work_.normed_, c.hidden);
+    const MatmulTarget target[] = {{&weight, nullptr, c.postNorms ? apart : residual, !c.postNorms}};
+    backend_.matmul(view(x, cols), target);
+    if (c.postNorms) backend_.addRmsNorm(apart, norm.as<const float>(), c.rmsEps, residual);
 }
 
 void Pass::ffnIn() {
@@ -154,13 +172,15 @@ void Pass::ffnIn() {
     const MatmulTarget targets[] = {{layer.gate.get(), nullptr, view(work_.gate_, c.ffn)},
                                     {layer.up.get(), nullptr, view(work_.up_, c.ffn)}};
     backend_.matmul(view(work_.normed_, c.hidden), targets);
-    backend_.swiglu(view(work_.gate_, c.ffn), view(work_.up_, c.ffn));
+    if (c.gate == Gate::Gelu)
+        backend_.geglu(view(work_.gate_, c.ffn), view(work_.up_, c.ffn));
+    else
+        backend_.swiglu(view(work_.gate_, c.ffn), view(work_.up_, c.ffn));
 }
 
 void Pass::ffnOut() {
-    const ModelConfig& c = model_.config;
-    const MatmulTarget target[] = {{model_.layers[layer_].down.get(), nullptr, view(work_.residual_, c.hidden), true}};
-    backend_.matmul(view(work_.gate_, c.ffn), target);
+    const LayerWeights& layer = model_.layers[layer_];
+    addToResidual(work_.gate_, model_.config.ffn, *layer.down, layer.ffnPostNorm);
 }
 
 void Pass::logits(std::size_t firstRow, std::size_t rowCount, View<float, 2> out) {

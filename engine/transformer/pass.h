@@ -54,9 +54,11 @@ class Pass {
   private:
     enum class Stage { AttentionIn, Attend, AttentionOut, FfnIn, FfnOut };
     void attentionIn();
-    void query(const LayerWeights& layer, const Buffer& normed, const Buffer& out);
+    void query(std::uint32_t layer, const Buffer& normed, const Buffer& out);
+    void turn(std::uint32_t layer, const Buffer& norm, View<float, 3> x);
     void storeKeysValues();
     void attentionOut();
+    void addToResidual(const Buffer& x, std::size_t cols, const Weight& weight, const Buffer& norm);
     void ffnIn();
     void ffnOut();
     View<float, 2> view(const Buffer& buffer, std::size_t cols) const { return {buffer.as<float>(), {rows_, cols}}; }

@@ -25,8 +25,9 @@ PassAttention::PassAttention(Backend& backend, const ModelConfig& config, std::s
       stats_(stats),
       memory_(memory),
       document_(inputs.front().document),
-      lastPosition_(*std::max_element(position.begin(), position.end())),
-      scale_(1.0f / std::sqrt(static_cast<float>(config.headDim))) {
+      firstPosition_(*std::min_element(position.begin(), position.end())),
+      lastPosition_(*std::max_element(position.begin(), position.end())) {
+    while (firstJudged_ < config_.layers && config_.isLocal(firstJudged_)) ++firstJudged_;
     if (document_ != nullptr) documentGroups_ = document_->tokens() / kGroupTokens;
     for ([[maybe_unused]] const PassInput& input : inputs_) {
         assert(input.document == document_ && input.past->first() == documentGroups_ * kGroupTokens);
@@ -59,12 +60,13 @@ void PassAttention::begin(std::uint32_t layer, View<const float, 3> q, View<floa
     q_ = q;
     out_ = out;
     nextQuery_ = nextQuery;
-    window_ = 0;
+    window_ = firstGroup();
+    begun_ = false;
     done_ = 0;
     ready_ = false;
     windows_.clear();
     portions_.clear();
-    if (massSink_) mass_.resize(rows() * config_.heads * (lastPosition_ / kLeafTokens + 1));
+    if (wantsMass()) mass_.resize(rows() * config_.heads * (lastPosition_ / kLeafTokens + 1));
     if (inputs_.front().encoded != nullptr) encodeOpen();
 }
 
@@ -103,13 +105,13 @@ AttendArgs PassAttention::args(std::size_t first, std::size_t count, std::span<c
     a.sequence = sequence.subspan(first, count);
     a.runs = views_;
     a.nKvHeads = config_.kvHeads;
-    a.scale = scale_;
+    a.scale = config_.attentionScale;
     if (document_ != nullptr) a.codec = document_->codec();
     a.out = out_.rows(first, count);
     a.state = View<float, 3>(memory_.state.data(), {rows(), config_.heads, config_.headDim + 2u}).rows(first, count);
-    a.begins = window_ == 0;
+    a.begins = !begun_;
     a.ends = false;
-    if (massSink_) {
+    if (wantsMass()) {
         a.mass = massView().rows(first, count);
         a.logSumExp = lseView(lse_).rows(first, count);
     }
@@ -117,31 +119,46 @@ AttendArgs PassAttention::args(std::size_t first, std::size_t count, std::span<c
 }
 
 Result<bool> PassAttention::slice() {
-    if (policy_ != nullptr) return selective();
+    if (policy_ != nullptr && !local()) return selective();
     return window_ < documentGroups_ / kPartGroups * kPartGroups ? windowSlice() : lastSlice();
 }
 
+/// Of the document, the first that a token of this pass sees in this layer.
+std::uint32_t PassAttention::firstGroup() const {
+    if (!local() || firstPosition_ < config_.slidingWindow) return 0;
+    return std::min(documentGroups_, (firstPosition_ + 1 - config_.slidingWindow) / kGroupTokens);
+}
+
+void PassAttention::slide() {
+    if (!local()) return;
+    for (auto& runs : runs_)
+        for (KvRun& run : runs) run.window = config_.slidingWindow;
+}
+
 std::size_t PassAttention::sliceRows(std::uint64_t keys) const {
+    if (local()) keys = std::min<std::uint64_t>(keys, config_.slidingWindow + rows());
     const std::uint64_t macs = std::uint64_t{2} * keys * config_.heads * config_.headDim;
     return std::min<std::size_t>(rows() - done_,
                                  std::max<std::uint64_t>(8, kSliceMacs / std::max<std::uint64_t>(1, macs)));
 }
 
 Result<bool> PassAttention::windowSlice() {
-    const std::uint32_t count =
-        std::min(document_->windowGroups(), documentGroups_ / kPartGroups * kPartGroups - window_);
+    const std::uint32_t count = std::min(document_->windowGroups() - window_ % kPartGroups,
+                                         documentGroups_ / kPartGroups * kPartGroups - window_);
     if (done_ == 0) {
         const auto runs = document_->window(layer_, window_, count);
         if (!runs) return runs.error();
         runs_.assign(runs->begin(), runs->end());
+        slide();
     }
     const std::size_t now = sliceRows(std::uint64_t{count} * kGroupTokens);
     backend_.attend(args(done_, now, same_));
     done_ += now;
     if (done_ < rows()) return false;
     done_ = 0;
-    if (massSink_) windows_.push_back({window_ * kGroupLeaves, (window_ + count) * kGroupLeaves, lse_});
+    if (wantsMass()) windows_.push_back({window_ * kGroupLeaves, (window_ + count) * kGroupLeaves, lse_});
     window_ += count;
+    begun_ = true;
     return false;
 }
 
@@ -154,6 +171,8 @@ Result<bool> PassAttention::lastSlice() {
             rest = *runs;
         }
         inputs_.front().encoded != nullptr ? batchRuns(rest) : tailRuns(rest);
+        slide();
+        if (local() && policy_ != nullptr) predictNext();
         ready_ = true;
     }
     const std::size_t now = sliceRows(lastPosition_ + 1 - window_ * kGroupTokens);
@@ -162,7 +181,7 @@ Result<bool> PassAttention::lastSlice() {
     backend_.attend(last);
     done_ += now;
     if (done_ < rows()) return false;
-    if (massSink_) finishMass();
+    if (wantsMass()) finishMass();
     return true;
 }
 

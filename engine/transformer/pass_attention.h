@@ -29,7 +29,8 @@ struct PassInput {
     LeafHistory* history = nullptr;
 };
 
-/// Called after a layer's attention with mass [tokens, heads, leaves] (AttendArgs::mass) of the whole pass.
+/// Called after the attention of a layer that is not local with mass [tokens, heads, leaves] (AttendArgs::mass) of the
+/// whole pass.
 using MassSink = std::function<void(std::uint32_t layer, View<const float, 3> mass)>;
 
 /// What outlives a pass so that the next need not allocate, and the last step's sums per layer, which a layer to come
@@ -42,7 +43,8 @@ struct AttentionMemory {
 
 /// One layer's attention for all rows of a pass, in slices of about 20 ms at most. Full attention goes over the
 /// document window by window and then over what is behind it; with a policy, over what is always read, then over what
-/// was chosen, then over estimates of the rest.
+/// was chosen, then over estimates of the rest. A local layer reads the keys of its sliding window, all of them and no
+/// others, with a policy or without.
 class PassAttention {
   public:
     PassAttention(Backend& backend, const ModelConfig& config, std::span<const PassInput> inputs,
@@ -50,9 +52,13 @@ class PassAttention {
                   const ReadPolicy* policy, ReadStats* stats, AttentionMemory& memory);
 
     void reportMass(MassSink sink) { massSink_ = std::move(sink); }
-    bool predicts() const { return policy_ != nullptr && policy_->predict && !document_->resident(); }
+    /// Whether this layer is judged ahead.
+    bool predicts(std::uint32_t layer) const {
+        return policy_ != nullptr && policy_->predict && !document_->resident() && layer < config_.layers &&
+               !config_.isLocal(layer);
+    }
     /// The keys and values of `layer` are in the open blocks. q, out [rows, heads, headDim]; nextQuery: what the next
-    /// layer is judged with, where predicts() and there is one.
+    /// layer is judged with, where it is predicted.
     void begin(std::uint32_t layer, View<const float, 3> q, View<float, 3> out, View<const float, 3> nextQuery);
     /// True when the layer is done. Io and Corrupt from the document's tiers.
     Result<bool> slice();
@@ -76,6 +82,10 @@ class PassAttention {
         std::uint32_t first, end, tokens;
     };
     std::size_t rows() const { return position_.size(); }
+    bool local() const { return config_.isLocal(layer_); }
+    bool wantsMass() const { return massSink_ && !local(); }
+    std::uint32_t firstGroup() const;
+    void slide();
     std::size_t sliceRows(std::uint64_t keys) const;
     View<float, 3> massView() { return {mass_.data(), {rows(), config_.heads, lastPosition_ / kLeafTokens + 1u}}; }
     View<float, 3> restView() { return {restWeights_.data(), {rows(), config_.heads, documentGroups_ * kGroupLeaves}}; }
@@ -125,13 +135,14 @@ class PassAttention {
     AttentionMemory& memory_;
     MassSink massSink_;
     DocumentKv* document_;
-    std::uint32_t documentGroups_ = 0, newestLeaves_ = 0, lastPosition_ = 0;
-    float scale_;
+    std::uint32_t documentGroups_ = 0, newestLeaves_ = 0, firstPosition_ = 0, lastPosition_ = 0;
+    std::uint32_t firstJudged_ = 0;  // layer
 
     std::uint32_t layer_ = 0;
     View<const float, 3> q_, nextQuery_;
     View<float, 3> out_;
-    std::uint32_t window_ = 0;  // groups that whole windows have been attended over
+    std::uint32_t window_ = 0;  // group up to which whole windows have been attended over
+    bool begun_ = false;        // a call has been made, whose state goes on
     std::size_t done_ = 0;      // rows of the call at hand
     bool ready_ = false;        // runs of the last call are there
     // Per row, which runs it reads: its own sequence's (or group's of a batch that is read), all the same, or its own.

@@ -56,7 +56,7 @@ void PassAttention::weighOthers(View<const std::uint16_t, 3> chosen) {
     a.sketch = document_->sketch(layer_);
     a.first = 1;
     a.end = static_cast<std::uint32_t>(chosen.size(2)) - newestLeaves_;
-    a.scale = scale_;
+    a.scale = config_.attentionScale;
     a.exact = lseView(lse_);
     a.rule.scorer = policy_->rule.scorer;
     a.rule.cap = 0;

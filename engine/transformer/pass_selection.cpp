@@ -51,7 +51,7 @@ Result<bool> PassAttention::selective() {
     if (policy_->oracle) chooseByMass(chosen);
     if (policy_->oracle && policy_->estimate) weighOthers(chosen);
     memory_.lastExact[layer_] = lse_;
-    window_ = 1;  // state goes on
+    begun_ = true;
     const bool fits = together(chosen) <= document_->pinLeaves();
     if (auto done = fits ? attendChosen(chosen, firstNewest) : attendPortions(chosen, firstNewest); !done)
         return done.error();
@@ -88,7 +88,7 @@ Status PassAttention::attendAlways(std::uint32_t firstNewest) {
     windows_.push_back({0, alone ? end : leaves, lse_});
     if (alone) return {};
 
-    window_ = 1;
+    begun_ = true;
     tailRuns({});
     AttendArgs own = args(0, rows(), sequence_);
     own.logSumExp = lseView(lse_);
@@ -209,7 +209,7 @@ void PassAttention::judge(std::uint32_t layer, View<const float, 3> q, std::vect
     a.bounds = document_->bounds(layer);
     a.first = 1;
     a.end = documentGroups_ * kGroupLeaves - newestLeaves_;
-    a.scale = scale_;
+    a.scale = config_.attentionScale;
     a.rule = policy_->rule;
     const std::size_t size = chosen.size(1) * chosen.size(2);
     const auto historyOf = [&](std::size_t row) {
@@ -331,7 +331,7 @@ void PassAttention::count(View<const std::uint16_t, 3> chosen) {
             stats_->tokensThere += there;
         }
     }
-    if (layer_ == 0) stats_->steps += rows();
+    if (layer_ == firstJudged_) stats_->steps += rows();
 }
 
 const std::uint16_t* PassAttention::grid(const SketchView& sketch, std::uint32_t leaf) const {

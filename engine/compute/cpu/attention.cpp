@@ -47,7 +47,7 @@ CARREL_INLINE void weighKeys(const float* q, const std::uint32_t* position, std:
         float* scores = p + key * rows;
         const auto from = reach.first + static_cast<std::uint32_t>(key) * reach.step;
         for (std::size_t r = 0; r < rows; ++r) {
-            if (from > position[r]) scores[r] = kMasked;
+            if (position[r] - from >= reach.window) scores[r] = kMasked;
             m[r] = std::max(m[r], scores[r]);
         }
     }
@@ -211,6 +211,7 @@ CARREL_AVX512 void attendVectors512(const float* q, const std::uint32_t* positio
                           kChannels = Vectors < 3 ? 8 : 4;
     const float *keys = loaded.keys, *values = loaded.values;
     const Reach reach(run);
+    const __m512i window = _mm512_set1_epi32(static_cast<int>(reach.window));
     __m512 m[Vectors];
     for (std::size_t v = 0; v < Vectors; ++v) m[v] = _mm512_set1_ps(kNothing);
     const bool rest = run.rest != nullptr;
@@ -240,7 +241,8 @@ CARREL_AVX512 void attendVectors512(const float* q, const std::uint32_t* positio
             const __m512i reaches = _mm512_set1_epi32(static_cast<int>(reach.first + at * reach.step));
 #pragma GCC unroll 4
             for (std::size_t v = 0; v < Vectors; ++v) {
-                const __mmask16 seen = _mm512_cmpge_epu32_mask(_mm512_loadu_si512(position + 16 * v), reaches);
+                const __m512i behind = _mm512_sub_epi32(_mm512_loadu_si512(position + 16 * v), reaches);
+                const __mmask16 seen = _mm512_cmplt_epu32_mask(behind, window);
                 const __m512 score = _mm512_mask_mov_ps(_mm512_set1_ps(kMasked), seen, dot[k][v]);
                 m[v] = _mm512_max_ps(m[v], score);
                 _mm512_store_ps(p + at * kRows + 16 * v, score);

@@ -70,6 +70,7 @@ CARREL_AVX512 CARREL_INLINE void scoreFew512(const float* q, const std::uint32_t
     constexpr std::size_t kVectors = Rows > 4 ? 2 : 4;
     transposeKeys512(loaded.keys, headDim, columns);
     const Reach reach(run);
+    const __m512i window = _mm512_set1_epi32(static_cast<int>(reach.window));
     const __m512i lane = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
     for (std::size_t first = 0; first < kGroupTokens; first += 16 * kVectors) {
         __m512 dot[Rows][kVectors];
@@ -97,8 +98,8 @@ CARREL_AVX512 CARREL_INLINE void scoreFew512(const float* q, const std::uint32_t
                                  _mm512_mullo_epi32(lane, _mm512_set1_epi32(static_cast<int>(reach.step))));
 #pragma GCC unroll 8
             for (std::size_t r = 0; r < Rows; ++r) {
-                const __mmask16 seen =
-                    _mm512_cmple_epu32_mask(reaches, _mm512_set1_epi32(static_cast<int>(position[r])));
+                const __m512i behind = _mm512_sub_epi32(_mm512_set1_epi32(static_cast<int>(position[r])), reaches);
+                const __mmask16 seen = _mm512_cmplt_epu32_mask(behind, window);
                 _mm512_store_ps(p + r * kGroupTokens + at,
                                 _mm512_mask_mov_ps(_mm512_set1_ps(kMasked), seen, dot[r][v]));
             }
@@ -232,6 +233,7 @@ CARREL_AVX2 CARREL_INLINE void scoreFew256(const float* q, const std::uint32_t* 
     constexpr std::size_t kVectors = Rows > 4 ? 1 : 2;
     transpose256(loaded.keys, headDim, columns);
     const Reach reach(run);
+    const __m256i farthest = _mm256_set1_epi32(static_cast<int>(reach.window - 1));
     const __m256i lane = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
     for (std::size_t first = 0; first < kGroupTokens; first += 8 * kVectors) {
         __m256 dot[Rows][kVectors];
@@ -259,8 +261,8 @@ CARREL_AVX2 CARREL_INLINE void scoreFew256(const float* q, const std::uint32_t* 
                                  _mm256_mullo_epi32(lane, _mm256_set1_epi32(static_cast<int>(reach.step))));
 #pragma GCC unroll 8
             for (std::size_t r = 0; r < Rows; ++r) {
-                const __m256i here = _mm256_set1_epi32(static_cast<int>(position[r]));
-                const __m256i seen = _mm256_cmpeq_epi32(_mm256_max_epu32(here, reaches), here);
+                const __m256i behind = _mm256_sub_epi32(_mm256_set1_epi32(static_cast<int>(position[r])), reaches);
+                const __m256i seen = _mm256_cmpeq_epi32(_mm256_min_epu32(behind, farthest), behind);
                 _mm256_store_ps(p + r * kGroupTokens + at,
                                 _mm256_blendv_ps(_mm256_set1_ps(kMasked), dot[r][v], _mm256_castsi256_ps(seen)));
             }

@@ -495,6 +495,7 @@ void attendGroupAvx512(const float* q, std::size_t rows, std::size_t headDim, co
 }  // namespace
 
 bool wholeGroup(const KvRun& run, KvCodec codec) {
+    if (run.window != KvRun::kNoWindow) return false;  // of which a row may see a part
     return (codec == KvCodec::K8V8 || codec == KvCodec::K8V6) && run.picks.size() == kGroupLeaves &&
            run.tokens == kGroupTokens &&
            std::ranges::all_of(run.picks, [&](const KvPick& pick) { return pick.grid == run.picks.front().grid; });

@@ -13,11 +13,12 @@ inline constexpr float kMasked = -std::numeric_limits<float>::infinity();
 // A maximum over no keys that can be subtracted from itself.
 inline constexpr float kNothing = -std::numeric_limits<float>::max();
 
-// The first position that sees the run's first key, and how it grows with the keys: picks are seen by all.
+// The first position that sees the run's first key, how it grows with the keys, and how many see each: a key of which
+// position - (first + key * step), without its sign, is less than window is seen. Picks are seen by all.
 struct Reach {
-    std::uint32_t first, step;
-    explicit Reach(const KvRun& run) : first(run.first), step(1) {
-        if (!run.picks.empty()) first = step = 0;
+    std::uint32_t first, step, window;
+    explicit Reach(const KvRun& run) : first(run.first), step(1), window(run.window) {
+        if (!run.picks.empty() && window == KvRun::kNoWindow) first = step = 0;
     }
 };
 

@@ -39,9 +39,13 @@ void Attention::plan(const AttendArgs& args) {
         const std::size_t first = s == 0 ? 0 : next[s - 1], pairs = (next[s] - first) * group_;
         for (std::size_t head = 0; head < args.nKvHeads; ++head)
             for (std::size_t pair = 0; pair < pairs; pair += kAttendRows) {
-                Block block{s * args.nKvHeads + head, head, pair, std::min(kAttendRows, pairs - pair), first, 0, 0};
-                for (std::size_t p = pair; p < pair + block.pairs; ++p)
-                    block.newest = std::max(block.newest, args.position[order_[first + p / group_]]);
+                Block block{
+                    s * args.nKvHeads + head, head, pair, std::min(kAttendRows, pairs - pair), first, 0, UINT32_MAX, 0};
+                for (std::size_t p = pair; p < pair + block.pairs; ++p) {
+                    const std::uint32_t position = args.position[order_[first + p / group_]];
+                    block.oldest = std::min(block.oldest, position);
+                    block.newest = std::max(block.newest, position);
+                }
                 const auto runs = args.runs[block.runsRow];
                 block.runs = runs.size();
                 while (block.runs > 0 && !block.sees(runs[block.runs - 1])) --block.runs;

@@ -20,10 +20,14 @@ class Attention {
         std::size_t runsRow, kvHead;
         std::size_t firstPair, pairs;  // pair p: token order_[firstToken + p / group], head p % group of the KV head's
         std::size_t firstToken, runs;  // runs up to the last that some row sees
-        std::uint32_t newest;          // of its tokens' positions
+        std::uint32_t oldest, newest;  // of its tokens' positions
 
         std::size_t rows() const { return pairs <= kFewRows ? pairs : (pairs + 15) / 16 * 16; }
-        bool sees(const KvRun& run) const { return !run.picks.empty() || run.rest != nullptr || run.first <= newest; }
+        bool sees(const KvRun& run) const {
+            if (run.window != KvRun::kNoWindow)
+                return run.first <= newest && oldest < std::uint64_t{run.first} + run.tokens - 1 + run.window;
+            return !run.picks.empty() || run.rest != nullptr || run.first <= newest;
+        }
     };
     struct Lanes {  // one block laid out for the kernels
         float* q;

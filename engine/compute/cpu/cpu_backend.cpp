@@ -116,16 +116,25 @@ class CpuBackend final : public Backend {
         return PackedWeight::load(type, rows, cols, raw, pool_);
     }
 
-    void embed(const Weight& table, std::span<const std::int32_t> ids, View<float, 2> out) override {
+    void embed(const Weight& table, std::span<const std::int32_t> ids, View<float, 2> out, float scale) override {
         assert(out.size(0) == ids.size() && out.size(1) == table.cols);
         const auto& packed = static_cast<const PackedWeight&>(table);
-        forRows(ids.size(), table.cols,
-                [&](std::size_t i) { packed.row(static_cast<std::size_t>(ids[i]), out.row(i)); });
+        forRows(ids.size(), table.cols, [&](std::size_t i) {
+            packed.row(static_cast<std::size_t>(ids[i]), out.row(i));
+            if (scale != 1)
+                for (std::size_t d = 0; d < table.cols; ++d) out.row(i)[d] *= scale;
+        });
     }
 
     void rmsNorm(View<const float, 2> x, const float* weight, float eps, View<float, 2> out) override {
         assert(x.size(0) == out.size(0) && x.size(1) == out.size(1));
         const auto norm = kNorm.at(isa_);
+        forRows(x.size(0), x.size(1), [&](std::size_t i) { norm(x.row(i), weight, eps, x.size(1), out.row(i)); });
+    }
+
+    void addRmsNorm(View<const float, 2> x, const float* weight, float eps, View<float, 2> out) override {
+        assert(x.size(0) == out.size(0) && x.size(1) == out.size(1));
+        const auto norm = kAddNorm.at(isa_);
         forRows(x.size(0), x.size(1), [&](std::size_t i) { norm(x.row(i), weight, eps, x.size(1), out.row(i)); });
     }
 
@@ -161,13 +170,14 @@ class CpuBackend final : public Backend {
     }
     void judge(const JudgeArgs& args) override { judgement_.run(args); }
 
-    void swiglu(View<float, 2> gate, View<const float, 2> up) override {
-        assert(gate.size(0) == up.size(0) && gate.size(1) == up.size(1));
-        const auto kernel = kSwiglu.at(isa_);
-        forRows(gate.size(0), gate.size(1), [&](std::size_t i) { kernel(gate.row(i), up.row(i), gate.size(1)); });
-    }
+    void swiglu(View<float, 2> gate, View<const float, 2> up) override { glu(kSwiglu.at(isa_), gate, up); }
+    void geglu(View<float, 2> gate, View<const float, 2> up) override { glu(kGeglu.at(isa_), gate, up); }
 
   private:
+    void glu(GluFn kernel, View<float, 2> gate, View<const float, 2> up) {
+        assert(gate.size(0) == up.size(0) && gate.size(1) == up.size(1));
+        forRows(gate.size(0), gate.size(1), [&](std::size_t i) { kernel(gate.row(i), up.row(i), gate.size(1)); });
+    }
     template <class Work>
     void forRows(std::size_t rows, std::size_t elements, const Work& work) {
         if (rows * elements <= kSerialElements) {

@@ -86,7 +86,7 @@ using FloatTileFn = void (*)(const PackedLayout& layout, const std::byte* tile, 
 
 using NormFn = void (*)(const float* x, const float* weight, float eps, std::size_t n, float* out);
 using RopeFn = void (*)(float* head, const float* cosine, const float* sine, std::size_t half, bool neox);
-using SwigluFn = void (*)(float* gate, const float* up, std::size_t n);
+using GluFn = void (*)(float* gate, const float* up, std::size_t n);
 using ToF16Fn = void (*)(const float* from, std::size_t n, std::uint16_t* to);
 
 /// Rows of queries that attend together: all of one sequence and one KV head. Nothing that the bits show is added
@@ -142,7 +142,7 @@ CARREL_INLINE void forSegments(const KvRun& run, const Visit& visit) {
 using AttendRunFn = void (*)(const float* q, const std::uint32_t* position, std::size_t rows, std::size_t headDim,
                              const KvRun& run, const LoadedRun& loaded, const AttendState& state, float* scratch,
                              float* sums, float* runMax);
-/// A run that is one whole encoded group, of a codec whose values have one step a token and no least.
+/// A run that is one whole encoded group, seen by all, of a codec whose values have one step a token and no least.
 bool wholeGroup(const KvRun& run, KvCodec codec);
 /// The same as AttendRunFn for a whole group, from its codes, in integers; null where a variant has none.
 ///   scratch   groupScratchBytes(headDim), 64-byte aligned
@@ -158,9 +158,9 @@ extern const Variants<UnpackFn> kUnpack;
 extern const Variants<PanelFn> kPanel;
 extern const Variants<TileFn> kTile;
 extern const Variants<FloatTileFn> kFloatTile;
-extern const Variants<NormFn> kNorm;
+extern const Variants<NormFn> kNorm, kAddNorm;
 extern const Variants<RopeFn> kRope;
-extern const Variants<SwigluFn> kSwiglu;
+extern const Variants<GluFn> kSwiglu, kGeglu;
 extern const Variants<ToF16Fn> kToF16;
 extern const Variants<LoadRunFn> kLoadRun;
 extern const Variants<AttendRunFn> kAttendRun;
