@@ -180,6 +180,7 @@ std::vector<Tensor> tensorsOf(const TinyModelSpec& spec, std::uint32_t vocabular
     // first.
     out.push_back(matrix("token_embd.weight", hidden, vocabulary, spec.type, random,
                          2.0F / std::sqrt(static_cast<float>(hidden))));
+    const bool gemma = spec.architecture == "gemma3";
     for (std::uint32_t l = 0; l < spec.layers; ++l) {
         const std::string block = "blk." + std::to_string(l) + ".";
         out.push_back(vector(block + "attn_norm.weight", hidden, random, 1.0F, 0.1F));
@@ -189,14 +190,19 @@ std::vector<Tensor> tensorsOf(const TinyModelSpec& spec, std::uint32_t vocabular
             const float bias = std::string_view(name) == "attn_q" ? spec.queryBias : 0.5F;
             if (spec.architecture == "qwen2") out.push_back(vector(block + name + ".bias", rows, random, 0.0F, bias));
         }
+        if (gemma || spec.architecture == "qwen3")
+            for (const char* name : {"attn_q_norm.weight", "attn_k_norm.weight"})
+                out.push_back(vector(block + name, spec.headDim, random, spec.headNorm, 0.1F));
         weight(block + "attn_output", queries, hidden);
+        if (gemma) out.push_back(vector(block + "post_attention_norm.weight", hidden, random, 1.0F, 0.1F));
         out.push_back(vector(block + "ffn_norm.weight", hidden, random, 1.0F, 0.1F));
         weight(block + "ffn_gate", hidden, spec.ffn);
         weight(block + "ffn_up", hidden, spec.ffn);
         weight(block + "ffn_down", spec.ffn, hidden);
+        if (gemma) out.push_back(vector(block + "post_ffw_norm.weight", hidden, random, 1.0F, 0.1F));
     }
     out.push_back(vector("output_norm.weight", hidden, random, 1.0F, 0.1F));
-    if (!spec.tiedOutput)
+    if (!spec.tiedOutput && !gemma)
         out.push_back(matrix("output.weight", hidden, vocabulary, spec.type, random,
                              2.0F / std::sqrt(static_cast<float>(hidden))));
     return out;
@@ -305,7 +311,7 @@ std::uint32_t addVocabulary(MetadataWriter& meta, const TinyModelSpec& spec) {
         types.push_back(3);  // control
     }
     meta.add("tokenizer.ggml.model", std::string_view("gpt2"));
-    meta.add("tokenizer.ggml.pre", std::string_view(spec.architecture == "qwen2" ? "qwen2" : "smollm"));
+    meta.add("tokenizer.ggml.pre", std::string_view(spec.architecture.starts_with("qwen") ? "qwen2" : "smollm"));
     meta.add("tokenizer.ggml.tokens", tokens);
     meta.add("tokenizer.ggml.token_type", types);
     meta.add("tokenizer.ggml.merges", merges);
@@ -333,7 +339,11 @@ std::vector<std::byte> tinyModel(const TinyModelSpec& spec) {
     meta.add(prefix + "feed_forward_length", spec.ffn);
     meta.add(prefix + "attention.head_count", spec.heads);
     meta.add(prefix + "attention.head_count_kv", spec.kvHeads);
-    if (spec.hidden > 0) meta.add(prefix + "attention.key_length", spec.headDim);
+    if (spec.hidden > 0) {
+        meta.add(prefix + "attention.key_length", spec.headDim);
+        meta.add(prefix + "attention.value_length", spec.headDim);
+    }
+    if (spec.architecture == "gemma3") meta.add(prefix + "attention.sliding_window", spec.slidingWindow);
     meta.add(prefix + "rope.dimension_count", spec.headDim);
     meta.add(prefix + "rope.freq_base", spec.ropeBase);
     meta.add(prefix + "attention.layer_norm_rms_epsilon", 1e-5F);

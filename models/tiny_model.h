@@ -16,8 +16,10 @@ namespace carrel {
 /// the ChatML template and its special tokens, or a SentencePiece vocabulary that does. K types and IQ4_XS need
 /// hidden and ffn to be multiples of 256.
 struct TinyModelSpec {
-    std::string architecture = "llama";  // or qwen2, which has biases on q, k and v
-    DType type = DType::F16;             // of all matrices; norms and biases are F32
+    // Or qwen2, which has biases on q, k and v; qwen3, which norms q and k; gemma3, which also has local layers and no
+    // output.weight.
+    std::string architecture = "llama";
+    DType type = DType::F16;  // of all matrices; norms and biases are F32
     std::uint64_t seed = 1;
     std::uint32_t layers = 2, heads = 4, kvHeads = 2, headDim = 64, ffn = 512, context = 2048;
     std::uint32_t hidden = 0;  // 0: heads * headDim
@@ -29,7 +31,9 @@ struct TinyModelSpec {
     bool spacePrefix = false;    // of SentencePiece: a space is put before a text
     std::vector<std::string> controls = {};  // more control tokens
     std::string chatTemplate = {};           // instead of the vocabulary's own
-    bool tiedOutput = false;                 // no output.weight: the embedding serves
+    float headNorm = 1.0F;              // mean of qwen3's and gemma3's weights: q and k of that deviation, alike at 1
+    bool tiedOutput = false;            // no output.weight: the embedding serves
+    std::uint32_t slidingWindow = 100;  // of gemma3's local layers: five of six, the sixth is global
 };
 
 /// The bytes of a GGUF v3 file. Same specification, same bytes, on every machine.

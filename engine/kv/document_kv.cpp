@@ -4,6 +4,7 @@
 
 #include "kv/loading.h"
 #include "kv/resident_kv.h"
+#include "kv/sliding_kv.h"
 #include "kv/tiered_kv.h"
 
 namespace carrel {
@@ -67,7 +68,8 @@ Result<KvPins> DocumentKv::pin(std::uint32_t layer, View<const std::uint16_t, 3>
 }
 
 Result<std::unique_ptr<DocumentKv>> DocumentKv::open(Backend& backend, KvStream& stream, KvShape shape, KvCodec codec,
-                                                     std::uint32_t capacityTokens, const TierOptions& options) {
+                                                     std::uint32_t capacityTokens, const TierOptions& options,
+                                                     const LocalLayers& local) {
     if (shape.rows() == 0 || shape.headDim == 0 || (codec != KvCodec::F16 && !encodable(shape.headDim)))
         return Error{Code::InvalidArgument, "document", "a codec that this head size has not"};
     const std::uint32_t chunk = options.boundsTokens;
@@ -78,12 +80,13 @@ Result<std::unique_ptr<DocumentKv>> DocumentKv::open(Backend& backend, KvStream&
     if (groups * kGroupLeaves * shape.rows() >= UINT32_MAX)
         return Error{Code::NoMemory, "document", "more tokens than can be numbered"};
     const auto capacity = static_cast<std::uint32_t>(std::max<std::uint64_t>(groups, 1));
+    if (local.some()) return SlidingKv::open(backend, stream, shape, codec, capacity, options, local);
 
     const auto batch = largestBatch(stream, codec);
     if (!batch) return batch.error();
     const bool encoded = codec != KvCodec::F16;
     Sketch::Parts parts{encoded && (options.means || options.keyMeans), encoded && options.keyMeans, chunk};
-    if (ResidentKv::deviceBytes(shape, codec, capacity) <= options.deviceBytes) {
+    if (ResidentKv::deviceBytes(shape, codec, capacity) + options.localBytes <= options.deviceBytes) {
         for (const bool means : {parts.means, false}) {
             if (parts.keyMeans && !means) break;
             parts.means = means;

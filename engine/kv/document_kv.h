@@ -2,6 +2,7 @@
 
 #include <carrel/result.h>
 
+#include <algorithm>
 #include <cstdint>
 #include <memory>
 #include <span>
@@ -60,6 +61,22 @@ class [[nodiscard]] KvPins {
     std::uint32_t layer_;
 };
 
+/// Layers in which a token sees the last `window` tokens alone, itself included.
+struct LocalLayers {
+    std::uint32_t window = 0;
+    std::vector<bool> which;  // [layers]; empty: none
+
+    bool has(std::uint32_t layer) const { return !which.empty() && which[layer]; }
+    /// Some but not all.
+    bool some() const {
+        return std::ranges::find(which, true) != which.end() && std::ranges::find(which, false) != which.end();
+    }
+    /// Of the tokens before `position`, the first group that it sees.
+    std::uint32_t firstGroup(std::uint32_t position) const {
+        return position < window ? 0 : (position + 1 - window) / kGroupTokens;
+    }
+};
+
 /// A document's whole groups on three tiers. Sketch: resident. Device: leaves as attention reads them, chosen by use.
 /// Host: groups as on disk. Disk: everything. Decided from sizes when it opens: `resident()` when all rows fit the
 /// device tier; then nothing is read from disk after opening. What is chosen never depends on what happens to be where.
@@ -70,9 +87,11 @@ class DocumentKv {
     /// capacityTokens: what the document can grow to; budgets are checked against it. NoMemory: with the smallest
     /// workable budget in the detail. Loads the sketch (one sequential read), and all rows where they fit.
     /// tokens() is less than the stream's whole groups where loading found damage. stream: may be empty of tokens;
-    /// outlives this.
+    /// outlives this. Of local layers, where others are not, the device tier has what tokens behind the document see
+    /// and nothing else is loaded: they have no sketch, and of calls for a layer window() alone, within those groups.
     static Result<std::unique_ptr<DocumentKv>> open(Backend& backend, KvStream& stream, KvShape shape, KvCodec codec,
-                                                    std::uint32_t capacityTokens, const TierOptions& options);
+                                                    std::uint32_t capacityTokens, const TierOptions& options,
+                                                    const LocalLayers& local = {});
     virtual ~DocumentKv() = default;
 
     virtual KvShape shape() const = 0;

@@ -41,7 +41,8 @@ Result<std::uint32_t> largestBatch(KvStream& stream, KvCodec codec) {
 }
 
 Result<std::uint32_t> loadBatches(Backend& backend, KvStream& stream, KvShape shape, KvCodec codec, LoadParts parts,
-                                  std::uint64_t stagingBytes, const std::function<void(const LoadedBatch&)>& take) {
+                                  std::uint64_t stagingBytes, const std::function<void(const LoadedBatch&)>& take,
+                                  std::uint32_t firstGroup) {
     const bool encoded = codec != KvCodec::F16;
     LoadedBatch like;
     like.payloadBytes = parts.payload ? payloadBytes(codec, shape.headDim) : 0;
@@ -57,14 +58,14 @@ Result<std::uint32_t> loadBatches(Backend& backend, KvStream& stream, KvShape sh
     std::uint32_t good = whole;
     for (std::size_t next = 0;;) {
         std::vector<LoadedBatch> batches;
-        std::size_t seen = 0, used = 0, tooLarge = 0;
+        std::size_t seen = 0, taken = next, used = 0, tooLarge = 0;
         bool full = false;
         const auto allocate = [&](std::uint32_t first, std::uint32_t tokens) -> std::optional<KvMemory> {
             LoadedBatch batch = like;
             batch.firstGroup = first / kGroupTokens;
             batch.groups = tokens / kGroupTokens;
             batch.stored = storedGroups(codec, tokens);
-            if (seen++ < next || full) return KvMemory{};
+            if (seen++ < next || full || batch.firstGroup + batch.stored <= firstGroup) return KvMemory{};
             const std::size_t groups = shape.rows() * batch.stored;
             if (used + groups * groupBytes > staging->bytes()) {
                 full = true;
@@ -79,6 +80,7 @@ Result<std::uint32_t> loadBatches(Backend& backend, KvStream& stream, KvShape sh
             batch.memory.payload = give(like.payloadBytes);
             batch.memory.codes = give(like.codesBytes);
             batches.push_back(batch);
+            taken = seen;
             return batch.memory;
         };
         const auto loaded = stream.load(allocate);
@@ -91,7 +93,7 @@ Result<std::uint32_t> loadBatches(Backend& backend, KvStream& stream, KvShape sh
             batch.groups = std::min(batch.groups, good - batch.firstGroup);
             if (batch.groups > 0) take(batch);
         }
-        next += batches.size();
+        next = taken;
         if (!full || good < whole) return good;
     }
 }

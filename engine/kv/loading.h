@@ -30,9 +30,11 @@ struct LoadParts {
 /// Groups of the largest stored batch, per layer and KV head: what a load needs memory for at once.
 Result<std::uint32_t> largestBatch(KvStream& stream, KvCodec codec);
 
-/// All of a stream through at most stagingBytes of memory, in as many passes of KvStream::load as that takes. Gives the
-/// whole groups that are good. NoMemory where a single batch (largestBatch) is larger.
+/// All of a stream, but for batches that end before firstGroup, through at most stagingBytes of memory, in as many
+/// passes of KvStream::load as that takes. Gives the whole groups that are good. NoMemory where a single batch
+/// (largestBatch) is larger.
 Result<std::uint32_t> loadBatches(Backend& backend, KvStream& stream, KvShape shape, KvCodec codec, LoadParts parts,
-                                  std::uint64_t stagingBytes, const std::function<void(const LoadedBatch&)>& take);
+                                  std::uint64_t stagingBytes, const std::function<void(const LoadedBatch&)>& take,
+                                  std::uint32_t firstGroup = 0);
 
 }  // namespace carrel

@@ -77,6 +77,7 @@ Result<std::unique_ptr<DocumentKv>> ResidentKv::open(Backend& backend, KvStream&
     kv->sketch_.setGroups(*good);
     kv->chunker_.setLeaves(*good * kGroupLeaves);
     kv->counters_.device.budgetBytes = options.deviceBytes;
+    kv->counters_.device.usedBytes = options.localBytes;
     kv->counters_.host = {options.hostBytes, fixed, *good > 0 ? fixed + staging : fixed};
     kv->counters_.disk.usedBytes = stream.diskBytes().keysValues;
     return std::unique_ptr<DocumentKv>(std::move(kv));
@@ -183,13 +184,15 @@ void ResidentKv::unpin(std::uint32_t) {
 
 TierCounters ResidentKv::counters() const {
     TierCounters counters = counters_;
-    counters.device.usedBytes = counters.device.peakBytes = shape_.rows() * groups_ * unitBytes();
+    counters.device.usedBytes = counters.device.peakBytes =
+        shape_.rows() * groups_ * unitBytes() + counters_.device.usedBytes;
     return counters;
 }
 
 void ResidentKv::resetCounters() {
     TierCounters fresh;
     fresh.device.budgetBytes = counters_.device.budgetBytes;
+    fresh.device.usedBytes = counters_.device.usedBytes;
     fresh.host = {counters_.host.budgetBytes, counters_.host.usedBytes, counters_.host.peakBytes};
     fresh.disk.usedBytes = counters_.disk.usedBytes;
     counters_ = fresh;

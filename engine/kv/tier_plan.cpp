@@ -58,11 +58,14 @@ Result<TierPlan> TierPlan::make(KvShape shape, KvCodec codec, std::uint32_t capa
     TierPlan plan;
     if (encoded) plan.sketch.boundsTokens = options.boundsTokens;
     plan.sketch.means = plan.sketch.keyMeans = encoded && options.keyMeans;  // judged by: nothing to do without
-    if (encoded) plan.deviceSlots = MemoryTier::slotsIn(options.deviceBytes, rowsBytes(shape.headDim), leaves);
+    const bool local = options.localBytes <= options.deviceBytes;            // there is room for them
+    if (encoded && local)
+        plan.deviceSlots =
+            MemoryTier::slotsIn(options.deviceBytes - options.localBytes, rowsBytes(shape.headDim), leaves);
     const std::uint64_t leastHost = host.least(plan) + readerBytes;
-    if (plan.deviceSlots < leastLeaves || options.hostBytes < leastHost) {
+    if (!local || plan.deviceSlots < leastLeaves || options.hostBytes < leastHost) {
         const std::uint64_t leastDevice =
-            encoded ? MemoryTier::bytes(rowsBytes(shape.headDim), leastLeaves, leaves) : 0;
+            options.localBytes + (encoded ? MemoryTier::bytes(rowsBytes(shape.headDim), leastLeaves, leaves) : 0);
         return Error{Code::NoMemory, "document",
                      "needs at least " + mebibytes(leastDevice) + " MiB of device and " + mebibytes(leastHost) +
                          " MiB of host memory, and may use " + mebibytes(options.deviceBytes) + " and " +

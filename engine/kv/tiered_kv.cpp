@@ -159,7 +159,8 @@ std::uint64_t TieredKv::hostUsed() const {
 
 std::uint64_t TieredKv::deviceUsed() const {
     const std::uint64_t leaves = shape_.rows() * capacity_ * kGroupLeaves;
-    return device_.slots() == 0 ? 0 : MemoryTier::bytes(0, device_.slots(), leaves) + device_.usedBytes();
+    return options_.localBytes +
+           (device_.slots() == 0 ? 0 : MemoryTier::bytes(0, device_.slots(), leaves) + device_.usedBytes());
 }
 
 TierCounters TieredKv::counters() const {

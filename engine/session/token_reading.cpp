@@ -50,7 +50,7 @@ Result<TokenReading> TokenReading::open(const LoadedModel& model, ReadingStore& 
     const TierOptions tiers = tiersOf(settings);
     for (;;) {
         auto kv = DocumentKv::open(model.backend(), *out.stream_, config.kvShape(), *codec,
-                                   static_cast<std::uint32_t>(out.ids_.size()), tiers);
+                                   static_cast<std::uint32_t>(out.ids_.size()), tiers, config.local);
         if (!kv) return kv.error();
         const std::uint32_t sound = (*kv)->tokens();
         if (sound == out.stream_->tokens() / kGroupTokens * kGroupTokens) {

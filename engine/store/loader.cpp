@@ -34,11 +34,12 @@ void lower(std::atomic<std::uint32_t>& least, std::uint32_t value) {
 
 }  // namespace
 
-Loader::Sizes Loader::sizes(std::uint32_t tokens) const {
-    if (codec_ == KvCodec::F16) return {shape_.rows() * groupsOf(tokens) * shape_.groupBytes(), 0, 0};
-    const std::size_t whole = shape_.rows() * (tokens / kGroupTokens);
+Loader::Sizes Loader::sizes(std::uint32_t tokens, std::size_t layers) const {
+    const std::size_t rows = (layers == 0 ? shape_.layers : layers) * shape_.kvHeads;
+    if (codec_ == KvCodec::F16) return {rows * groupsOf(tokens) * shape_.groupBytes(), 0, 0};
+    const std::size_t whole = rows * (tokens / kGroupTokens);
     return {whole * shape_.groupBytes(codec_), whole * codesBytes(shape_.headDim),
-            tokens % kGroupTokens == 0 ? 0 : shape_.rows() * shape_.groupBytes()};
+            tokens % kGroupTokens == 0 ? 0 : rows * shape_.groupBytes()};
 }
 
 SketchPlace Loader::sketchOf(const FoundBatch& batch) const {
@@ -68,13 +69,25 @@ std::uint32_t Loader::loadSketch(const FoundBatch& batch, const KvMemory& memory
     const std::uint32_t all = groupsOf(batch.row->tokens);
     if (memory.codes.empty()) return all;
     const std::uint32_t groups = batch.row->tokens / kGroupTokens;
-    return batch.sketch && readSketch(*batch.sketch, sketchOf(batch), shape_, groups, memory.codes) ? all : 0;
+    if (!batch.sketch) return 0;
+    if (memory.layers.empty())
+        return readSketch(*batch.sketch, sketchOf(batch), shape_, groups, memory.codes) ? all : 0;
+    // One record, one checksum.
+    const std::size_t layerBytes = memory.codes.size() / memory.layers.size();
+    std::vector<std::byte> codes(shape_.layers * layerBytes);
+    if (!readSketch(*batch.sketch, sketchOf(batch), shape_, groups, codes)) return 0;
+    for (std::size_t i = 0; i < memory.layers.size(); ++i)
+        std::copy_n(codes.data() + memory.layers[i] * layerBytes, layerBytes, memory.codes.data() + i * layerBytes);
+    return all;
 }
 
 /// Groups from the first one on that are good in every head.
 std::uint32_t Loader::loadLayer(const FoundBatch& batch, const KvMemory& memory, std::uint32_t layer) const {
     const std::uint32_t visible = groupsOf(batch.row->tokens), stored = groupsOf(batch.row->storedTokens);
     if (memory.payload.empty() && memory.unfinished.empty()) return visible;
+    const auto asked = std::ranges::find(memory.layers, layer);
+    if (!memory.layers.empty() && asked == memory.layers.end()) return visible;
+    const auto index = memory.layers.empty() ? layer : static_cast<std::size_t>(asked - memory.layers.begin());
     if (!batch.stored) return 0;
     const auto places = readPlaces(*batch.segment, batch.row->offset, *batch.stored, shape_, codec_, layer);
     if (!places) return 0;
@@ -89,7 +102,7 @@ std::uint32_t Loader::loadLayer(const FoundBatch& batch, const KvMemory& memory,
             return group(i) < visible && !(group(i) < inPayload ? memory.payload : memory.unfinished).empty();
         },
         [&](std::size_t i, std::span<const std::byte> bytes) {
-            const std::size_t row = layer * shape_.kvHeads + i / stored;
+            const std::size_t row = index * shape_.kvHeads + i / stored;
             const std::size_t size = shape_.groupBytes(extent.codecOf(group(i)));
             const auto into = group(i) < inPayload ? memory.payload.subspan((row * inPayload + group(i)) * size, size)
                                                    : memory.unfinished.subspan(row * size, size);

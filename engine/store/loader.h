@@ -20,11 +20,11 @@ class Loader {
     Loader(KvShape shape, KvCodec codec, std::uint64_t streamHash)
         : shape_(shape), codec_(codec), streamHash_(streamHash) {}
 
-    /// Sizes of the parts of a batch of so many visible tokens.
+    /// Sizes of the parts of a batch of so many visible tokens and layers (0: all).
     struct Sizes {
         std::size_t payload, codes, unfinished;
     };
-    Sizes sizes(std::uint32_t tokens) const;
+    Sizes sizes(std::uint32_t tokens, std::size_t layers) const;
     /// memory: as batches; parts that are not wanted are empty. The first token (multiple of 64) that is bad, or `end`.
     std::uint32_t load(std::span<const FoundBatch> batches, std::span<const KvMemory> memory, std::uint32_t end) const;
     KvStream::Check check(std::span<const FoundBatch> batches, std::uint32_t end) const;

@@ -44,18 +44,21 @@ struct KvBatch {
     std::span<const std::byte> payload, codes, unfinished;
 };
 
-/// Memory of one stored batch, laid out as in KvBatch. Parts that are empty are not wanted and not read.
+/// Memory of one stored batch, laid out as in KvBatch. Parts that are empty are not wanted and not read. layers: of
+/// these alone, ascending, and parts have no room for others; empty: of all.
 struct KvMemory {
     std::span<std::byte> payload, codes, unfinished;
+    std::span<const std::uint32_t> layers = {};
 };
 /// Where loaded KV goes: called once per batch, ascending. Nothing: out of memory.
 using KvAllocate = std::function<std::optional<KvMemory>(std::uint32_t first, std::uint32_t tokens)>;
 
 struct ReaderOptions {
     unsigned queueDepth = 32;
-    std::size_t mostReadBytes = std::size_t{1} << 20;  // of neighbours; a quarter of it per place in the queue is buffers
-    bool direct = true;        // O_DIRECT where the file system has it
-    bool ring = true;          // io_uring where the kernel allows it, else pread on a few threads
+    std::size_t mostReadBytes = std::size_t{1}
+                                << 20;  // of neighbours; a quarter of it per place in the queue is buffers
+    bool direct = true;                 // O_DIRECT where the file system has it
+    bool ring = true;                   // io_uring where the kernel allows it, else pread on a few threads
 };
 
 /// Payloads of single groups, read while the caller goes on. One thread calls. Files stay open; commits to the stream
@@ -112,7 +115,8 @@ class KvStream {
     /// and memory from there on holds anything. All batches are allocated before any is read. NoMemory. Reads with a
     /// few threads of its own; calls allocate on the caller's.
     virtual Result<std::uint32_t> load(const KvAllocate& allocate) = 0;
-    /// Of what is committed now and of what commits add. The stream must outlive it. What is damaged is there and never good.
+    /// Of what is committed now and of what commits add. The stream must outlive it. What is damaged is there and never
+    /// good.
     virtual Result<std::unique_ptr<GroupReader>> reader(ReaderOptions options) = 0;
     /// Checks every byte that matters: headers, groups, sketch. As load(), into nothing.
     struct Check {

@@ -209,7 +209,7 @@ bool DiskStream::fits(const KvBatch& batch) const {
         batch.first > UINT32_MAX - batch.ids.size())
         return false;
     const auto tokens = static_cast<std::uint32_t>(batch.ids.size());
-    const auto sizes = loader_.sizes(tokens);
+    const auto sizes = loader_.sizes(tokens, 0);
     return batch.payload.size() == sizes.payload && batch.codes.size() == sizes.codes &&
            batch.unfinished.size() == sizes.unfinished &&
            mostBatchBytes(place_.identity.shape, place_.identity.codec(), tokens) <= kMaxBatchBytes;
@@ -296,7 +296,7 @@ Result<std::uint32_t> DiskStream::load(const KvAllocate& allocate) {
         if (!own)
             return Error{Code::NoMemory, place_.folder.string(),
                          "no room for tokens from " + std::to_string(row.first)};
-        const auto sizes = loader_.sizes(row.tokens);
+        const auto sizes = loader_.sizes(row.tokens, own->layers.size());
         const auto fits = [](std::span<std::byte> part, std::size_t bytes) {
             return part.empty() || part.size() == bytes;
         };

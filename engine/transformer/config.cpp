@@ -95,18 +95,19 @@ Status readPositions(const Keys& keys, const Family& family, ModelConfig& config
         return {};
     }
     if (window == 0) return Error{Code::Unsupported, path, config.architecture + " without a sliding window"};
-    config.slidingWindow = static_cast<std::uint32_t>(std::min(window, kMost));
+    config.local.window = static_cast<std::uint32_t>(std::min(window, kMost));
     config.localInvFreq = frequencies(config.headDim, localBase, 1, std::vector<float>(config.headDim / 2, 1.0f));
     const std::string pattern = keys.prefix + "attention.sliding_window_pattern";
     if (const auto each = file.integers(pattern)) {
         if (each->size() != config.layers) return Error{Code::Corrupt, path, "no sensible " + pattern};
-        for (const std::int64_t slides : *each) config.local.push_back(slides != 0);
+        for (const std::int64_t slides : *each) config.local.which.push_back(slides != 0);
     } else {
         const std::uint64_t every = file.integer(pattern).value_or(family.globalEvery);
-        for (std::uint32_t i = 0; i < config.layers; ++i) config.local.push_back(every == 0 || (i + 1) % every != 0);
+        for (std::uint32_t i = 0; i < config.layers; ++i)
+            config.local.which.push_back(every == 0 || (i + 1) % every != 0);
     }
-    config.ropeText += ",local=" + std::to_string(config.slidingWindow) + "," + std::to_string(localBase) + ",";
-    for (const bool local : config.local) config.ropeText += local ? 'l' : 'g';
+    config.ropeText += ",local=" + std::to_string(config.local.window) + "," + std::to_string(localBase) + ",";
+    for (const bool local : config.local.which) config.ropeText += local ? 'l' : 'g';
     return {};
 }
 

@@ -8,6 +8,7 @@
 
 #include "compute/backend.h"
 #include "gguf/file.h"
+#include "kv/document_kv.h"
 #include "store/reading_store.h"
 
 namespace carrel {
@@ -27,13 +28,12 @@ struct ModelConfig {
     RopeStyle rope = RopeStyle::Neox;
     std::vector<float> invFreq;  // [headDim / 2], scaling in it
     std::string ropeText;        // what frequencies and windows came from, for the reading's key
-    // Local layers: a token sees the last slidingWindow tokens, itself included, with frequencies of their own.
-    std::uint32_t slidingWindow = 0;
-    std::vector<bool> local;  // [layers]; empty: none
-    std::vector<float> localInvFreq;
+    LocalLayers local;
+    std::vector<float> localInvFreq;  // of those
 
-    bool isLocal(std::uint32_t layer) const { return !local.empty() && local[layer]; }
-    const std::vector<float>& frequencies(std::uint32_t layer) const { return isLocal(layer) ? localInvFreq : invFreq; }
+    const std::vector<float>& frequencies(std::uint32_t layer) const {
+        return local.has(layer) ? localInvFreq : invFreq;
+    }
 
     KvShape kvShape() const { return {layers, kvHeads, headDim}; }
     std::uint64_t kvBytesPerToken() const { return std::uint64_t{4} * layers * kvHeads * headDim; }

@@ -27,7 +27,7 @@ PassAttention::PassAttention(Backend& backend, const ModelConfig& config, std::s
       document_(inputs.front().document),
       firstPosition_(*std::min_element(position.begin(), position.end())),
       lastPosition_(*std::max_element(position.begin(), position.end())) {
-    while (firstJudged_ < config_.layers && config_.isLocal(firstJudged_)) ++firstJudged_;
+    while (firstJudged_ < config_.layers && config_.local.has(firstJudged_)) ++firstJudged_;
     if (document_ != nullptr) documentGroups_ = document_->tokens() / kGroupTokens;
     for ([[maybe_unused]] const PassInput& input : inputs_) {
         assert(input.document == document_ && input.past->first() == documentGroups_ * kGroupTokens);
@@ -125,18 +125,17 @@ Result<bool> PassAttention::slice() {
 
 /// Of the document, the first that a token of this pass sees in this layer.
 std::uint32_t PassAttention::firstGroup() const {
-    if (!local() || firstPosition_ < config_.slidingWindow) return 0;
-    return std::min(documentGroups_, (firstPosition_ + 1 - config_.slidingWindow) / kGroupTokens);
+    return local() ? std::min(documentGroups_, config_.local.firstGroup(firstPosition_)) : 0;
 }
 
 void PassAttention::slide() {
     if (!local()) return;
     for (auto& runs : runs_)
-        for (KvRun& run : runs) run.window = config_.slidingWindow;
+        for (KvRun& run : runs) run.window = config_.local.window;
 }
 
 std::size_t PassAttention::sliceRows(std::uint64_t keys) const {
-    if (local()) keys = std::min<std::uint64_t>(keys, config_.slidingWindow + rows());
+    if (local()) keys = std::min<std::uint64_t>(keys, config_.local.window + rows());
     const std::uint64_t macs = std::uint64_t{2} * keys * config_.heads * config_.headDim;
     return std::min<std::size_t>(rows() - done_,
                                  std::max<std::uint64_t>(8, kSliceMacs / std::max<std::uint64_t>(1, macs)));

@@ -55,7 +55,7 @@ class PassAttention {
     /// Whether this layer is judged ahead.
     bool predicts(std::uint32_t layer) const {
         return policy_ != nullptr && policy_->predict && !document_->resident() && layer < config_.layers &&
-               !config_.isLocal(layer);
+               !config_.local.has(layer);
     }
     /// The keys and values of `layer` are in the open blocks. q, out [rows, heads, headDim]; nextQuery: what the next
     /// layer is judged with, where it is predicted.
@@ -82,7 +82,7 @@ class PassAttention {
         std::uint32_t first, end, tokens;
     };
     std::size_t rows() const { return position_.size(); }
-    bool local() const { return config_.isLocal(layer_); }
+    bool local() const { return config_.local.has(layer_); }
     bool wantsMass() const { return massSink_ && !local(); }
     std::uint32_t firstGroup() const;
     void slide();

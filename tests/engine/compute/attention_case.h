@@ -222,10 +222,13 @@ inline void compareWithDefinition(const AttendCase& c, const Attended& got, doub
                 keys.push_back(std::move(key));
             };
             const EncodedKeys of(0, d, 0);
+            const auto outside = [&](const KvRun& run, std::size_t at) {
+                return run.window != KvRun::kNoWindow && (at > c.position[t] || c.position[t] - at >= run.window);
+            };
             for (const KvRun& run : c.runs[c.sequence[t] * c.nKvHeads + h / c.group]) {
                 for (const KvPick& pick : run.picks)
                     for (std::size_t k = 0; k < kLeafTokens; ++k) {
-                        if ((pick.tokens >> k & 1) == 0) continue;
+                        if ((pick.tokens >> k & 1) == 0 || outside(run, pick.leaf * kLeafTokens + k)) continue;
                         add(
                             [&](std::size_t i) {
                                 return of.key(pick, d, std::to_integer<int>(pick.rows[k * d + i]), i);
@@ -242,10 +245,12 @@ inline void compareWithDefinition(const AttendCase& c, const Attended& got, doub
                         static_cast<double>(c.origin[head]) + std::log(weight), SIZE_MAX);
                 }
                 if (!run.picks.empty() || run.rest != nullptr) continue;
-                for (std::size_t k = 0; k < run.tokens && run.first + k <= c.position[t]; ++k)
+                for (std::size_t k = 0; k < run.tokens && run.first + k <= c.position[t]; ++k) {
+                    if (outside(run, run.first + k)) continue;
                     add([&](std::size_t i) { return static_cast<double>(f16ToF32(run.keys[k * d + i])); },
                         [&](std::size_t i) { return static_cast<double>(f16ToF32(run.values[k * d + i])); }, 0,
                         (run.first + k) / kLeafTokens);
+                }
             }
             double m = -INFINITY, sum = 0, rest = 0;
             for (const Key& key : keys) m = std::max(m, key.score);

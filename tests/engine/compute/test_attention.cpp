@@ -262,6 +262,32 @@ TEST_CASE("Runs that come late leave the bits of one call") {
         }
 }
 
+TEST_CASE("With a sliding window a token sees the last keys alone, and has the same bits in any batch") {
+    const auto backend = backendUnderTest();
+    for (const std::size_t headDim : {64, 256, 80})
+        for (const std::size_t group : {1, 3, 4})
+            for (const std::uint32_t window : {1u, 37u, 64u, 100u, 513u}) {
+                AttendCase c(2, group, headDim, 47, ascending(640, 100), zeros(100));
+                for (std::size_t h = 0; h < 2; ++h) {
+                    const EncodedKeys& keys = c.encoded.emplace_back(static_cast<unsigned>(h), headDim, 40);
+                    std::vector<KvPick> all;
+                    for (std::size_t leaf = 0; leaf < 40; ++leaf) all.push_back(keys.pick(leaf, 0xffff));
+                    std::vector<KvRun>& runs = c.runs.emplace_back();
+                    c.addPicks(runs, all);
+                    c.addHalves(runs, 640, 740);
+                    for (KvRun& run : runs) run.window = window;
+                }
+                INFO("window ", window);
+                compareWithDefinition(c, attend(*backend, c, allOf(c)), 2e-5);
+                if (window == 100) checkAnyBatch(c);
+                if (window != 37) continue;
+                AttendCase some = c;  // what nobody sees may be left out
+                for (auto& runs : some.runs) runs.erase(runs.begin(), runs.begin() + 9);
+                const Attended all = attend(*backend, c, allOf(c)), part = attend(*backend, some, allOf(c));
+                CHECK(sameBits(all.out.data(), part.out.data(), all.out.size()));
+            }
+}
+
 TEST_CASE("Runs may leave keys out: a token reads only what it is given") {
     const auto backend = backendUnderTest();
     const AttendCase full = halvesCase(1, 2, 64, {640}, {639}, {0});

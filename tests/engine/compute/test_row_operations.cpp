@@ -76,6 +76,42 @@ TEST_CASE("SwiGLU is exact enough from the smallest to the largest gate") {
     }
 }
 
+TEST_CASE("GeGLU is exact enough from the smallest to the largest gate") {
+    const auto backend = backendUnderTest();
+    std::vector<float> gate;
+    for (float g = -9; g < 9; g += 0.037f) gate.push_back(g);
+    for (const float g : {0.0f, -0.0f, 1e-30f, -1e-30f, 1e30f, -1e30f, 100.0f, -100.0f}) gate.push_back(g);
+    const auto before = gate, up = randomFloats(4, gate.size());
+    backend->geglu({gate.data(), {1, gate.size()}}, {up.data(), {1, up.size()}});
+    for (std::size_t i = 0; i < gate.size(); ++i) {
+        const auto x = static_cast<double>(before[i]);
+        const double y = std::sqrt(2 / std::acos(-1.0)) * (x + 0.044715 * x * x * x);
+        const double exact = x / (1 + std::exp(-2 * y)) * static_cast<double>(up[i]);  // 0.5 x (1 + tanh(y))
+        INFO("gate ", before[i]);
+        REQUIRE(std::fabs(static_cast<double>(gate[i]) - exact) <= 3e-5 * std::fabs(exact) + 1e-30);
+    }
+}
+
+TEST_CASE("A norm that is added is added, one in place is in place, and embeddings are scaled") {
+    const auto backend = backendUnderTest();
+    const std::size_t n = 3, dim = 100;
+    const auto x = randomFloats(8, n * dim), weight = randomFloats(9, dim), before = randomFloats(10, n * dim);
+    std::vector<float> normed(n * dim), added = before, inPlace = x;
+    backend->rmsNorm({x.data(), {n, dim}}, weight.data(), 1e-6f, {normed.data(), {n, dim}});
+    backend->addRmsNorm({x.data(), {n, dim}}, weight.data(), 1e-6f, {added.data(), {n, dim}});
+    backend->rmsNorm({inPlace.data(), {n, dim}}, weight.data(), 1e-6f, {inPlace.data(), {n, dim}});
+    for (std::size_t i = 0; i < n * dim; ++i) {
+        CHECK(added[i] == before[i] + normed[i]);
+        CHECK(inPlace[i] == normed[i]);
+    }
+    const auto table = backend->loadWeight(DType::F32, n, dim, std::as_bytes(std::span(x)));
+    REQUIRE(table);
+    const std::int32_t ids[] = {2, 0};
+    std::vector<float> out(2 * dim);
+    backend->embed(**table, ids, {out.data(), {2, dim}}, 3.5f);
+    for (std::size_t d = 0; d < dim; ++d) CHECK(out[d] == 3.5f * x[2 * dim + d]);
+}
+
 TEST_CASE("Keys and values are rounded to the nearest f16 and land in the rows given") {
     const auto backend = backendUnderTest();
     for (const std::size_t dim : {1, 8, 64, 100}) {

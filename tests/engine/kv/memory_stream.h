@@ -54,10 +54,16 @@ class MemoryStream final : public KvStream {
                      : 0;
         for (std::size_t i = 0; i < batches.size(); ++i) {
             if (!memory[i]) return Error{Code::NoMemory, "", ""};
-            const auto fill = [](std::span<std::byte> to, const std::vector<std::byte>& from) {
+            const auto fill = [&](std::span<std::byte> to, const std::vector<std::byte>& from) {
                 if (to.empty()) return true;
-                if (to.size() != from.size()) return false;
-                std::memcpy(to.data(), from.data(), from.size());
+                std::vector<std::uint32_t> layers(memory[i]->layers.begin(), memory[i]->layers.end());
+                for (std::uint32_t l = 0; memory[i]->layers.empty() && l < shape_.layers; ++l) layers.push_back(l);
+                const std::size_t bytes = from.size() / shape_.layers;
+                if (to.size() != layers.size() * bytes) return false;
+                for (std::size_t l = 0; l < layers.size(); ++l) {
+                    std::memcpy(to.data() + l * bytes, from.data() + layers[l] * bytes, bytes);
+                    loaded[layers[l]] += bytes;
+                }
                 return true;
             };
             if (!fill(memory[i]->payload, batches[i].payload) || !fill(memory[i]->codes, batches[i].codes))
@@ -87,10 +93,11 @@ class MemoryStream final : public KvStream {
     }
 
     std::vector<Batch> batches;
-    std::uint32_t badFrom = UINT32_MAX;  // what load() finds
-    std::map<Place, int> failures;       // so many reads of a group fail
-    std::map<Place, int> reads;          // of each group
-    int loads = 0, readers = 0;          // loads that want something
+    std::uint32_t badFrom = UINT32_MAX;             // what load() finds
+    std::map<Place, int> failures;                  // so many reads of a group fail
+    std::map<Place, int> reads;                     // of each group
+    int loads = 0, readers = 0;                     // loads that want something
+    std::map<std::uint32_t, std::uint64_t> loaded;  // by them: bytes of each layer
     std::size_t mostUnderWay = 0, submits = 0;
     bool slow = false;  // nothing completes that is not waited for
     std::mt19937 random{1};

@@ -42,6 +42,13 @@ struct World {
         spec.hidden = 64;
         return spec;
     }
+    /// Of seven layers the sixth is judged, and the others see a window.
+    static TinyModelSpec local() {
+        TinyModelSpec spec = small();
+        spec.architecture = "gemma3";
+        spec.layers = 7;
+        return spec;
+    }
     std::size_t vocabulary() const { return bench.model->model().config.vocabulary; }
     TokenReading open(bool resident) {
         bench.use(Tiers::Resident, ids);
@@ -175,13 +182,15 @@ void forEveryPolicy(const F& check) {
     for (const auto& [judge, codec, spec] :
          {Kind{Judge::Sketch, "k8v8", World::small()}, Kind{Judge::Sketch, "k8v4", World::small()},
           Kind{Judge::Means, "k8v8", World::small()}, Kind{Judge::MinMax, "k8v8", World::small()},
-          Kind{Judge::LeoAm, "k8v8", World::small()}, Kind{Judge::Sketch, "k8v6", World::wide()}}) {
+          Kind{Judge::LeoAm, "k8v8", World::small()}, Kind{Judge::Sketch, "k8v6", World::wide()},
+          Kind{Judge::Sketch, "k8v6", World::local()}}) {
         KvSettings settings;
         settings.judge = judge;
         settings.codec = codec;
         World world(settings, spec);
         for (const NamedPolicy& each : policies(judge)) {
-            const std::string name = each.name + ", " + codec + ", heads of " + std::to_string(spec.headDim);
+            const std::string name =
+                each.name + ", " + codec + ", " + spec.architecture + ", heads of " + std::to_string(spec.headDim);
             CAPTURE(name);
             check(world, each.policy);
         }

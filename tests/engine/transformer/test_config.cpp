@@ -104,7 +104,12 @@ void checkRefused(const Bytes& bytes, Code code, std::string_view named) {
     CHECK(loaded.error().detail.find(named) != std::string::npos);
 }
 
-const Bytes kLlama = tinyModel({}), kQwen = tinyModel({.architecture = "qwen2"});
+const Bytes kLlama = tinyModel({}), kQwen = tinyModel({.architecture = "qwen2"}),
+            kQwen3 = tinyModel({.architecture = "qwen3", .headDim = 128, .hidden = 256});
+
+Bytes gemma(std::uint32_t layers = 7) {
+    return tinyModel({.architecture = "gemma3", .layers = layers, .headDim = 64, .ffn = 64, .hidden = 96});
+}
 
 }  // namespace
 
@@ -128,6 +133,62 @@ TEST_CASE("The tiny models themselves are read, with the sizes they were made wi
         CHECK(config->invFreq[0] == 1.0f);
         CHECK(config->invFreq[16] == doctest::Approx(0.01));
     }
+}
+
+TEST_CASE("What an architecture's name says of a model is in its configuration") {
+    const auto llama = load(kLlama), qwen3 = load(kQwen3), gemma3 = load(gemma());
+    REQUIRE(llama);
+    REQUIRE(qwen3);
+    REQUIRE(gemma3);
+    for (const ModelConfig* config : {&*llama, &*qwen3}) {
+        CHECK(config->local.which.empty());
+        CHECK(config->embeddingScale == 1);
+        CHECK_FALSE(config->postNorms);
+        CHECK(config->gate == Gate::Silu);
+    }
+    CHECK_FALSE(llama->headNorms);
+    CHECK(llama->ropeText == "interleaved,10000.000000,1.000000");  // readings that are stored go on
+    CHECK(qwen3->headNorms);
+    CHECK(qwen3->rope == RopeStyle::Neox);
+    CHECK(qwen3->headDim == 128);
+    CHECK(qwen3->attentionScale == 1 / std::sqrt(128.0f));
+
+    CHECK(gemma3->headNorms);
+    CHECK(gemma3->postNorms);
+    CHECK(gemma3->gate == Gate::Gelu);
+    CHECK(gemma3->embeddingScale == std::sqrt(96.0f));
+    CHECK(gemma3->attentionScale == 1 / std::sqrt(64.0f));
+    CHECK(gemma3->local.window == 100);
+    CHECK(gemma3->local.which == std::vector<bool>{true, true, true, true, true, false, true});
+    CHECK(gemma3->ropeText != load(with(gemma(), "gemma3.attention.sliding_window", 101u))->ropeText);
+    // The largest says so by nothing but its number of layers.
+    CHECK(load(gemma(62))->attentionScale == 1 / std::sqrt(96.0f / 4));
+}
+
+TEST_CASE("Base and scaling that the file names are of global layers, and a pattern that it names is its own") {
+    const Bytes file = with(gemma(), "gemma3.rope.freq_base", 1e6f);
+    const auto config =
+        load(withNumber(withString(file, "gemma3.rope.scaling.type", "linear"), "gemma3.rope.scaling.factor", 8.0f));
+    REQUIRE(config);
+    for (const std::uint32_t j : {0u, 5u, 31u}) {
+        CHECK(config->frequencies(5)[j] == doctest::Approx(std::pow(1e6, -2.0 * j / 64) / 8));
+        CHECK(config->frequencies(6)[j] == doctest::Approx(std::pow(1e4, -2.0 * j / 64)));
+    }
+    CHECK(load(withNumber(gemma(), "gemma3.rope.freq_base_swa", 500.0f))->localInvFreq[16] ==
+          doctest::Approx(std::pow(500.0, -0.5)));
+    CHECK(load(withNumber(gemma(), "gemma3.attention.sliding_window_pattern", 3u))->local.which ==
+          std::vector<bool>{true, true, false, true, true, false, true});
+}
+
+TEST_CASE("What changes the meaning of a model and is not computed here is refused by its key") {
+    checkRefused(renamed(gemma(), "attention.sliding_window", "attention.sliding_widnow"), Code::Unsupported,
+                 "sliding window");
+    checkRefused(withNumber(gemma(), "gemma3.final_logit_softcapping", 30.0f), Code::Unsupported, "final_logit");
+    checkRefused(withNumber(kLlama, "llama.attn_logit_softcapping", 50.0f), Code::Unsupported, "attn_logit");
+    CHECK(load(withNumber(kLlama, "llama.attn_logit_softcapping", 0.0f)));
+    // Up to its length a window is none; which layers have it, such files do not say.
+    CHECK(load(withNumber(kLlama, "llama.attention.sliding_window", 1000u))->window == 1000);
+    CHECK(load(withNumber(kLlama, "llama.attention.sliding_window", 5000u))->window == 2048);
 }
 
 TEST_CASE("An architecture that Carrel does not run is refused by its name") {
@@ -192,6 +253,12 @@ TEST_CASE("A tensor that is missing is named") {
         other.back() = 'x';
         checkRefused(renamed(kLlama, name, other), Code::Corrupt, name);
     }
+    for (const std::string name : {"blk.0.attn_q_norm.weight", "blk.1.attn_k_norm.weight",
+                                   "blk.0.post_attention_norm.weight", "blk.5.post_ffw_norm.weight"}) {
+        std::string other = name;
+        other.back() = 'x';
+        checkRefused(renamed(gemma(), name, other), Code::Corrupt, name);
+    }
     checkRefused(renamed(kLlama, "token_embd.weight", "token_embd.weighx"), Code::Corrupt, "token_embd.weight");
     checkRefused(with(kLlama, "llama.block_count", 3u), Code::Corrupt, "blk.2.attn_norm.weight");
 }
@@ -216,8 +283,15 @@ TEST_CASE("A tensor of another shape than the model's sizes say is named") {
     checkRefused(withShape(kLlama, "output.weight", rows, columns), Code::Corrupt, "output.weight");
 }
 
+TEST_CASE("A tensor that nothing computes with is refused by its name, and not left out in silence") {
+    checkRefused(renamed(kQwen, "blk.0.attn_q.bias", "blk.0.attn_o.bias"), Code::Unsupported, "blk.0.attn_o.bias");
+    Bytes norms = kQwen3;  // qwen2 has none
+    for (int i = 0; i < 12; ++i) norms = renamed(norms, "qwen3", "qwen2");
+    checkRefused(norms, Code::Unsupported, "blk.0.attn_q_norm.weight");
+}
+
 TEST_CASE("Biases are optional, and of the right size where they are there") {
-    CHECK(load(renamed(kQwen, "blk.0.attn_q.bias", "blk.0.attn_q.bixs")));
+    CHECK(load(kLlama));  // it has none
     // A norm's vector under a bias's name has another size.
     const Bytes swapped =
         renamed(renamed(kQwen, "blk.0.attn_k.bias", "blk.0.attn_x.bias"), "blk.0.attn_q.bias", "blk.0.attn_k.bias");

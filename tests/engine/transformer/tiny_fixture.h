@@ -18,6 +18,7 @@ inline TinyModelSpec smallSpec(const std::string& architecture, DType type) {
     spec.type = type;
     spec.headDim = 40;
     spec.ffn = 288;
+    spec.slidingWindow = 50;
     return spec;
 }
 
