@@ -19,7 +19,7 @@ struct ReadPolicy {
     std::uint32_t newest = 64;     // tokens at the document's end
 };
 
-/// Sums over tokens, layers and KV heads of selective passes.
+/// Sums over tokens, layers and KV heads of selective passes; local layers choose nothing and do not count.
 struct ReadStats {
     std::uint64_t steps = 0;  // tokens passed
     std::uint64_t tokensRead = 0, tokensThere = 0;

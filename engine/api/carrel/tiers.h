@@ -58,10 +58,10 @@ struct TierUsage {
 struct TierReport {
     TierUsage device, host, disk;
     std::uint64_t steps = 0;     // tokens decoded
-    double tokensReadShare = 1;  // of the tokens there were, over layers and KV heads
+    double tokensReadShare = 1;  // of the tokens there were, over KV heads and layers that see all of them
     double estimatedMass = 0;    // share of attention that estimates of the unread had
     double judgingShare = 0;     // of decode time
-    bool resident = true;        // all KV was in the device tier
+    bool resident = true;        // all KV that attention may ask for was in the device tier
     std::string codec;
     // The rule in force: fixed when the reading was opened.
     std::string profile;    // of the model: measured, none, off, or why there is one that is ignored
