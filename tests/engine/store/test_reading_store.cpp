@@ -166,6 +166,35 @@ TEST_CASE("parts that are not wanted are not read") {
     }
 }
 
+TEST_CASE("of the layers that are asked for, and of no others, there is what was committed") {
+    const KvShape shape{5, 2, 16};
+    const std::vector<std::uint32_t> layers{1, 4};
+    for (const KvCodec codec : kCodecs) {
+        INFO("codec ", codecName(codec));
+        TempFolder folder;
+        auto store = openStore(folder.path);
+        auto stream = store->openReading(keyOf(codec), shape);
+        REQUIRE(stream);
+        const auto ids = someIds(200);
+        const Kv kv = kvOf(shape, ids, 0, 200, 0, codec);
+        REQUIRE((*stream)->commit(kv.batch()));
+        std::vector<std::byte> parts[3];
+        const std::vector<std::byte>* all[] = {&kv.payload, &kv.codes, &kv.unfinished};
+        for (int i = 0; i < 3; ++i) parts[i].resize(all[i]->size() / shape.layers * layers.size());
+        const auto loaded = (*stream)->load([&](std::uint32_t, std::uint32_t) {
+            return KvMemory{parts[0], parts[1], parts[2], layers};
+        });
+        REQUIRE(loaded);
+        CHECK(*loaded == 200);
+        for (int i = 0; i < 3; ++i)
+            for (std::size_t l = 0; l < layers.size(); ++l) {
+                const std::size_t bytes = all[i]->size() / shape.layers;
+                CHECK(std::equal(parts[i].data() + l * bytes, parts[i].data() + (l + 1) * bytes,
+                                 all[i]->data() + layers[l] * bytes));
+            }
+    }
+}
+
 TEST_CASE("a commit that starts earlier drops what followed") {
     TempFolder data;
     const auto ids = someIds(640);
