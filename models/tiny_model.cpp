@@ -177,10 +177,10 @@ std::vector<Tensor> tensorsOf(const TinyModelSpec& spec, std::uint32_t vocabular
             matrix(name + ".weight", columns, rows, spec.type, random, 1.0F / std::sqrt(static_cast<float>(columns))));
     };
     // Logits of a normed state have deviation sqrt(hidden) times this: flat enough to sample, steep enough to have a
-    // first.
-    out.push_back(matrix("token_embd.weight", hidden, vocabulary, spec.type, random,
-                         2.0F / std::sqrt(static_cast<float>(hidden))));
+    // first; half of that where it is tied and scaled, or a token would say nothing but itself.
     const bool gemma = spec.architecture == "gemma3";
+    out.push_back(matrix("token_embd.weight", hidden, vocabulary, spec.type, random,
+                         (gemma ? 1.0F : 2.0F) / std::sqrt(static_cast<float>(hidden))));
     for (std::uint32_t l = 0; l < spec.layers; ++l) {
         const std::string block = "blk." + std::to_string(l) + ".";
         out.push_back(vector(block + "attn_norm.weight", hidden, random, 1.0F, 0.1F));

@@ -268,8 +268,9 @@ TEST_CASE("With a sliding window a token sees the last keys alone, and has the s
         for (const std::size_t group : {1, 3, 4})
             for (const std::uint32_t window : {1u, 37u, 64u, 100u, 513u}) {
                 AttendCase c(2, group, headDim, 47, ascending(640, 100), zeros(100));
+                c.codec = KvCodec::K8V6;
                 for (std::size_t h = 0; h < 2; ++h) {
-                    const EncodedKeys& keys = c.encoded.emplace_back(static_cast<unsigned>(h), headDim, 40);
+                    const EncodedKeys& keys = c.encoded.emplace_back(static_cast<unsigned>(h), headDim, 40, c.codec);
                     std::vector<KvPick> all;
                     for (std::size_t leaf = 0; leaf < 40; ++leaf) all.push_back(keys.pick(leaf, 0xffff));
                     std::vector<KvRun>& runs = c.runs.emplace_back();
