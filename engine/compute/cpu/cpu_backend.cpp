@@ -178,13 +178,17 @@ class CpuBackend final : public Backend {
         assert(gate.size(0) == up.size(0) && gate.size(1) == up.size(1));
         forRows(gate.size(0), gate.size(1), [&](std::size_t i) { kernel(gate.row(i), up.row(i), gate.size(1)); });
     }
+    /// Rows of `elements` each, several a dispatched item: threads that take them one by one meet at the counter.
     template <class Work>
     void forRows(std::size_t rows, std::size_t elements, const Work& work) {
         if (rows * elements <= kSerialElements) {
             for (std::size_t i = 0; i < rows; ++i) work(i);
             return;
         }
-        pool_.parallelFor(rows, [&work](std::size_t i) { work(i); });
+        const std::size_t perItem = std::max<std::size_t>(1, kSerialElements / elements);
+        pool_.parallelFor((rows + perItem - 1) / perItem, [&](std::size_t item) {
+            for (std::size_t i = item * perItem; i < std::min(rows, (item + 1) * perItem); ++i) work(i);
+        });
     }
 
     Isa isa_;
