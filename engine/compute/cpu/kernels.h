@@ -61,7 +61,8 @@ struct QuantizedRows {
 using QuantizeFn = void (*)(const float* x, std::size_t stride, std::size_t rows, std::size_t cols,
                             const QuantizedRows& out);
 
-/// One tile of weights, unpacked: q [cols/32, 8, 16, 4] u8, scale [cols/32, panelFactors, 16] f32 by PackKind:
+/// Tiles of weights, unpacked, one behind the other: q [tiles, cols/32, 8, 16, 4] u8,
+/// scale [tiles, cols/32, panelFactors, 16] f32 by PackKind:
 ///   Offset      scale and nothing
 ///   Minimum     scale, minimum
 ///   Halves      scale of the first 16 columns, of the others
@@ -72,17 +73,39 @@ constexpr std::size_t panelFactors(PackKind kind) {
 struct Panel {
     std::uint8_t* q;
     float* scale;
+
+    Panel tile(const PackedLayout& layout, std::size_t i) const {
+        return {q + i * layout.blocks() * 512, scale + i * layout.blocks() * panelFactors(layout.kind) * 16};
+    }
 };
 using UnpackFn = void (*)(const PackedLayout& layout, const std::byte* tile, const Panel& out);
-/// out [rows, 16]: the products of one tile with up to kRowGroup rows.
+/// Where a tile's products go: out[r * stride + i], i < count, becomes, or grows by, product + bias[i].
+struct Products {
+    float* out;
+    std::size_t stride, count;
+    const float* bias;  // or null
+    bool accumulate;
+};
+/// So many tiles run through a panel kernel together: the columns of x are fetched once for all.
+inline constexpr std::size_t kPanelTiles = 2;
+/// The products of kPanelTiles tiles with up to kRowGroup rows; to [kPanelTiles].
 using PanelFn = void (*)(const PackedLayout& layout, const Panel& panel, const QuantizedRows& x, std::size_t rows,
-                         float* out);
-/// The same from the packed tile, same bits; null where a variant has none.
+                         const Products* to);
+/// out [rows, 16]: the same of one packed tile, same bits, as they are; null where a variant has none.
 using TileFn = void (*)(const PackedLayout& layout, const std::byte* tile, const QuantizedRows& x, std::size_t rows,
                         float* out);
 /// F32, F16 and BF16: x as it is.
 using FloatTileFn = void (*)(const PackedLayout& layout, const std::byte* tile, const float* x, std::size_t stride,
                              std::size_t rows, float* out);
+
+/// values [16] to row r of `to`.
+CARREL_INLINE void storeProducts(const float* values, const Products& to, std::size_t r) {
+    float* out = to.out + r * to.stride;
+    for (std::size_t i = 0; i < to.count; ++i) {
+        const float value = to.bias != nullptr ? values[i] + to.bias[i] : values[i];
+        out[i] = to.accumulate ? out[i] + value : value;
+    }
+}
 
 using NormFn = void (*)(const float* x, const float* weight, float eps, std::size_t n, float* out);
 using RopeFn = void (*)(float* head, const float* cosine, const float* sine, std::size_t half, bool neox);

@@ -36,7 +36,7 @@ void quantizeScalar(const float* x, std::size_t stride, std::size_t rows, std::s
         }
 }
 
-void panelScalar(const PackedLayout& layout, const Panel& panel, const QuantizedRows& x, std::size_t rows, float* out) {
+void tileScalar(const PackedLayout& layout, const Panel& panel, const QuantizedRows& x, std::size_t rows, float* out) {
     std::fill_n(out, rows * kTileRows, 0.0f);
     for (std::size_t b = 0; b < layout.blocks(); ++b)
         for (std::size_t r = 0; r < rows; ++r)
@@ -54,8 +54,9 @@ void panelScalar(const PackedLayout& layout, const Panel& panel, const Quantized
                 const float scale = x.scale[b * rows + r];
                 float& sum = out[r * kTileRows + lane];
                 if (layout.kind == PackKind::Halves) {
-                    sum = madd<false>(static_cast<float>(dot[0]), first * scale, sum);
-                    sum = madd<false>(static_cast<float>(dot[1]), second * scale, sum);
+                    const float both =
+                        madd<false>(static_cast<float>(dot[1]), second, static_cast<float>(dot[0]) * first);
+                    sum = madd<false>(both, scale, sum);
                 } else {
                     sum = madd<false>(static_cast<float>(dot[0] + dot[1]), first * scale, sum);
                     if (layout.kind == PackKind::Minimum) sum = madd<false>(second, x.mean[b * rows + r], sum);
@@ -67,6 +68,15 @@ void panelScalar(const PackedLayout& layout, const Panel& panel, const Quantized
                     }
                 }
             }
+}
+
+void panelScalar(const PackedLayout& layout, const Panel& panel, const QuantizedRows& x, std::size_t rows,
+                 const Products* to) {
+    for (std::size_t t = 0; t < kPanelTiles; ++t) {
+        float products[kRowGroup * kTileRows];
+        tileScalar(layout, panel.tile(layout, t), x, rows, products);
+        for (std::size_t r = 0; r < rows; ++r) storeProducts(products + r * kTileRows, to[t], r);
+    }
 }
 
 #if defined(__x86_64__)
@@ -96,39 +106,58 @@ CARREL_AVX2 CARREL_INLINE void dotAvx2(const std::uint8_t* w, const std::int8_t*
 }
 
 template <PackKind Kind, bool Signed, std::size_t Rows>
-CARREL_AVX2 void panelRowsAvx2(const PackedLayout& layout, const Panel& panel, const QuantizedRows& x, float* out) {
+CARREL_AVX2 void tileRowsAvx2(const PackedLayout& layout, const Panel& panel, const QuantizedRows& x, float* out) {
     std::fill_n(out, Rows * kTileRows, 0.0f);
     const __m256i offset = _mm256_set1_epi32(Signed ? 0 : layout.offset);
     constexpr std::size_t kParts = Kind == PackKind::Halves ? 2 : 1;
     for (std::size_t b = 0; b < layout.blocks(); ++b)
-        for (std::size_t lane = 0; lane < kTileRows; lane += 8)
+        for (std::size_t lane = 0; lane < kTileRows; lane += 8) {
+            const float* factors = panel.scale + b * 16 * panelFactors(Kind) + lane;
+            const __m256 first = _mm256_load_ps(factors), second = _mm256_load_ps(factors + 16);
+            __m256i dot[kParts][Rows];
             for (std::size_t part = 0; part < kParts; ++part) {
                 const std::size_t step = b * 8 + part * 4;
                 const std::int32_t* less = x.less + (3 * b + (kParts == 2 ? part : 2)) * Rows;
-                __m256i dot[Rows];
-                for (std::size_t r = 0; r < Rows; ++r) dot[r] = _mm256_mullo_epi32(offset, _mm256_set1_epi32(less[r]));
-                dotAvx2<Signed, Rows>(panel.q + step * 64 + lane * 4, x.q + step * Rows * 4, 8 / kParts, dot);
-                const float* factors = panel.scale + b * 16 * panelFactors(Kind) + lane;
-                const __m256 first = _mm256_load_ps(factors + part * 16), second = _mm256_load_ps(factors + 16);
-                for (std::size_t r = 0; r < Rows; ++r) {
-                    float* at = out + r * kTileRows + lane;
-                    const __m256 scale = _mm256_mul_ps(first, _mm256_set1_ps(x.scale[b * Rows + r]));
-                    __m256 sum = _mm256_fmadd_ps(_mm256_cvtepi32_ps(dot[r]), scale, _mm256_load_ps(at));
-                    if constexpr (Kind == PackKind::Minimum)
-                        sum = _mm256_fmadd_ps(second, _mm256_set1_ps(x.mean[b * Rows + r]), sum);
-                    if constexpr (Kind == PackKind::HalfMinima) {
-                        const std::int32_t* both = x.less + 3 * b * Rows + r;
-                        const __m256 minima = _mm256_fmadd_ps(
-                            _mm256_load_ps(factors + 32), _mm256_set1_ps(static_cast<float>(both[Rows])),
-                            _mm256_mul_ps(second, _mm256_set1_ps(static_cast<float>(both[0]))));
-                        sum = _mm256_fmadd_ps(minima, _mm256_set1_ps(x.scale[b * Rows + r]), sum);
-                    }
-                    _mm256_store_ps(at, sum);
-                }
+                for (std::size_t r = 0; r < Rows; ++r)
+                    dot[part][r] = _mm256_mullo_epi32(offset, _mm256_set1_epi32(less[r]));
+                dotAvx2<Signed, Rows>(panel.q + step * 64 + lane * 4, x.q + step * Rows * 4, 8 / kParts, dot[part]);
             }
+            for (std::size_t r = 0; r < Rows; ++r) {
+                float* at = out + r * kTileRows + lane;
+                const __m256 scale = _mm256_set1_ps(x.scale[b * Rows + r]), dots = _mm256_cvtepi32_ps(dot[0][r]);
+                __m256 sum = _mm256_load_ps(at);
+                if constexpr (Kind == PackKind::Halves) {
+                    const __m256 both =
+                        _mm256_fmadd_ps(_mm256_cvtepi32_ps(dot[1][r]), second, _mm256_mul_ps(dots, first));
+                    sum = _mm256_fmadd_ps(both, scale, sum);
+                } else {
+                    sum = _mm256_fmadd_ps(dots, _mm256_mul_ps(first, scale), sum);
+                }
+                if constexpr (Kind == PackKind::Minimum)
+                    sum = _mm256_fmadd_ps(second, _mm256_set1_ps(x.mean[b * Rows + r]), sum);
+                if constexpr (Kind == PackKind::HalfMinima) {
+                    const std::int32_t* less = x.less + 3 * b * Rows + r;
+                    const __m256 minima =
+                        _mm256_fmadd_ps(_mm256_load_ps(factors + 32), _mm256_set1_ps(static_cast<float>(less[Rows])),
+                                        _mm256_mul_ps(second, _mm256_set1_ps(static_cast<float>(less[0]))));
+                    sum = _mm256_fmadd_ps(minima, scale, sum);
+                }
+                _mm256_store_ps(at, sum);
+            }
+        }
 }
 
-using PanelRowsFn = void (*)(const PackedLayout&, const Panel&, const QuantizedRows&, float*);
+template <PackKind Kind, bool Signed, std::size_t Rows>
+CARREL_AVX2 void panelRowsAvx2(const PackedLayout& layout, const Panel& panel, const QuantizedRows& x,
+                               const Products* to) {
+    for (std::size_t t = 0; t < kPanelTiles; ++t) {
+        alignas(32) float products[Rows * kTileRows];
+        tileRowsAvx2<Kind, Signed, Rows>(layout, panel.tile(layout, t), x, products);
+        for (std::size_t r = 0; r < Rows; ++r) storeProducts(products + r * kTileRows, to[t], r);
+    }
+}
+
+using PanelRowsFn = void (*)(const PackedLayout&, const Panel&, const QuantizedRows&, const Products*);
 
 template <PackKind Kind, bool Signed>
 constexpr PanelRowsFn kPanelRowsAvx2[kRowGroup] = {panelRowsAvx2<Kind, Signed, 1>, panelRowsAvx2<Kind, Signed, 2>,
@@ -136,14 +165,15 @@ constexpr PanelRowsFn kPanelRowsAvx2[kRowGroup] = {panelRowsAvx2<Kind, Signed, 1
                                                    panelRowsAvx2<Kind, Signed, 5>, panelRowsAvx2<Kind, Signed, 6>,
                                                    panelRowsAvx2<Kind, Signed, 7>, panelRowsAvx2<Kind, Signed, 8>};
 
-void panelAvx2(const PackedLayout& layout, const Panel& panel, const QuantizedRows& x, std::size_t rows, float* out) {
+void panelAvx2(const PackedLayout& layout, const Panel& panel, const QuantizedRows& x, std::size_t rows,
+               const Products* to) {
     const std::size_t i = rows - 1;
-    if (layout.kind == PackKind::Halves) return kPanelRowsAvx2<PackKind::Halves, false>[i](layout, panel, x, out);
-    if (layout.kind == PackKind::Minimum) return kPanelRowsAvx2<PackKind::Minimum, false>[i](layout, panel, x, out);
+    if (layout.kind == PackKind::Halves) return kPanelRowsAvx2<PackKind::Halves, false>[i](layout, panel, x, to);
+    if (layout.kind == PackKind::Minimum) return kPanelRowsAvx2<PackKind::Minimum, false>[i](layout, panel, x, to);
     if (layout.kind == PackKind::HalfMinima)
-        return kPanelRowsAvx2<PackKind::HalfMinima, false>[i](layout, panel, x, out);
-    if (layout.offset == 128) return kPanelRowsAvx2<PackKind::Offset, true>[i](layout, panel, x, out);
-    kPanelRowsAvx2<PackKind::Offset, false>[i](layout, panel, x, out);
+        return kPanelRowsAvx2<PackKind::HalfMinima, false>[i](layout, panel, x, to);
+    if (layout.offset == 128) return kPanelRowsAvx2<PackKind::Offset, true>[i](layout, panel, x, to);
+    kPanelRowsAvx2<PackKind::Offset, false>[i](layout, panel, x, to);
 }
 
 // --- AVX-512: 16 output rows a register, 64 products an instruction ---
@@ -154,65 +184,116 @@ CARREL_AVX512 CARREL_INLINE __m512i four512(const std::int8_t* x) {
     return _mm512_set1_epi32(columns);
 }
 
-// One block of 32 columns into the sums of Rows rows. The order of operations is the same for every Rows and from
-// packed or unpacked weights.
-template <PackKind Kind, int OffsetShift, std::size_t Rows>
-CARREL_AVX512 CARREL_INLINE void blockRows512(const __m512i* w, const __m512* factors, const QuantizedRows& x,
-                                              std::size_t b, __m512* sum) {
-    constexpr std::size_t kParts = Kind == PackKind::Halves ? 2 : 1, kSteps = 8 / kParts;
+// One block of 32 columns of Tiles tiles into the sums [Tiles][Rows] of Rows rows, which lie interleaved with Stride
+// - Rows others. The order of operations is the same for every shape and from packed or unpacked weights. w: tile t's 8
+// steps from t * tileStep on; factors [Tiles][panelFactors].
+template <PackKind Kind, int OffsetShift, std::size_t Stride, std::size_t Rows, std::size_t Tiles>
+CARREL_AVX512 CARREL_INLINE void multiply512(const __m512i* w, std::size_t tileStep, const __m512* factors,
+                                             const QuantizedRows& x, std::size_t b, __m512* sum) {
+    constexpr std::size_t kParts = Kind == PackKind::Halves ? 2 : 1, kSteps = 8 / kParts, kSums = Tiles * Rows;
+    constexpr std::size_t kFactors = panelFactors(Kind);
     constexpr bool kOffset = Kind == PackKind::Offset || Kind == PackKind::Halves;
-    const std::int8_t* q = x.q + b * 8 * Rows * 4;
+    const std::int8_t* q = x.q + b * 8 * Stride * 4;
+    __m512 both[kSums];
 #pragma GCC unroll 2
     for (std::size_t part = 0; part < kParts; ++part) {
-        __m512i dot[Rows];
+        __m512i dot[kSums];
 #pragma GCC unroll 8
-        for (std::size_t r = 0; r < Rows; ++r) {
-            if constexpr (kOffset)
-                dot[r] = _mm512_slli_epi32(_mm512_set1_epi32(x.less[(3 * b + (kParts == 2 ? part : 2)) * Rows + r]),
-                                           OffsetShift);
+        for (std::size_t i = 0; i < kSums; ++i) {
+            if constexpr (!kOffset)
+                dot[i] = _mm512_setzero_si512();
             else
-                dot[r] = _mm512_setzero_si512();
+                dot[i] = _mm512_slli_epi32(
+                    _mm512_set1_epi32(x.less[(3 * b + (kParts == 2 ? part : 2)) * Stride + i % Rows]), OffsetShift);
         }
 #pragma GCC unroll 8
-        for (std::size_t s = part * kSteps; s < (part + 1) * kSteps; ++s) {
-            const __m512i step = w[s];
+        for (std::size_t s = part * kSteps; s < (part + 1) * kSteps; ++s)
 #pragma GCC unroll 8
-            for (std::size_t r = 0; r < Rows; ++r)
-                dot[r] = _mm512_dpbusd_epi32(dot[r], step, four512(q + (s * Rows + r) * 4));
-        }
+            for (std::size_t i = 0; i < kSums; ++i)
+                dot[i] =
+                    _mm512_dpbusd_epi32(dot[i], w[i / Rows * tileStep + s], four512(q + (s * Stride + i % Rows) * 4));
 #pragma GCC unroll 8
-        for (std::size_t r = 0; r < Rows; ++r) {
-            const __m512 scale = _mm512_mul_ps(factors[part], _mm512_set1_ps(x.scale[b * Rows + r]));
-            sum[r] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(dot[r]), scale, sum[r]);
+        for (std::size_t i = 0; i < kSums; ++i) {
+            const __m512 dots = _mm512_cvtepi32_ps(dot[i]), factor = factors[i / Rows * kFactors + part];
+            const __m512 scale = _mm512_set1_ps(x.scale[b * Stride + i % Rows]);
+            if constexpr (Kind != PackKind::Halves) {
+                sum[i] = _mm512_fmadd_ps(dots, _mm512_mul_ps(factor, scale), sum[i]);
+            } else if (part == 0) {
+                both[i] = _mm512_mul_ps(dots, factor);
+            } else {
+                both[i] = _mm512_fmadd_ps(dots, factor, both[i]);
+                sum[i] = _mm512_fmadd_ps(both[i], scale, sum[i]);
+            }
         }
     }
-    if constexpr (Kind == PackKind::Minimum)
 #pragma GCC unroll 8
-        for (std::size_t r = 0; r < Rows; ++r)
-            sum[r] = _mm512_fmadd_ps(factors[1], _mm512_set1_ps(x.mean[b * Rows + r]), sum[r]);
-    if constexpr (Kind == PackKind::HalfMinima)
-#pragma GCC unroll 8
-        for (std::size_t r = 0; r < Rows; ++r) {
-            const std::int32_t* less = x.less + 3 * b * Rows + r;
-            const __m512 one = _mm512_cvtepi32_ps(_mm512_set1_epi32(less[0]));
-            const __m512 other = _mm512_cvtepi32_ps(_mm512_set1_epi32(less[Rows]));
-            const __m512 minima = _mm512_fmadd_ps(factors[2], other, _mm512_mul_ps(factors[1], one));
-            sum[r] = _mm512_fmadd_ps(minima, _mm512_set1_ps(x.scale[b * Rows + r]), sum[r]);
+    for (std::size_t i = 0; i < kSums; ++i) {
+        const __m512* more = factors + i / Rows * kFactors + 1;
+        const std::size_t r = i % Rows;
+        if constexpr (Kind == PackKind::Minimum)
+            sum[i] = _mm512_fmadd_ps(*more, _mm512_set1_ps(x.mean[b * Stride + r]), sum[i]);
+        if constexpr (Kind == PackKind::HalfMinima) {
+            const __m512 one = _mm512_cvtepi32_ps(_mm512_set1_epi32(x.less[3 * b * Stride + r]));
+            const __m512 other = _mm512_cvtepi32_ps(_mm512_set1_epi32(x.less[(3 * b + 1) * Stride + r]));
+            const __m512 minima = _mm512_fmadd_ps(more[1], other, _mm512_mul_ps(more[0], one));
+            sum[i] = _mm512_fmadd_ps(minima, _mm512_set1_ps(x.scale[b * Stride + r]), sum[i]);
         }
+    }
 }
 
-template <PackKind Kind, int OffsetShift, std::size_t Rows>
-CARREL_AVX512 void panelRows512(const PackedLayout& layout, const Panel& panel, const QuantizedRows& x, float* out) {
-    __m512 sum[Rows];
-    for (std::size_t r = 0; r < Rows; ++r) sum[r] = _mm512_setzero_ps();
-    for (std::size_t b = 0; b < layout.blocks(); ++b) {
-        const auto* w = reinterpret_cast<const __m512i*>(panel.q + b * 512);
-        __m512 factors[panelFactors(Kind)];
-        for (std::size_t i = 0; i < panelFactors(Kind); ++i)
-            factors[i] = _mm512_load_ps(panel.scale + (b * panelFactors(Kind) + i) * 16);
-        blockRows512<Kind, OffsetShift, Rows>(w, factors, x, b, sum);
+// Whole tiles go without a mask: masked stores are slow.
+CARREL_AVX512 CARREL_INLINE void store512(__m512 sum, const Products& to, std::size_t r) {
+    float* out = to.out + r * to.stride;
+    if (to.count == kTileRows) {
+        if (to.bias != nullptr) sum = _mm512_add_ps(sum, _mm512_loadu_ps(to.bias));
+        if (to.accumulate) sum = _mm512_add_ps(_mm512_loadu_ps(out), sum);
+        return _mm512_storeu_ps(out, sum);
     }
-    for (std::size_t r = 0; r < Rows; ++r) _mm512_store_ps(out + r * kTileRows, sum[r]);
+    const auto valid = static_cast<__mmask16>((1u << to.count) - 1);
+    if (to.bias != nullptr) sum = _mm512_add_ps(sum, _mm512_maskz_loadu_ps(valid, to.bias));
+    if (to.accumulate) sum = _mm512_add_ps(_mm512_maskz_loadu_ps(valid, out), sum);
+    _mm512_mask_storeu_ps(out, valid, sum);
+}
+
+// Rows First to First + Rows of Stride interleaved ones.
+template <PackKind Kind, int OffsetShift, std::size_t Stride, std::size_t First, std::size_t Rows>
+CARREL_AVX512 CARREL_INLINE void panelPart512(const PackedLayout& layout, const Panel& panel, const QuantizedRows& all,
+                                              const Products* to) {
+    const QuantizedRows x{all.q + First * 4, all.scale + First, all.less + First, all.mean + First};
+    constexpr std::size_t kFactors = panelFactors(Kind);
+    // What was written by another operation long ago lies far away.
+#pragma GCC unroll 2
+    for (std::size_t t = 0; t < kPanelTiles; ++t)
+#pragma GCC unroll 4
+        for (std::size_t r = 0; r < Rows; ++r)
+            _mm_prefetch(reinterpret_cast<const char*>(to[t].out + (First + r) * to[t].stride), _MM_HINT_T0);
+    __m512 sum[kPanelTiles * Rows];
+#pragma GCC unroll 8
+    for (__m512& one : sum) one = _mm512_setzero_ps();
+    for (std::size_t b = 0; b < layout.blocks(); ++b) {
+        __m512 factors[kPanelTiles * kFactors];
+#pragma GCC unroll 2
+        for (std::size_t t = 0; t < kPanelTiles; ++t)
+#pragma GCC unroll 3
+            for (std::size_t i = 0; i < kFactors; ++i)
+                factors[t * kFactors + i] =
+                    _mm512_load_ps(panel.tile(layout, t).scale + (b * kFactors + i) * kTileRows);
+        multiply512<Kind, OffsetShift, Stride, Rows, kPanelTiles>(reinterpret_cast<const __m512i*>(panel.q + b * 512),
+                                                                  layout.blocks() * 8, factors, x, b, sum);
+    }
+#pragma GCC unroll 2
+    for (std::size_t t = 0; t < kPanelTiles; ++t)
+#pragma GCC unroll 4
+        for (std::size_t r = 0; r < Rows; ++r) store512(sum[t * Rows + r], to[t], First + r);
+}
+
+// Four rows at a time: with two tiles their sums and dots are what the registers hold.
+template <PackKind Kind, int OffsetShift, std::size_t Rows>
+CARREL_AVX512 void panelRows512(const PackedLayout& layout, const Panel& panel, const QuantizedRows& x,
+                                const Products* to) {
+    constexpr std::size_t kFirst = Rows < 4 ? Rows : 4;
+    panelPart512<Kind, OffsetShift, Rows, 0, kFirst>(layout, panel, x, to);
+    if constexpr (Rows > kFirst) panelPart512<Kind, OffsetShift, Rows, kFirst, Rows - kFirst>(layout, panel, x, to);
 }
 
 template <PackKind Kind, int OffsetShift>
@@ -221,16 +302,17 @@ constexpr PanelRowsFn kPanelRows512[kRowGroup] = {
     panelRows512<Kind, OffsetShift, 4>, panelRows512<Kind, OffsetShift, 5>, panelRows512<Kind, OffsetShift, 6>,
     panelRows512<Kind, OffsetShift, 7>, panelRows512<Kind, OffsetShift, 8>};
 
-void panelAvx512(const PackedLayout& layout, const Panel& panel, const QuantizedRows& x, std::size_t rows, float* out) {
+void panelAvx512(const PackedLayout& layout, const Panel& panel, const QuantizedRows& x, std::size_t rows,
+                 const Products* to) {
     const std::size_t i = rows - 1;
     if (layout.kind == PackKind::Halves && layout.bits == 3)
-        return kPanelRows512<PackKind::Halves, 2>[i](layout, panel, x, out);
-    if (layout.kind == PackKind::Halves) return kPanelRows512<PackKind::Halves, 5>[i](layout, panel, x, out);
-    if (layout.kind == PackKind::Minimum) return kPanelRows512<PackKind::Minimum, 0>[i](layout, panel, x, out);
-    if (layout.kind == PackKind::HalfMinima) return kPanelRows512<PackKind::HalfMinima, 0>[i](layout, panel, x, out);
-    if (layout.offset == 128) return kPanelRows512<PackKind::Offset, 7>[i](layout, panel, x, out);
-    if (layout.bits == 5) return kPanelRows512<PackKind::Offset, 4>[i](layout, panel, x, out);
-    kPanelRows512<PackKind::Offset, 3>[i](layout, panel, x, out);
+        return kPanelRows512<PackKind::Halves, 2>[i](layout, panel, x, to);
+    if (layout.kind == PackKind::Halves) return kPanelRows512<PackKind::Halves, 5>[i](layout, panel, x, to);
+    if (layout.kind == PackKind::Minimum) return kPanelRows512<PackKind::Minimum, 0>[i](layout, panel, x, to);
+    if (layout.kind == PackKind::HalfMinima) return kPanelRows512<PackKind::HalfMinima, 0>[i](layout, panel, x, to);
+    if (layout.offset == 128) return kPanelRows512<PackKind::Offset, 7>[i](layout, panel, x, to);
+    if (layout.bits == 5) return kPanelRows512<PackKind::Offset, 4>[i](layout, panel, x, to);
+    kPanelRows512<PackKind::Offset, 3>[i](layout, panel, x, to);
 }
 
 template <DType Type, std::size_t Rows>
@@ -240,6 +322,7 @@ CARREL_AVX512 void tileRows512(const PackedLayout& layout, const std::byte* tile
     const std::byte* nextFactors = tile + layout.tileBytes + layout.factorsAt;
     const std::size_t factorBytes = (layout.tileBytes - layout.factorsAt) / layout.blocks();
     __m512 sum[Rows];
+#pragma GCC unroll 4
     for (std::size_t r = 0; r < Rows; ++r) sum[r] = _mm512_setzero_ps();
     for (std::size_t b = 0; b < layout.blocks(); ++b) {
         __m512i w[8];
@@ -248,8 +331,9 @@ CARREL_AVX512 void tileRows512(const PackedLayout& layout, const std::byte* tile
         _mm_prefetch(reinterpret_cast<const char*>(nextFactors + b * factorBytes), _MM_HINT_T0);
         _mm_prefetch(reinterpret_cast<const char*>(tile + b * layout.quantBytes + kAhead), _MM_HINT_T0);
         block512<Type>(layout, tile, b, w, factors);
-        blockRows512<Block::kKind, Block::kOffsetShift, Rows>(w, factors, x, b, sum);
+        multiply512<Block::kKind, Block::kOffsetShift, Rows, Rows, 1>(w, 0, factors, x, b, sum);
     }
+#pragma GCC unroll 4
     for (std::size_t r = 0; r < Rows; ++r) _mm512_store_ps(out + r * kTileRows, sum[r]);
 }
 
@@ -267,8 +351,8 @@ void tileAvx512(const PackedLayout& layout, const std::byte* tile, const Quantiz
     forQuantizedType(layout.type, [&](auto type) { tileType512<type.value>(layout, tile, x, rows, out); });
 }
 
-CARREL_AVX512 void quantizeAvx512(const float* x, std::size_t stride, std::size_t rows, std::size_t cols,
-                                  const QuantizedRows& out) {
+CARREL_AVX512 void quantizeRows512(const float* x, std::size_t stride, std::size_t rows, std::size_t cols,
+                                   const QuantizedRows& out) {
     for (std::size_t b = 0; b < cols / 32; ++b)
         for (std::size_t r = 0; r < rows; ++r) {
             const float* from = x + r * stride + b * 32;
@@ -288,6 +372,81 @@ CARREL_AVX512 void quantizeAvx512(const float* x, std::size_t stride, std::size_
             out.less[(3 * b + 2) * rows + r] = -(one + two);
             out.mean[b * rows + r] = scale * static_cast<float>(one + two);
         }
+}
+
+// The greatest of each of eight registers.
+CARREL_AVX512 CARREL_INLINE __m256 greatest512(const __m512 x[8]) {
+    __m512 halves[4], quarters[2];
+#pragma GCC unroll 4
+    for (int i = 0; i < 4; ++i)
+        halves[i] = _mm512_max_ps(_mm512_shuffle_f32x4(x[2 * i], x[2 * i + 1], 0x44),
+                                  _mm512_shuffle_f32x4(x[2 * i], x[2 * i + 1], 0xee));
+#pragma GCC unroll 2
+    for (int i = 0; i < 2; ++i)
+        quarters[i] = _mm512_max_ps(_mm512_shuffle_f32x4(halves[2 * i], halves[2 * i + 1], 0x88),
+                                    _mm512_shuffle_f32x4(halves[2 * i], halves[2 * i + 1], 0xdd));
+    // Lane i: twos of row i and of row i + 4, in turn.
+    const __m512 twos =
+        _mm512_max_ps(_mm512_unpacklo_ps(quarters[0], quarters[1]), _mm512_unpackhi_ps(quarters[0], quarters[1]));
+    const __m512 ones = _mm512_max_ps(twos, _mm512_permute_ps(twos, 0x4e));
+    const __m512i order = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 0, 0, 0, 0, 0, 0, 0, 0);
+    return _mm512_castps512_ps256(_mm512_permutexvar_ps(order, ones));
+}
+
+// 16 columns of eight rows as 4 steps [8][4]; returns the rows' sums.
+CARREL_AVX512 CARREL_INLINE __m256i interleave512(const __m512i x[8], std::int8_t* out) {
+    __m512i four[2];  // lane s: step s of four rows
+#pragma GCC unroll 2
+    for (int i = 0; i < 2; ++i)
+        four[i] = _mm512_packs_epi16(_mm512_packs_epi32(x[4 * i], x[4 * i + 1]),
+                                     _mm512_packs_epi32(x[4 * i + 2], x[4 * i + 3]));
+    const __m512i first = _mm512_permutex2var_epi64(four[0], _mm512_setr_epi64(0, 1, 8, 9, 2, 3, 10, 11), four[1]);
+    const __m512i second = _mm512_permutex2var_epi64(four[0], _mm512_setr_epi64(4, 5, 12, 13, 6, 7, 14, 15), four[1]);
+    _mm512_storeu_si512(out, first);
+    _mm512_storeu_si512(out + 64, second);
+    const __m512i one = _mm512_set1_epi8(1);
+    const __m512i sums = _mm512_dpbusd_epi32(_mm512_dpbusd_epi32(_mm512_setzero_si512(), one, first), one, second);
+    return _mm256_add_epi32(_mm512_castsi512_si256(sums), _mm512_extracti64x4_epi64(sums, 1));
+}
+
+// The same of a whole group of rows, one register per row.
+CARREL_AVX512 void quantizeGroup512(const float* x, std::size_t stride, std::size_t cols, const QuantizedRows& out) {
+    static_assert(kRowGroup == 8);
+    const __m256 limit = _mm256_set1_ps(127);
+    for (std::size_t b = 0; b < cols / 32; ++b) {
+        const float* from = x + b * 32;
+        __m512 most[8];
+#pragma GCC unroll 8
+        for (std::size_t r = 0; r < 8; ++r)
+            most[r] = _mm512_max_ps(_mm512_abs_ps(_mm512_loadu_ps(from + r * stride)),
+                                    _mm512_abs_ps(_mm512_loadu_ps(from + r * stride + 16)));
+        const __m256 greatest = greatest512(most), scale = _mm256_div_ps(greatest, limit);
+        const __mmask8 some = _mm256_cmp_ps_mask(greatest, _mm256_setzero_ps(), _CMP_GT_OQ);
+        const __m512 inverse = _mm512_castps256_ps512(_mm256_maskz_div_ps(some, limit, greatest));
+        __m256i sum[2];
+#pragma GCC unroll 2
+        for (std::size_t half = 0; half < 2; ++half) {
+            __m512i q[8];
+#pragma GCC unroll 8
+            for (std::size_t r = 0; r < 8; ++r)
+                q[r] = _mm512_cvtps_epi32(
+                    _mm512_mul_ps(_mm512_loadu_ps(from + r * stride + half * 16),
+                                  _mm512_permutexvar_ps(_mm512_set1_epi32(static_cast<int>(r)), inverse)));
+            sum[half] = interleave512(q, out.q + b * 256 + half * 128);
+        }
+        const __m256i all = _mm256_add_epi32(sum[0], sum[1]), zero = _mm256_setzero_si256();
+        auto* less = reinterpret_cast<__m256i*>(out.less + b * 24);
+        _mm256_storeu_si256(less, _mm256_sub_epi32(zero, sum[0]));
+        _mm256_storeu_si256(less + 1, _mm256_sub_epi32(zero, sum[1]));
+        _mm256_storeu_si256(less + 2, _mm256_sub_epi32(zero, all));
+        _mm256_storeu_ps(out.scale + b * 8, scale);
+        _mm256_storeu_ps(out.mean + b * 8, _mm256_mul_ps(scale, _mm256_cvtepi32_ps(all)));
+    }
+}
+
+void quantizeAvx512(const float* x, std::size_t stride, std::size_t rows, std::size_t cols, const QuantizedRows& out) {
+    if (rows == kRowGroup) return quantizeGroup512(x, stride, cols, out);
+    quantizeRows512(x, stride, rows, cols, out);
 }
 
 #endif

@@ -8,8 +8,6 @@ namespace carrel {
 
 namespace {
 
-// Rows of x that a worker keeps in its second-level cache while weights pass by.
-constexpr std::size_t kRowBlockBytes = 512 << 10;
 // Below this many rows unpacking a tile into memory costs more than it saves.
 constexpr std::size_t kPanelRows = 5;
 
@@ -17,22 +15,16 @@ const PackedLayout& layoutOf(const MatmulTarget& target) {
     return static_cast<const PackedWeight*>(target.weight)->layout();
 }
 
-void store(const MatmulTarget& target, const float* products, std::size_t tile, std::size_t firstRow,
-           std::size_t rows) {
-    const std::size_t first = tile * kTileRows, count = std::min(kTileRows, target.weight->rows - first);
-    for (std::size_t r = 0; r < rows; ++r) {
-        float* out = target.out.row(firstRow + r) + first;
-        float values[kTileRows];
-        std::copy_n(products + r * kTileRows, kTileRows, values);
-        if (target.bias != nullptr)
-            for (std::size_t i = 0; i < count; ++i) values[i] += target.bias[first + i];
-        if (target.accumulate)
-            for (std::size_t i = 0; i < count; ++i) values[i] = out[i] + values[i];
-        if (count == kTileRows)
-            std::copy_n(values, kTileRows, out);
-        else
-            std::copy_n(values, count, out);
-    }
+// `end`: of the tiles that are wanted; a tile from there on goes nowhere.
+Products productsOf(const MatmulTarget& target, std::size_t tile, std::size_t end, std::size_t row) {
+    const std::size_t first = tile * kTileRows;
+    return {target.out.row(row) + first, target.out.stride(),
+            tile < end ? std::min(kTileRows, target.weight->rows - first) : 0,
+            target.bias != nullptr ? target.bias + first : nullptr, target.accumulate};
+}
+
+void fetch(const std::byte* from, std::size_t bytes) {
+    for (std::size_t at = 0; at < bytes; at += 64) __builtin_prefetch(from + at, 0, 2);
 }
 
 }  // namespace
@@ -57,30 +49,39 @@ void Matmul::quantize(View<const float, 2> x) {
     });
 }
 
-void Matmul::tiles(View<const float, 2> x, const MatmulTarget& target, std::size_t tile, std::size_t firstRow,
-                   std::size_t endRow, std::size_t slot) {
+void Matmul::oneTile(View<const float, 2> x, const MatmulTarget& target, std::size_t tile) const {
     const PackedLayout& layout = layoutOf(target);
     const std::byte* packed = static_cast<const PackedWeight*>(target.weight)->tile(tile);
-    alignas(64) float products[kRowGroup * kTileRows];
-    const bool isFloat = layout.kind == PackKind::Float;
-    const auto floatTile = kFloatTile.at(isa_);
-    const auto tileKernel = x.size(0) < kPanelRows ? kTile.at(isa_) : nullptr;
-    const auto panelKernel = kPanel.at(isa_);
-    Panel panel{};
-    if (!isFloat && tileKernel == nullptr) {
-        panel.q = reinterpret_cast<std::uint8_t*>(panels_.need(0)) + slot * panelBytes_;
-        panel.scale = reinterpret_cast<float*>(panel.q + layout.blocks() * 512);
-        kUnpack.at(isa_)(layout, packed, panel);
-    }
-    for (std::size_t row = firstRow; row < endRow; row += kRowGroup) {
-        const std::size_t rows = std::min(kRowGroup, endRow - row);
-        if (isFloat)
-            floatTile(layout, packed, x.row(row), x.stride(), rows, products);
-        else if (tileKernel != nullptr)
-            tileKernel(layout, packed, group(row, layout.cols), rows, products);
+    for (std::size_t row = 0; row < x.size(0); row += kRowGroup) {
+        const std::size_t rows = std::min(kRowGroup, x.size(0) - row);
+        alignas(64) float products[kRowGroup * kTileRows];
+        if (layout.kind == PackKind::Float)
+            kFloatTile.at(isa_)(layout, packed, x.row(row), x.stride(), rows, products);
         else
-            panelKernel(layout, panel, group(row, layout.cols), rows, products);
-        store(target, products, tile, row, rows);
+            kTile.at(isa_)(layout, packed, group(row, layout.cols), rows, products);
+        const Products to = productsOf(target, tile, tile + 1, row);
+        for (std::size_t r = 0; r < rows; ++r) storeProducts(products + r * kTileRows, to, r);
+    }
+}
+
+void Matmul::panel(const MatmulTarget& target, std::size_t tile, std::size_t end, std::size_t rows,
+                   std::size_t slot) const {
+    const PackedLayout& layout = layoutOf(target);
+    const auto& weight = *static_cast<const PackedWeight*>(target.weight);
+    auto* const q = reinterpret_cast<std::uint8_t*>(panels_ + slot * panelBytes_);
+    const Panel panel{q, reinterpret_cast<float*>(q + kPanelTiles * layout.blocks() * 512)};
+    for (std::size_t t = 0; t < kPanelTiles; ++t)
+        kUnpack.at(isa_)(layout, weight.tile(std::min(tile + t, end - 1)), panel.tile(layout, t));
+    const auto kernel = kPanel.at(isa_);
+    // Weights come from memory: those of this worker's next item are asked for while this one's are multiplied.
+    const std::size_t next = tile + kPanelTiles * pool_.size();
+    const std::byte* ahead = next + kPanelTiles <= layout.tiles() ? weight.tile(next) : nullptr;
+    const std::size_t share = kPanelTiles * layout.tileBytes * kRowGroup / rows;
+    for (std::size_t row = 0; row < rows; row += kRowGroup) {
+        if (ahead != nullptr) fetch(ahead + row / kRowGroup * share, share);
+        Products to[kPanelTiles];
+        for (std::size_t t = 0; t < kPanelTiles; ++t) to[t] = productsOf(target, tile + t, end, row);
+        kernel(layout, panel, group(row, layout.cols), std::min(kRowGroup, rows - row), to);
     }
 }
 
@@ -95,23 +96,24 @@ void Matmul::run(View<const float, 2> x, std::span<const MatmulTarget> targets) 
         quantized |= layoutOf(target).kind != PackKind::Float;
     }
     if (quantized) quantize(x);
-    panelBytes_ = cols / 32 * (512 + panelFactors(PackKind::HalfMinima) * 64);
-    panels_.need(panelBytes_ * pool_.size());
+    panelBytes_ = kPanelTiles * cols / 32 * (512 + panelFactors(PackKind::HalfMinima) * 64);
+    panels_ = panelMemory_.need(panelBytes_ * pool_.size());
 
-    const std::size_t rowBlock = std::max(kRowGroup, kRowBlockBytes / cols / kRowGroup * kRowGroup);
-    const std::size_t rowBlocks = (n + rowBlock - 1) / rowBlock;
-    // Several tiles an item, but enough items that the threads end together.
-    const std::size_t perItem = std::clamp<std::size_t>(tilesOfAll * rowBlocks / (pool_.size() * 8), 1, 16);
-    const std::size_t itemsOfBlock = (tilesOfAll + perItem - 1) / perItem;
-    forEachWithSlot(pool_, itemsOfBlock * rowBlocks, [&](std::size_t slot, std::size_t item) {
-        const std::size_t firstRow = item / itemsOfBlock * rowBlock, endRow = std::min(n, firstRow + rowBlock);
-        std::size_t tile = item % itemsOfBlock * perItem;
+    // Several tiles an item where rows are few, but enough items that the threads end together.
+    const bool few = n < kPanelRows && kTile.at(isa_) != nullptr;
+    const std::size_t perItem = few ? std::clamp<std::size_t>(tilesOfAll / (pool_.size() * 8), 1, 16) : kPanelTiles;
+    forEachWithSlot(pool_, (tilesOfAll + perItem - 1) / perItem, [&](std::size_t slot, std::size_t item) {
+        std::size_t tile = item * perItem, base = 0;
         const std::size_t end = std::min(tilesOfAll, tile + perItem);
-        std::size_t base = 0;
         for (const MatmulTarget& target : targets) {
-            const std::size_t here = layoutOf(target).tiles();
-            for (; tile < std::min(end, base + here); ++tile) tiles(x, target, tile - base, firstRow, endRow, slot);
-            base += here;
+            const PackedLayout& layout = layoutOf(target);
+            const std::size_t here = std::min(end, base + layout.tiles());
+            if (tile < here && !few && layout.kind != PackKind::Float) {
+                panel(target, tile - base, here - base, n, slot);
+                tile = here;
+            }
+            for (; tile < here; ++tile) oneTile(x, target, tile - base);
+            base += layout.tiles();
         }
     });
 }

@@ -17,14 +17,15 @@ class Matmul {
   private:
     QuantizedRows group(std::size_t firstRow, std::size_t cols) const;
     void quantize(View<const float, 2> x);
-    void tiles(View<const float, 2> x, const MatmulTarget& target, std::size_t tile, std::size_t firstRow,
-               std::size_t endRow, std::size_t slot);
+    void oneTile(View<const float, 2> x, const MatmulTarget& target, std::size_t tile) const;
+    void panel(const MatmulTarget& target, std::size_t tile, std::size_t end, std::size_t rows, std::size_t slot) const;
 
     Isa isa_;
     ThreadPool& pool_;
-    Scratch quantized_, panels_;
+    Scratch quantized_, panelMemory_;
     QuantizedRows all_{};
-    std::size_t panelBytes_ = 0;
+    std::byte* panels_ = nullptr;
+    std::size_t panelBytes_ = 0;  // of a slot
 };
 
 }  // namespace carrel
