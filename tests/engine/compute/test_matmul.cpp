@@ -120,29 +120,33 @@ TEST_CASE("A row's product has the same bits alone and in any batch, with one th
 
 TEST_CASE("Several targets of one input, with bias and accumulation, are what they are one by one") {
     const auto backend = backendUnderTest();
-    const std::size_t cols = 256, n = 3, rows[] = {100, 17, 32};
+    // Whole pairs of tiles, single tiles and tiles that are not whole.
+    const std::size_t cols = 256, rows[] = {100, 17, 40};
     const DType types[] = {DType::Q5_0, DType::F16, DType::Q6_K};
-    const auto x = randomFloats(5, n * cols), bias = randomFloats(6, 100), before = randomFloats(7, n * 100);
-    std::vector<std::unique_ptr<Weight>> weights;
-    std::vector<std::vector<float>> outs;
-    std::vector<MatmulTarget> targets;
-    for (std::size_t i = 0; i < 3; ++i) {
-        auto weight = backend->loadWeight(types[i], rows[i], cols, randomRaw(types[i], rows[i], cols, 8));
-        REQUIRE(weight);
-        weights.push_back(std::move(*weight));
-        outs.emplace_back(before.begin(), before.begin() + static_cast<std::ptrdiff_t>(n * rows[i]));
-    }
-    for (std::size_t i = 0; i < 3; ++i)
-        targets.push_back({weights[i].get(), i == 1 ? nullptr : bias.data(), {outs[i].data(), {n, rows[i]}}, i == 2});
-    backend->matmul({x.data(), {n, cols}}, targets);
-    for (std::size_t i = 0; i < 3; ++i) {
-        const Product alone(*backend, *weights[i], x.data(), n);
-        for (std::size_t j = 0; j < n * rows[i]; ++j) {
-            float expected = alone.out[j];
-            if (i != 1) expected += bias[j % rows[i]];
-            if (i == 2) expected = before[j] + expected;
-            INFO("target ", i, " element ", j);
-            REQUIRE(outs[i][j] == expected);
+    for (const std::size_t n : {3, 13}) {
+        const auto x = randomFloats(5, n * cols), bias = randomFloats(6, 100), before = randomFloats(7, n * 100);
+        std::vector<std::unique_ptr<Weight>> weights;
+        std::vector<std::vector<float>> outs;
+        std::vector<MatmulTarget> targets;
+        for (std::size_t i = 0; i < 3; ++i) {
+            auto weight = backend->loadWeight(types[i], rows[i], cols, randomRaw(types[i], rows[i], cols, 8));
+            REQUIRE(weight);
+            weights.push_back(std::move(*weight));
+            outs.emplace_back(before.begin(), before.begin() + static_cast<std::ptrdiff_t>(n * rows[i]));
+        }
+        for (std::size_t i = 0; i < 3; ++i)
+            targets.push_back(
+                {weights[i].get(), i == 1 ? nullptr : bias.data(), {outs[i].data(), {n, rows[i]}}, i == 2});
+        backend->matmul({x.data(), {n, cols}}, targets);
+        for (std::size_t i = 0; i < 3; ++i) {
+            const Product alone(*backend, *weights[i], x.data(), n);
+            for (std::size_t j = 0; j < n * rows[i]; ++j) {
+                float expected = alone.out[j];
+                if (i != 1) expected += bias[j % rows[i]];
+                if (i == 2) expected = before[j] + expected;
+                INFO(n, " rows, target ", i, " element ", j);
+                REQUIRE(outs[i][j] == expected);
+            }
         }
     }
 }
