@@ -398,7 +398,7 @@ CARREL_AVX512 CARREL_INLINE void scoreFew512(const float* q, std::size_t headDim
             for (std::size_t r = 0; r < Rows; ++r) {
                 const __m512i row = _mm512_set1_epi32(with.turned[pair * kFewRows + r]);
 #pragma GCC unroll 4
-                for (std::size_t v = 0; v < kVectors; ++v) addProducts512(dot[r][v], row, key[v]);
+                for (std::size_t v = 0; v < kVectors; ++v) dot[r][v] = _mm512_dpwssd_epi32(dot[r][v], row, key[v]);
             }
         }
 #pragma GCC unroll 8
@@ -461,8 +461,8 @@ CARREL_AVX512 void attendFewGroup512(const float* q, std::size_t headDim, const 
                     std::int32_t two;
                     std::memcpy(&two, with.weights + r * kGroupTokens + leaf * kLeafTokens + t, 4);
                     const __m512i share = _mm512_set1_epi32(two);
-                    addProducts512(dot[r][0], share, low);
-                    addProducts512(dot[r][1], share, high);
+                    dot[r][0] = _mm512_dpwssd_epi32(dot[r][0], share, low);
+                    dot[r][1] = _mm512_dpwssd_epi32(dot[r][1], share, high);
                 }
             }
 #pragma GCC unroll 8

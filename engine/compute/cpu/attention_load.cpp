@@ -145,7 +145,7 @@ struct Avx512 {
 // Inline: GCC 12 drops calls that only prefetch.
 CARREL_INLINE void fetch(const void* from, std::size_t bytes) {
     const auto* at = static_cast<const char*>(from);
-    for (std::size_t i = 0; i < bytes; i += 64) __builtin_prefetch(at + i, 0, 3);
+    for (std::size_t i = 0; i < bytes; i += 64) __builtin_prefetch(at + i, 0, 2);
 }
 
 CARREL_INLINE void fetchTokens(const KvPick& pick, std::size_t headDim) {

@@ -13,6 +13,8 @@ namespace {
 
 // Where threads share a block's runs, of so many the sums are kept apart before they are merged in order.
 constexpr std::size_t kRoundRuns = 64;
+// A thread takes so many in a row, so that what it asks for ahead is what it goes on with.
+constexpr std::size_t kTakenRuns = 4;
 
 void clear(const AttendState& state, std::size_t rows, std::size_t headDim) {
     std::fill_n(state.m, rows, kNothing);
@@ -277,9 +279,11 @@ void Attention::shared(const AttendArgs& args) {
     };
     const auto merge = kMerge.at(isa_);
     for (std::size_t from = 0; from < mostRuns; from += round) {
-        forEachWithSlot(pool_, blocks_.size() * round, [&](std::size_t slot, std::size_t item) {
-            const std::size_t i = item / round, at = item % round;
-            if (at < owned[i].runs.size()) attend(slot, i, from + at, owned[i].runs[at]);
+        const std::size_t takes = (round + kTakenRuns - 1) / kTakenRuns;
+        forEachWithSlot(pool_, blocks_.size() * takes, [&](std::size_t slot, std::size_t item) {
+            const std::size_t i = item / takes, first = item % takes * kTakenRuns;
+            for (std::size_t at = first; at < std::min(first + kTakenRuns, owned[i].runs.size()); ++at)
+                attend(slot, i, from + at, owned[i].runs[at]);
         });
         if (args.pass == AttendPass::There) return;
         forEachWithSlot(pool_, blocks_.size(), [&](std::size_t, std::size_t i) {

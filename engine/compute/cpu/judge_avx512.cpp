@@ -248,7 +248,7 @@ CARREL_AVX512 void scanGroups512(const JudgeRows& rows, const JudgePart& part) {
         // Codes come from memory, once; there is time to fetch them while others are multiplied.
         if (g + kAhead < part.groups)
             for (std::size_t at = 0; at < groupBytes; at += 64)
-                _mm_prefetch(reinterpret_cast<const char*>(group + kAhead * groupBytes + at), _MM_HINT_T0);
+                _mm_prefetch(reinterpret_cast<const char*>(group + kAhead * groupBytes + at), _MM_HINT_T1);
         if (g + 1 < part.groups) loadGroup512(group + groupBytes, headDim, lanes, lanes.next);
         for (std::size_t first = 0; first < rows.rows; first += kJudgeRows)
             kRows[std::min(kJudgeRows, rows.rows - first) - 1](rows, group, lanes, first, counts,
