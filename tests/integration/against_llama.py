@@ -23,7 +23,7 @@ import tempfile
 
 TYPES = "F32,F16,BF16,Q8_0,Q4_0,Q4_1,Q5_0,Q5_1,Q2_K,Q3_K,Q4_K,Q5_K,Q6_K,IQ4_NL,IQ4_XS"
 # Rows of two and three super-blocks, so that a step from one to the next shows.
-SHAPE = ("layers=2", "heads=8", "kv_heads=2", "head_dim=64", "ffn=768")
+SHAPE = ("layers=6", "heads=8", "kv_heads=2", "head_dim=64", "ffn=768")
 # Carrel is at 0.65 to 1.02 times the distance of llama.cpp b11434, by type; K types, whose activations that rounds by 256, at 0.65 to 0.75.
 MOST = 1.1
 # Keys and values in f16 alone: 0.00003 to 0.0009, with F32 weights, in both.
