@@ -133,14 +133,7 @@ CARREL_AVX512 void attendFew512(const float* q, const std::uint32_t* position, s
         for (std::size_t i = 0; i < 4; ++i) quarter[i] = lanesSum512(e[i]);
         sum[r] = (quarter[0] + quarter[1]) + (quarter[2] + quarter[3]);
     }
-    {  // weigh() of all rows
-        const auto rows = static_cast<__mmask16>((1u << Rows) - 1);
-        const __m512 before = _mm512_maskz_loadu_ps(rows, state.m), of = _mm512_load_ps(m),
-                     both = _mm512_max_ps(before, of);
-        _mm512_store_ps(most, both);
-        _mm512_store_ps(old, exp512(_mm512_sub_ps(before, both)));
-        _mm512_store_ps(fresh, exp512(_mm512_sub_ps(of, both)));
-    }
+    weighRows512(state.m, m, Rows, most, old, fresh);
     Weights weights[Rows];
     for (std::size_t r = 0; r < Rows; ++r) {
         weights[r] = {most[r], old[r], fresh[r]};

@@ -427,24 +427,29 @@ CARREL_AVX512 void attendFewGroup512(const float* q, std::size_t headDim, const 
     const ValueSteps steps = valueSteps512(group);
     loadFew512(group, with);
     scoreFew512<Rows>(q, headDim, with);
-    Weights weights[Rows];
+    alignas(64) float m[16] = {}, most[16], old[16], fresh[16];
+    float sum[Rows];
+#pragma GCC unroll 8
     for (std::size_t r = 0; r < Rows; ++r) {
         __m512 e[4];
         for (std::size_t i = 0; i < 4; ++i) e[i] = _mm512_load_ps(with.scores + r * kGroupTokens + 16 * i);
-        const float m = _mm512_reduce_max_ps(_mm512_max_ps(_mm512_max_ps(e[0], e[1]), _mm512_max_ps(e[2], e[3])));
+        m[r] = _mm512_reduce_max_ps(_mm512_max_ps(_mm512_max_ps(e[0], e[1]), _mm512_max_ps(e[2], e[3])));
         float quarter[4];
         for (std::size_t i = 0; i < 4; ++i) {
-            e[i] = exp512(_mm512_sub_ps(e[i], _mm512_set1_ps(m)));
+            e[i] = exp512(_mm512_sub_ps(e[i], _mm512_set1_ps(m[r])));
             quarter[i] = lanesSum512(e[i]);
             if (sums != nullptr) sums[i * Rows + r] = quarter[i];
             const __m512i rounded = _mm512_cvtps_epi32(_mm512_mul_ps(e[i], _mm512_load_ps(steps.of + 16 * i)));
             _mm256_store_si256(reinterpret_cast<__m256i*>(with.weights + r * kGroupTokens + 16 * i),
                                _mm512_cvtepi32_epi16(rounded));
         }
-        if (sums != nullptr) runMax[r] = m;
-        weights[r] = weigh<true>(state.m[r], m);
-        state.sum[r] = together<true>(state.sum[r], (quarter[0] + quarter[1]) + (quarter[2] + quarter[3]), weights[r]);
-        state.m[r] = weights[r].m;
+        sum[r] = (quarter[0] + quarter[1]) + (quarter[2] + quarter[3]);
+    }
+    if (sums != nullptr) std::copy_n(m, Rows, runMax);
+    weighRows512(state.m, m, Rows, most, old, fresh);
+    for (std::size_t r = 0; r < Rows; ++r) {
+        state.sum[r] = together<true>(state.sum[r], sum[r], {most[r], old[r], fresh[r]});
+        state.m[r] = most[r];
     }
     for (std::size_t d = 0; d < headDim; d += 32) {
         const bool half = headDim - d < 32;
@@ -467,13 +472,13 @@ CARREL_AVX512 void attendFewGroup512(const float* q, std::size_t headDim, const 
             }
 #pragma GCC unroll 8
         for (std::size_t r = 0; r < Rows; ++r) {
-            __m512 sum[2];
-            inOrder512(dot[r][0], dot[r][1], sum[0], sum[1]);
-            const __m512 fresh = _mm512_set1_ps(weights[r].fresh), old = _mm512_set1_ps(weights[r].old);
+            __m512 of[2];
+            inOrder512(dot[r][0], dot[r][1], of[0], of[1]);
+            const __m512 share = _mm512_set1_ps(fresh[r]), before = _mm512_set1_ps(old[r]);
             for (std::size_t i = 0; i < (half ? 1 : 2); ++i) {
                 float* to = state.out + r * headDim + d + 16 * i;
-                sum[i] = _mm512_mul_ps(sum[i], _mm512_set1_ps(steps.unit));
-                _mm512_storeu_ps(to, _mm512_fmadd_ps(sum[i], fresh, _mm512_mul_ps(_mm512_loadu_ps(to), old)));
+                of[i] = _mm512_mul_ps(of[i], _mm512_set1_ps(steps.unit));
+                _mm512_storeu_ps(to, _mm512_fmadd_ps(of[i], share, _mm512_mul_ps(_mm512_loadu_ps(to), before)));
             }
         }
     }

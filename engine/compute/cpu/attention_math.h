@@ -63,7 +63,17 @@ CARREL_AVX512 CARREL_INLINE __m512 exp512(__m512 x) {
     return _mm512_maskz_scalef_ps(seen, p, n);
 }
 
-// The same in 8 lanes: the bits of expFast<true>.
+// weigh<true>() of up to 16 rows; run, m, old and fresh have room for 16.
+CARREL_AVX512 CARREL_INLINE void weighRows512(const float* before, const float* run, std::size_t rows, float* m,
+                                              float* old, float* fresh) {
+    const __m512 was = _mm512_maskz_loadu_ps(static_cast<__mmask16>((1u << rows) - 1), before),
+                 of = _mm512_load_ps(run), both = _mm512_max_ps(was, of);
+    _mm512_store_ps(m, both);
+    _mm512_store_ps(old, exp512(_mm512_sub_ps(was, both)));
+    _mm512_store_ps(fresh, exp512(_mm512_sub_ps(of, both)));
+}
+
+// expFast<true> in 8 lanes.
 CARREL_AVX2 CARREL_INLINE __m256 exp256(__m256 x) {
     const __m256 clamped = _mm256_max_ps(x, _mm256_set1_ps(-87.0f)), round = _mm256_set1_ps(12582912.0f);
     const __m256 n = _mm256_sub_ps(_mm256_fmadd_ps(clamped, _mm256_set1_ps(1.44269504f), round), round);
