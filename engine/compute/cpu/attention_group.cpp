@@ -2,44 +2,11 @@
 #include <cmath>
 #include <cstring>
 
-#include "compute/cpu/attention_math.h"
-#include "compute/cpu/scratch.h"
-
-// A whole encoded group against a block of rows, in integers: its codes are integers already, queries and weights are
-// rounded to 16 bits, and sums of their products are exact, so that neither lanes nor order show in the bits.
-//   turned = q * step per channel, in 15 bits and a sign of the row's largest; code - 128
-//   score  = base + unit * (turned · code), base = q · (least + 128 step)
-//   weight = exp(score - the row's greatest) * value step, in 15 bits of the group's largest step
-//   out    = … + unit of weights * (weight · value code)
-// One score is so exact to about 1e-5 of the range that its group's scores have, a weight to 1e-5 of the largest.
+#include "compute/cpu/attention_group.h"
 
 namespace carrel {
 
 namespace {
-
-constexpr float kMost = 32767;
-
-struct Group {
-    const KvPick* leaves;
-    std::size_t headDim, valueBlocks;
-
-    Group(const KvRun& run, std::size_t dim)
-        : leaves(run.picks.data()), headDim(dim), valueBlocks(carrel::valueBlocks(static_cast<std::uint32_t>(dim))) {}
-    const std::uint8_t* keys(std::size_t leaf) const {
-        return reinterpret_cast<const std::uint8_t*>(leaves[leaf].rows);
-    }
-    const std::int8_t* values(std::size_t leaf) const {
-        return reinterpret_cast<const std::int8_t*>(leaves[leaf].rows + kLeafTokens * headDim);
-    }
-    const std::byte* valueGrid(std::size_t leaf) const { return leaves[leaf].rows + 2 * kLeafTokens * headDim; }
-    const std::uint16_t* grid() const { return leaves[0].grid; }
-};
-
-// What a group's weights are multiplied with before they are rounded, [64], and what one unit of the sums is worth.
-struct ValueSteps {
-    alignas(64) float of[kGroupTokens];
-    float unit;
-};
 
 ValueSteps valueSteps(const Group& group) {
     ValueSteps out;
@@ -49,9 +16,9 @@ ValueSteps valueSteps(const Group& group) {
         out.of[t] = f16ToF32(grid[2 * (t % kLeafTokens * group.valueBlocks) + 1]);
         most = std::max(most, out.of[t]);
     }
-    const float to16 = most > 0 ? kMost / most : 0;
-    for (float& step : out.of) step = std::min(step * to16, kMost);
-    out.unit = most / kMost;
+    const float to16 = most > 0 ? kMost16 / most : 0;
+    for (float& step : out.of) step = std::min(step * to16, kMost16);
+    out.unit = most / kMost16;
     return out;
 }
 
@@ -69,7 +36,7 @@ void attendGroupScalar(const float* q, std::size_t rows, std::size_t headDim, co
             base = madd<false>(q[d * rows + r], middle, base);
             most = std::max(most, std::fabs(turned(d)));
         }
-        const float unit = most / kMost, to16 = most > 0 ? kMost / most : 0;
+        const float unit = most / kMost16, to16 = most > 0 ? kMost16 / most : 0;
         float p[kGroupTokens], m = kNothing;
         for (std::size_t t = 0; t < kGroupTokens; ++t) {
             std::int32_t dot = 0;
@@ -101,45 +68,6 @@ void attendGroupScalar(const float* q, std::size_t rows, std::size_t headDim, co
 }
 
 #if defined(__x86_64__)
-
-CARREL_AVX512 CARREL_INLINE ValueSteps valueSteps512(const Group& group) {
-    ValueSteps out;
-    const __m512i places = _mm512_mullo_epi32(_mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15),
-                                              _mm512_set1_epi32(static_cast<int>(group.valueBlocks)));
-    __m512 step[kGroupLeaves], most = _mm512_setzero_ps();
-    for (std::size_t leaf = 0; leaf < kGroupLeaves; ++leaf) {
-        const __m512i grids = _mm512_i32gather_epi32(places, group.valueGrid(leaf), 4);
-        step[leaf] = _mm512_cvtph_ps(_mm512_cvtepi32_epi16(_mm512_srli_epi32(grids, 16)));
-        most = _mm512_max_ps(most, step[leaf]);
-    }
-    const float greatest = _mm512_reduce_max_ps(most), to16 = greatest > 0 ? kMost / greatest : 0;
-    for (std::size_t leaf = 0; leaf < kGroupLeaves; ++leaf)
-        _mm512_store_ps(out.of + leaf * kLeafTokens,
-                        _mm512_min_ps(_mm512_mul_ps(step[leaf], _mm512_set1_ps(to16)), _mm512_set1_ps(kMost)));
-    out.unit = greatest / kMost;
-    return out;
-}
-
-// 16 channels' steps, and the middle of their keys' range.
-CARREL_AVX512 CARREL_INLINE void storeGrid512(const Group& group, float* step, float* middle) {
-    for (std::size_t d = 0; d < group.headDim; d += 16) {
-        const auto* least = reinterpret_cast<const __m256i*>(group.grid() + d);
-        const auto* steps = reinterpret_cast<const __m256i*>(group.grid() + group.headDim + d);
-        const __m512 s = _mm512_cvtph_ps(_mm256_loadu_si256(steps));
-        _mm512_store_ps(step + d, s);
-        _mm512_store_ps(middle + d, _mm512_add_ps(_mm512_cvtph_ps(_mm256_loadu_si256(least)),
-                                                  _mm512_mul_ps(s, _mm512_set1_ps(128))));
-    }
-}
-
-// 32 channels of two tokens, paired: low has channels 8j to 8j + 3, high 8j + 4 to 8j + 7.
-CARREL_AVX512 CARREL_INLINE void valuePairs512(const std::int8_t* one, const std::int8_t* two, __mmask32 there,
-                                               __m512i& low, __m512i& high) {
-    const __m512i a = _mm512_cvtepi8_epi16(_mm256_maskz_loadu_epi8(there, one));
-    const __m512i b = _mm512_cvtepi8_epi16(_mm256_maskz_loadu_epi8(there, two));
-    low = _mm512_unpacklo_epi16(a, b);
-    high = _mm512_unpackhi_epi16(a, b);
-}
 
 // sum += the products of 32 pairs. GCC 12 copies sums around its own intrinsic of this, two moves an instruction.
 CARREL_AVX512 CARREL_INLINE void addProducts512(__m512i& sum, __m512i x, __m512i y) {
@@ -204,9 +132,9 @@ CARREL_AVX512 CARREL_INLINE void scoreMany512(const float* q, std::size_t headDi
         }
     }
     for (std::size_t v = 0; v < Vectors; ++v) {
-        unit[v] = _mm512_div_ps(most[v], _mm512_set1_ps(kMost));
+        unit[v] = _mm512_div_ps(most[v], _mm512_set1_ps(kMost16));
         const __m512 to16 = _mm512_maskz_div_ps(_mm512_cmp_ps_mask(most[v], _mm512_setzero_ps(), _CMP_GT_OQ),
-                                                _mm512_set1_ps(kMost), most[v]);
+                                                _mm512_set1_ps(kMost16), most[v]);
         const auto turned = [&](std::size_t d) CARREL_AVX512 {
             const __m512 column = _mm512_mul_ps(_mm512_load_ps(q + d * kRows + 16 * v), _mm512_set1_ps(with.step[d]));
             return _mm512_cvtps_epi32(_mm512_mul_ps(column, to16));
@@ -319,180 +247,12 @@ CARREL_AVX512 void attendMany512(const float* q, std::size_t headDim, const KvRu
     }
 }
 
-// Of a handful of rows, keys are in lanes for the scores and channels for the sums.
-struct FewScratch {
-    std::int32_t *columns,
-        *turned;  // pairs of 16 bits: [d/2][64] and [d/2][8], channels 4j and 4j + 2, 4j + 1 and 4j + 3
-    float *scores, *step, *middle;  // [8][64]
-    std::int16_t* weights;          // [8][64]
-
-    FewScratch(Carver carver, std::size_t headDim)
-        : columns(carver.take<std::int32_t>(kGroupTokens * headDim / 2)),
-          turned(carver.take<std::int32_t>(kFewRows * headDim / 2)),
-          scores(carver.take<float>(kFewRows * kGroupTokens)),
-          step(carver.take<float>(headDim)),
-          middle(carver.take<float>(headDim)),
-          weights(carver.take<std::int16_t>(kFewRows * kGroupTokens)) {}
-};
-
-CARREL_AVX512 void loadFew512(const Group& group, const FewScratch& to) {
-    const __m512i bytes = _mm512_set1_epi16(0xff), middle = _mm512_set1_epi16(128);
-    for (std::size_t leaf = 0; leaf < kGroupLeaves; ++leaf)
-        for (std::size_t d = 0; d < group.headDim; d += 64) {
-            const std::uint8_t* codes = group.keys(leaf);
-            const std::size_t fours = std::min<std::size_t>(16, (group.headDim - d) / 4);
-            __m512 rows[16];
-#pragma GCC unroll 16
-            for (std::size_t k = 0; k < 16; ++k)
-                rows[k] = _mm512_castsi512_ps(
-                    _mm512_maskz_loadu_epi32(static_cast<__mmask16>((1u << fours) - 1), codes + k * group.headDim + d));
-            transpose512(rows);
-#pragma GCC unroll 16
-            for (std::size_t j = 0; j < 16; ++j) {
-                if (j >= fours) continue;
-                const __m512i four = _mm512_castps_si512(rows[j]);
-                std::int32_t* at = to.columns + (d / 2 + 2 * j) * kGroupTokens + leaf * kLeafTokens;
-                _mm512_store_si512(at, _mm512_sub_epi16(_mm512_and_si512(four, bytes), middle));
-                _mm512_store_si512(at + kGroupTokens, _mm512_sub_epi16(_mm512_srli_epi16(four, 8), middle));
-            }
-        }
-    storeGrid512(group, to.step, to.middle);
-}
-
-template <std::size_t Rows>
-CARREL_AVX512 CARREL_INLINE void scoreFew512(const float* q, std::size_t headDim, const FewScratch& with) {
-    constexpr auto kThere = static_cast<__mmask8>((1u << Rows) - 1);
-    __m256 base = _mm256_setzero_ps(), most = base;
-    const auto turned = [&](std::size_t d) CARREL_AVX512 {
-        return _mm256_mul_ps(_mm256_maskz_loadu_ps(kThere, q + d * Rows), _mm256_set1_ps(with.step[d]));
-    };
-    for (std::size_t d = 0; d < headDim; ++d) {
-        base = _mm256_fmadd_ps(_mm256_maskz_loadu_ps(kThere, q + d * Rows), _mm256_set1_ps(with.middle[d]), base);
-        most = _mm256_max_ps(most, _mm256_andnot_ps(_mm256_set1_ps(-0.0f), turned(d)));
-    }
-    alignas(32) float bases[8], units[8];
-    _mm256_store_ps(bases, base);
-    _mm256_store_ps(units, _mm256_div_ps(most, _mm256_set1_ps(kMost)));
-    const __m256 to16 =
-        _mm256_maskz_div_ps(_mm256_cmp_ps_mask(most, _mm256_setzero_ps(), _CMP_GT_OQ), _mm256_set1_ps(kMost), most);
-    const auto rounded = [&](std::size_t d)
-                             CARREL_AVX512 { return _mm256_cvtps_epi32(_mm256_mul_ps(turned(d), to16)); };
-    for (std::size_t d = 0; d < headDim; d += 4)
-        for (std::size_t i = 0; i < 2; ++i)
-            _mm256_store_si256(
-                reinterpret_cast<__m256i*>(with.turned + (d / 2 + i) * kFewRows),
-                _mm256_mask_blend_epi16(0xaaaa, rounded(d + i), _mm256_slli_epi32(rounded(d + i + 2), 16)));
-    constexpr std::size_t kVectors = Rows > 4 ? 2 : 4;
-    for (std::size_t first = 0; first < kGroupTokens; first += 16 * kVectors) {
-        __m512i dot[Rows][kVectors];
-#pragma GCC unroll 8
-        for (std::size_t r = 0; r < Rows; ++r)
-#pragma GCC unroll 4
-            for (std::size_t v = 0; v < kVectors; ++v) dot[r][v] = _mm512_setzero_si512();
-        for (std::size_t pair = 0; pair < headDim / 2; ++pair) {
-            __m512i key[kVectors];
-#pragma GCC unroll 4
-            for (std::size_t v = 0; v < kVectors; ++v)
-                key[v] = _mm512_load_si512(with.columns + pair * kGroupTokens + first + 16 * v);
-#pragma GCC unroll 8
-            for (std::size_t r = 0; r < Rows; ++r) {
-                const __m512i row = _mm512_set1_epi32(with.turned[pair * kFewRows + r]);
-#pragma GCC unroll 4
-                for (std::size_t v = 0; v < kVectors; ++v) dot[r][v] = _mm512_dpwssd_epi32(dot[r][v], row, key[v]);
-            }
-        }
-#pragma GCC unroll 8
-        for (std::size_t r = 0; r < Rows; ++r)
-#pragma GCC unroll 4
-            for (std::size_t v = 0; v < kVectors; ++v)
-                _mm512_store_ps(
-                    with.scores + r * kGroupTokens + first + 16 * v,
-                    _mm512_fmadd_ps(_mm512_cvtepi32_ps(dot[r][v]), _mm512_set1_ps(units[r]), _mm512_set1_ps(bases[r])));
-    }
-}
-
-// The channels of valuePairs512 in their order.
-CARREL_AVX512 CARREL_INLINE void inOrder512(__m512i low, __m512i high, __m512& first, __m512& second) {
-    const __m512i one = _mm512_setr_epi32(0, 1, 2, 3, 16, 17, 18, 19, 4, 5, 6, 7, 20, 21, 22, 23);
-    const __m512i two = _mm512_add_epi32(one, _mm512_set1_epi32(8));
-    first = _mm512_cvtepi32_ps(_mm512_permutex2var_epi32(low, one, high));
-    second = _mm512_cvtepi32_ps(_mm512_permutex2var_epi32(low, two, high));
-}
-
-template <std::size_t Rows>
-CARREL_AVX512 void attendFewGroup512(const float* q, std::size_t headDim, const KvRun& run, const AttendState& state,
-                                     std::byte* scratch, float* sums, float* runMax) {
-    const Group group(run, headDim);
-    const FewScratch with(Carver(scratch), headDim);
-    const ValueSteps steps = valueSteps512(group);
-    loadFew512(group, with);
-    scoreFew512<Rows>(q, headDim, with);
-    alignas(64) float m[16] = {}, most[16], old[16], fresh[16];
-    float sum[Rows];
-#pragma GCC unroll 8
-    for (std::size_t r = 0; r < Rows; ++r) {
-        __m512 e[4];
-        for (std::size_t i = 0; i < 4; ++i) e[i] = _mm512_load_ps(with.scores + r * kGroupTokens + 16 * i);
-        m[r] = _mm512_reduce_max_ps(_mm512_max_ps(_mm512_max_ps(e[0], e[1]), _mm512_max_ps(e[2], e[3])));
-        float quarter[4];
-        for (std::size_t i = 0; i < 4; ++i) {
-            e[i] = exp512(_mm512_sub_ps(e[i], _mm512_set1_ps(m[r])));
-            quarter[i] = lanesSum512(e[i]);
-            if (sums != nullptr) sums[i * Rows + r] = quarter[i];
-            const __m512i rounded = _mm512_cvtps_epi32(_mm512_mul_ps(e[i], _mm512_load_ps(steps.of + 16 * i)));
-            _mm256_store_si256(reinterpret_cast<__m256i*>(with.weights + r * kGroupTokens + 16 * i),
-                               _mm512_cvtepi32_epi16(rounded));
-        }
-        sum[r] = (quarter[0] + quarter[1]) + (quarter[2] + quarter[3]);
-    }
-    if (sums != nullptr) std::copy_n(m, Rows, runMax);
-    weighRows512(state.m, m, Rows, most, old, fresh);
-    for (std::size_t r = 0; r < Rows; ++r) {
-        state.sum[r] = together<true>(state.sum[r], sum[r], {most[r], old[r], fresh[r]});
-        state.m[r] = most[r];
-    }
-    for (std::size_t d = 0; d < headDim; d += 32) {
-        const bool half = headDim - d < 32;
-        __m512i dot[Rows][2];
-#pragma GCC unroll 8
-        for (std::size_t r = 0; r < Rows; ++r) dot[r][0] = dot[r][1] = _mm512_setzero_si512();
-        for (std::size_t leaf = 0; leaf < kGroupLeaves; ++leaf)
-            for (std::size_t t = 0; t < kLeafTokens; t += 2) {
-                const std::int8_t* from = group.values(leaf) + t * headDim + d;
-                __m512i low, high;
-                valuePairs512(from, from + headDim, half ? 0xffff : 0xffffffff, low, high);
-#pragma GCC unroll 8
-                for (std::size_t r = 0; r < Rows; ++r) {
-                    std::int32_t two;
-                    std::memcpy(&two, with.weights + r * kGroupTokens + leaf * kLeafTokens + t, 4);
-                    const __m512i share = _mm512_set1_epi32(two);
-                    dot[r][0] = _mm512_dpwssd_epi32(dot[r][0], share, low);
-                    dot[r][1] = _mm512_dpwssd_epi32(dot[r][1], share, high);
-                }
-            }
-#pragma GCC unroll 8
-        for (std::size_t r = 0; r < Rows; ++r) {
-            __m512 of[2];
-            inOrder512(dot[r][0], dot[r][1], of[0], of[1]);
-            const __m512 share = _mm512_set1_ps(fresh[r]), before = _mm512_set1_ps(old[r]);
-            for (std::size_t i = 0; i < (half ? 1 : 2); ++i) {
-                float* to = state.out + r * headDim + d + 16 * i;
-                of[i] = _mm512_mul_ps(of[i], _mm512_set1_ps(steps.unit));
-                _mm512_storeu_ps(to, _mm512_fmadd_ps(of[i], share, _mm512_mul_ps(_mm512_loadu_ps(to), before)));
-            }
-        }
-    }
-}
-
 void attendGroupAvx512(const float* q, std::size_t rows, std::size_t headDim, const KvRun& run,
                        const AttendState& state, std::byte* scratch, float* sums, float* runMax) {
-    constexpr decltype(&attendFewGroup512<1>) kFew[] = {
-        attendFewGroup512<1>, attendFewGroup512<2>, attendFewGroup512<3>, attendFewGroup512<4>,
-        attendFewGroup512<5>, attendFewGroup512<6>, attendFewGroup512<7>, attendFewGroup512<8>};
+    if (rows <= kFewRows) return attendFewGroupAvx512(q, rows, headDim, run, state, scratch, sums, runMax);
     constexpr decltype(&attendMany512<1>) kMany[] = {attendMany512<1>, attendMany512<2>, attendMany512<3>,
                                                      attendMany512<4>};
-    const auto attend = rows <= kFewRows ? kFew[rows - 1] : kMany[rows / 16 - 1];
-    attend(q, headDim, run, state, scratch, sums, runMax);
+    kMany[rows / 16 - 1](q, headDim, run, state, scratch, sums, runMax);
 }
 
 #endif

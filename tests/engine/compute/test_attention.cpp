@@ -194,8 +194,8 @@ TEST_CASE("Runs count where they stand: f16 after chosen tokens is masked, chose
 }
 
 TEST_CASE("A token's attention has the same bits alone and in any batch, whatever the number of threads") {
-    for (const std::size_t headDim : {64, 128, 72})
-        for (const std::size_t group : {1, 3, 4, 7}) {
+    for (const std::size_t headDim : {64, 72})
+        for (const std::size_t group : {1, 4, 7}) {
             std::vector<std::uint32_t> position, sequence;
             for (std::uint32_t t = 0; t < 70; ++t) {
                 position.push_back(t % 3 == 2 ? t : 1030 + t);
@@ -206,8 +206,8 @@ TEST_CASE("A token's attention has the same bits alone and in any batch, whateve
 }
 
 TEST_CASE("The same bits in any batch and number of threads with chosen tokens and rests") {
-    for (const std::size_t headDim : {16, 64, 80, 128})
-        for (const std::size_t group : {1, 3, 4, 7}) {
+    for (const std::size_t headDim : {16, 64, 80})
+        for (const std::size_t group : {1, 3, 7}) {
             std::vector<std::uint32_t> sequence;
             for (std::uint32_t t = 0; t < 70; ++t) sequence.push_back(t % 3 == 2);
             const AttendCase c = tieredCase(2, group, headDim, 200, 2, 70, ascending(0, 70), sequence);
