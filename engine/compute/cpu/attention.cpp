@@ -264,13 +264,7 @@ CARREL_AVX512 void attendVectors512(const float* q, const std::uint32_t* positio
             }
             quarter[i] = segmentSum512(e);
         }
-        const __m512 before = _mm512_load_ps(state.m + 16 * v), most = _mm512_max_ps(before, m[v]);
-        old[v] = exp512(_mm512_sub_ps(before, most));
-        fresh[v] = exp512(_mm512_sub_ps(m[v], most));
-        const __m512 sum = _mm512_add_ps(_mm512_add_ps(quarter[0], quarter[1]), _mm512_add_ps(quarter[2], quarter[3]));
-        _mm512_store_ps(state.sum + 16 * v,
-                        _mm512_fmadd_ps(sum, fresh[v], _mm512_mul_ps(_mm512_load_ps(state.sum + 16 * v), old[v])));
-        _mm512_store_ps(state.m + 16 * v, most);
+        takeSums512(state, v, m[v], quarter, old[v], fresh[v]);
         if (sums != nullptr) _mm512_storeu_ps(runMax + 16 * v, m[v]);
     }
     if (sums != nullptr) storeSums512<Vectors>(run, p, sums);

@@ -91,6 +91,19 @@ CARREL_AVX2 CARREL_INLINE __m256 exp256(__m256 x) {
     return _mm256_and_ps(seen, _mm256_mul_ps(p, _mm256_castsi256_ps(power)));
 }
 
+// One run's greatest score m and its sums by quarters into a state's vector v of 16 rows; weigh<true>() and together()
+// of them. old, fresh: what the sums of values then weigh.
+CARREL_AVX512 CARREL_INLINE void takeSums512(const AttendState& state, std::size_t v, __m512 m, const __m512* quarter,
+                                             __m512& old, __m512& fresh) {
+    float *const greatest = state.m + 16 * v, *const sums = state.sum + 16 * v;
+    const __m512 before = _mm512_load_ps(greatest), most = _mm512_max_ps(before, m);
+    old = exp512(_mm512_sub_ps(before, most));
+    fresh = exp512(_mm512_sub_ps(m, most));
+    const __m512 sum = _mm512_add_ps(_mm512_add_ps(quarter[0], quarter[1]), _mm512_add_ps(quarter[2], quarter[3]));
+    _mm512_store_ps(sums, _mm512_fmadd_ps(sum, fresh, _mm512_mul_ps(_mm512_load_ps(sums), old)));
+    _mm512_store_ps(greatest, most);
+}
+
 CARREL_AVX512 CARREL_INLINE __m512 segmentSum512(__m512* e) {
 #pragma GCC unroll 8
     for (std::size_t k = 0; k < 8; ++k) e[k] = _mm512_add_ps(e[k], e[k + 8]);
