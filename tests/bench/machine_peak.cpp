@@ -5,6 +5,7 @@
 
 #include "base/thread_pool.h"
 #include "bench_threads.h"
+#include "compute/cpu/pages.h"
 #include "compute/cpu/intrinsics.h"
 #include "compute/cpu/kernels.h"
 
@@ -60,17 +61,21 @@ BENCHMARK_CAPTURE(peak, int8, true)->Apply(timeFairly);
 BENCHMARK_CAPTURE(peak, f32, false)->Apply(timeFairly);
 #endif
 
+// In huge pages, as weights and KV are.
 void readMemory(benchmark::State& state) {
     ThreadPool pool(benchThreads());
-    const std::size_t words = (std::size_t{512} << 20) / 8 / pool.size();
-    std::vector<std::vector<std::uint64_t>> memory(pool.size(), std::vector<std::uint64_t>(words, 1));
+    const std::size_t bytes = std::size_t{512} << 20, words = bytes / 8 / pool.size();
+    auto* const memory = static_cast<std::uint64_t*>(mapPages(bytes));
+    if (memory == nullptr) return state.SkipWithError("no memory");
+    std::fill_n(memory, words * pool.size(), 1);
     for (auto _ : state)
         pool.parallelFor(pool.size(), [&](std::size_t i) {
             std::uint64_t sums[8] = {};
-            for (std::size_t at = 0; at < words; at += 8)
-                for (std::size_t k = 0; k < 8; ++k) sums[k] += memory[i][at + k];
+            for (std::size_t at = i * words; at < (i + 1) * words; at += 8)
+                for (std::size_t k = 0; k < 8; ++k) sums[k] += memory[at + k];
             benchmark::DoNotOptimize(std::accumulate(sums, sums + 8, std::uint64_t{0}));
         });
+    unmapPages(memory, bytes);
     state.counters["GB/s"] =
         benchmark::Counter(static_cast<double>(state.iterations()) * static_cast<double>(words * 8 * pool.size()) / 1e9,
                            benchmark::Counter::kIsRate);

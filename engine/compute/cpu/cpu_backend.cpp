@@ -1,7 +1,5 @@
 #include "compute/cpu/cpu_backend.h"
 
-#include <sys/mman.h>
-
 #include <algorithm>
 #include <cmath>
 #include <cstdlib>
@@ -14,33 +12,13 @@
 #include "compute/cpu/kernels.h"
 #include "compute/cpu/kv_codec.h"
 #include "compute/cpu/matmul_plan.h"
+#include "compute/cpu/pages.h"
 
 namespace carrel {
 
 namespace {
 
-constexpr std::size_t kPage = 4096, kHugePage = std::size_t{2} << 20;
 constexpr std::size_t kMapped = std::size_t{64} << 10;  // buffers from this size on are mappings of their own
-
-constexpr std::size_t roundUp(std::size_t bytes, std::size_t to) {
-    return std::max(to, (bytes + to - 1) / to * to);
-}
-
-/// Memory that is not the heap's: glibc's finds no hole for what is aligned, and grew by every batch of a reading. Huge
-/// pages where it is large: touching hundreds of megabytes of KV in 4 KiB pages costs more than reading it from disk.
-/// Null: no memory.
-void* mapPages(std::size_t bytes) {
-    const std::size_t align = bytes >= kHugePage ? kHugePage : kPage, all = roundUp(bytes, align),
-                      extra = align - kPage;
-    void* const mapped = ::mmap(nullptr, all + extra, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (mapped == MAP_FAILED) return nullptr;
-    auto* const first = static_cast<std::byte*>(mapped);
-    const std::size_t before = (align - reinterpret_cast<std::uintptr_t>(first) % align) % align;
-    if (before > 0) ::munmap(first, before);
-    if (before < extra) ::munmap(first + before + all, extra - before);
-    if (align == kHugePage) ::madvise(first + before, bytes / kHugePage * kHugePage, MADV_HUGEPAGE);
-    return first + before;
-}
 
 // A dispatch to the pool costs a microsecond or two: what one thread does in less stays on it.
 constexpr std::size_t kSerialElements = 16384;
@@ -92,13 +70,14 @@ class CpuBackend final : public Backend {
     }
 
     Result<Buffer> allocate(std::size_t bytes) override {
-        void* const data = bytes >= kMapped ? mapPages(bytes) : std::aligned_alloc(64, roundUp(bytes, 64));
+        void* const data = bytes >= kMapped ? mapPages(bytes)
+                                            : std::aligned_alloc(64, std::max<std::size_t>(64, (bytes + 63) / 64 * 64));
         if (data == nullptr) return Error{Code::NoMemory, "buffer", std::to_string(bytes) + " bytes"};
         return Buffer(this, data, bytes);
     }
     void release(void* data, std::size_t bytes) override {
         if (bytes >= kMapped)
-            ::munmap(data, roundUp(bytes, bytes >= kHugePage ? kHugePage : kPage));
+            unmapPages(data, bytes);
         else
             std::free(data);
     }
@@ -113,7 +92,7 @@ class CpuBackend final : public Backend {
 
     Result<std::unique_ptr<Weight>> loadWeight(DType type, std::size_t rows, std::size_t cols,
                                                std::span<const std::byte> raw) override {
-        return PackedWeight::load(type, rows, cols, raw, pool_);
+        return PackedWeight::load(type, rows, cols, raw, weights_, pool_);
     }
 
     void embed(const Weight& table, std::span<const std::int32_t> ids, View<float, 2> out, float scale) override {
@@ -193,6 +172,7 @@ class CpuBackend final : public Backend {
 
     Isa isa_;
     ThreadPool pool_;
+    WeightMemory weights_;
     Matmul matmul_;
     Attention attention_;
     KvCodecs codecs_;

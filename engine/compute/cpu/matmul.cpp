@@ -296,21 +296,13 @@ void panelAvx512(const PackedLayout& layout, const Panel& panel, const Quantized
 template <DType Type, std::size_t Rows>
 CARREL_AVX512 void tileRows512(const PackedLayout& layout, const std::byte* tile, const QuantizedRows& x, float* out) {
     using Block = Block512<Type>;
-    constexpr std::size_t kAhead = 8192;
-    const std::byte* nextFactors = tile + layout.tileBytes + layout.factorsAt;
-    const std::size_t factorBytes = (layout.tileBytes - layout.factorsAt) / layout.blocks();
     __m512 sum[Rows];
 #pragma GCC unroll 4
     for (std::size_t r = 0; r < Rows; ++r) sum[r] = _mm512_setzero_ps();
     for (std::size_t b = 0; b < layout.blocks(); ++b) {
         __m512i w[8];
         __m512 factors[panelFactors(Block::kKind)];
-        // Into the second level: what is asked for into the first waits for one of its few places and all else behind
-        // it. The factors of the next tile are a stream of their own.
-        _mm_prefetch(reinterpret_cast<const char*>(nextFactors + b * factorBytes), _MM_HINT_T1);
-        for (std::size_t i = 0; i < Block::kBits * 64u; i += 64)
-            _mm_prefetch(reinterpret_cast<const char*>(tile + b * layout.quantBytes + kAhead + i), _MM_HINT_T1);
-        block512<Type>(layout, tile, b, w, factors);
+        block512<Type>(tile, b, w, factors);
         multiply512<Block::kKind, Block::kOffsetShift, Rows, Rows, 1>(w, 0, factors, x, b, sum);
     }
 #pragma GCC unroll 4

@@ -45,7 +45,7 @@ CARREL_INLINE void unpackFactors(const PackedLayout& layout, const std::byte* ti
     tileFactors<Loops>(layout, tile, b, f);
     float* to = out.scale + b * 16 * panelFactors(layout.kind);
     if (layout.kind == PackKind::HalfMinima) {
-        const std::byte* factors = tile + layout.factorsAt + b / 8 * factorBytes(layout.type);
+        const std::byte* factors = tile + blockPlace(layout.type, layout.bits, b).factors;
         scaleQuants<Loops>(reinterpret_cast<const std::uint8_t*>(factors), b % 8, out.q + b * 512, to);
         for (std::size_t r = 0; r < 16; ++r) to[16 + r] = -f.min[0][r];
         for (std::size_t r = 0; r < 16; ++r) to[32 + r] = -f.min[1][r];
@@ -59,7 +59,8 @@ CARREL_INLINE void unpackFactors(const PackedLayout& layout, const std::byte* ti
 template <class Loops>
 CARREL_INLINE void unpack(const PackedLayout& layout, const std::byte* tile, const Panel& out) {
     for (std::size_t b = 0; b < layout.blocks(); ++b) {
-        const auto* __restrict from = reinterpret_cast<const std::uint8_t*>(tile + b * layout.quantBytes);
+        const auto* __restrict from =
+            reinterpret_cast<const std::uint8_t*>(tile + blockPlace(layout.type, layout.bits, b).quants);
         std::uint8_t* __restrict q = out.q + b * 512;
         if (layout.bits == 8) {
             std::memcpy(q, from, 512);
@@ -111,7 +112,7 @@ CARREL_AVX512 void unpackType512(const PackedLayout& layout, const std::byte* ti
     for (std::size_t b = 0; b < layout.blocks(); ++b) {
         __m512i w[8];
         __m512 factors[kFactors];
-        block512<Type>(layout, tile, b, w, factors);
+        block512<Type>(tile, b, w, factors);
         for (std::size_t s = 0; s < 8; ++s) _mm512_store_si512(out.q + b * 512 + s * 64, w[s]);
         for (std::size_t i = 0; i < kFactors; ++i) _mm512_store_ps(out.scale + (b * kFactors + i) * 16, factors[i]);
     }

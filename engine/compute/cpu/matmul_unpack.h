@@ -92,11 +92,9 @@ CARREL_AVX512 CARREL_INLINE void sixes512(const std::byte* at, std::size_t j, __
                             _mm512_slli_epi32(_mm512_and_si512(_mm512_srli_epi32(high, 2), two), 4));
 }
 
-// The factors of Panel. Of Q2_K w becomes quants times scales.
+// The factors of Panel, of block j of 256 columns where those have common ones. Of Q2_K w becomes quants times scales.
 template <DType Type>
-CARREL_AVX512 CARREL_INLINE void factors512(const std::byte* factors, std::size_t b, __m512i w[8], __m512* out) {
-    const std::byte* at = factors + b / 8 * factorBytes(Type);
-    const std::size_t j = b % 8;
+CARREL_AVX512 CARREL_INLINE void factors512(const std::byte* at, std::size_t j, __m512i w[8], __m512* out) {
     if constexpr (Type == DType::Q2_K) {
         out[0] = halfFloats512(at);
 #pragma GCC unroll 2
@@ -131,18 +129,28 @@ CARREL_AVX512 CARREL_INLINE void factors512(const std::byte* factors, std::size_
                                              _mm512_slli_epi32(_mm512_and_si512(high, _mm512_set1_epi32(3)), 4));
         out[0] = out[1] = times512(halfFloats512(at), _mm512_sub_epi32(bits, _mm512_set1_epi32(32)));
     } else {
-        const std::byte* own = factors + b * (factorBytes(Type) / 8);
-        out[0] = halfFloats512(own);
-        out[1] = Block512<Type>::kKind == PackKind::Minimum ? halfFloats512(own + 32) : out[0];
+        out[0] = halfFloats512(at);
+        out[1] = Block512<Type>::kKind == PackKind::Minimum ? halfFloats512(at + 32) : out[0];
     }
+}
+
+// A load that stays where it is written: what is read in ascending order the hardware asks for ahead, better than
+// prefetches, which share the few places of the first level with what they hurry.
+CARREL_AVX512 CARREL_INLINE __m512i inOrder512(const std::byte* at) {
+    __m512i line;
+    asm volatile("vmovdqu64 %1, %0" : "=v"(line) : "m"(*reinterpret_cast<const std::byte(*)[64]>(at)));
+    return line;
 }
 
 template <DType Type>
 CARREL_AVX512 CARREL_INLINE void quants512(const std::byte* block, __m512i w[8]) {
     constexpr int kBits = Block512<Type>::kBits, kLow = kBits >= 4 ? 4 : 2;
+    __m512i line[kBits];
+#pragma GCC unroll 8
+    for (int s = 0; s < kBits; ++s) line[s] = inOrder512(block + 64 * s);
     if constexpr (kBits == 8) {
 #pragma GCC unroll 8
-        for (int s = 0; s < 8; ++s) w[s] = _mm512_load_si512(block + 64 * s);
+        for (int s = 0; s < 8; ++s) w[s] = line[s];
         return;
     }
     if constexpr (kLow == 4) {
@@ -150,7 +158,7 @@ CARREL_AVX512 CARREL_INLINE void quants512(const std::byte* block, __m512i w[8])
         const __m512i values = _mm512_broadcast_i32x4(_mm_loadu_si128(reinterpret_cast<const __m128i*>(kIq4Values)));
 #pragma GCC unroll 4
         for (int s = 0; s < 4; ++s) {
-            const __m512i both = _mm512_load_si512(block + 64 * s);
+            const __m512i both = line[s];
             w[s] = _mm512_and_si512(both, four);
             w[s + 4] = _mm512_and_si512(_mm512_srli_epi16(both, 4), four);
             if constexpr (isIq4(Type)) {
@@ -161,13 +169,11 @@ CARREL_AVX512 CARREL_INLINE void quants512(const std::byte* block, __m512i w[8])
     } else {
         const __m512i two = _mm512_set1_epi8(3);
 #pragma GCC unroll 8
-        for (unsigned s = 0; s < 8; ++s)
-            w[s] = _mm512_and_si512(_mm512_srli_epi16(_mm512_load_si512(block + s / 4 * 64), 2 * (s % 4)), two);
+        for (unsigned s = 0; s < 8; ++s) w[s] = _mm512_and_si512(_mm512_srli_epi16(line[s / 4], 2 * (s % 4)), two);
     }
     constexpr int kPickOr = 0xea;  // (a & b) | c
-    const std::byte* high = block + 64 * kLow;
     if constexpr (kBits == kLow + 1) {
-        const __m512i plane = _mm512_load_si512(high), bit = _mm512_set1_epi8(1 << kLow);
+        const __m512i plane = line[kLow], bit = _mm512_set1_epi8(1 << kLow);
 #pragma GCC unroll 8
         for (unsigned s = 0; s < 8; ++s)
             w[s] = _mm512_ternarylogic_epi32(
@@ -177,7 +183,7 @@ CARREL_AVX512 CARREL_INLINE void quants512(const std::byte* block, __m512i w[8])
         const __m512i bits = _mm512_set1_epi8(48);
 #pragma GCC unroll 8
         for (unsigned s = 0; s < 8; ++s) {
-            const __m512i plane = _mm512_load_si512(high + s / 4 * 64);
+            const __m512i plane = line[kLow + s / 4];
             const unsigned t = s % 4;
             w[s] = _mm512_ternarylogic_epi32(
                 t < 2 ? _mm512_slli_epi16(plane, 4 - 2 * t) : _mm512_srli_epi16(plane, 2 * t - 4), bits, w[s], kPickOr);
@@ -187,10 +193,10 @@ CARREL_AVX512 CARREL_INLINE void quants512(const std::byte* block, __m512i w[8])
 
 // Block b of 32 columns of a tile, as Panel has it.
 template <DType Type>
-CARREL_AVX512 CARREL_INLINE void block512(const PackedLayout& layout, const std::byte* tile, std::size_t b,
-                                          __m512i w[8], __m512* factors) {
-    quants512<Type>(tile + b * layout.quantBytes, w);
-    factors512<Type>(tile + layout.factorsAt, b, w, factors);
+CARREL_AVX512 CARREL_INLINE void block512(const std::byte* tile, std::size_t b, __m512i w[8], __m512* factors) {
+    const BlockPlace place = blockPlace(Type, Block512<Type>::kBits, b);
+    quants512<Type>(tile + place.quants, w);
+    factors512<Type>(tile + place.factors, b % 8, w, factors);
 }
 
 #endif

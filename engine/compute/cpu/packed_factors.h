@@ -46,9 +46,8 @@ CARREL_INLINE void subtracted(const float* m, const int* bits, float* out) {
 
 template <class Loops>
 CARREL_INLINE void tileFactors(const PackedLayout& layout, const std::byte* tile, std::size_t block, TileFactors& out) {
-    const std::size_t super = factorBytes(layout.type), j = block % 8;
-    const auto* factors = reinterpret_cast<const std::uint8_t*>(tile + layout.factorsAt);
-    const std::uint8_t* at = layout.superBlocks ? factors + block / 8 * super : factors + block * (super / 8);
+    const std::size_t j = block % 8;
+    const auto* at = reinterpret_cast<const std::uint8_t*>(tile + blockPlace(layout.type, layout.bits, block).factors);
     float d[kTileRows], m[kTileRows];
     int bits[4][kTileRows];
     Loops::halfFloats(at, d);

@@ -2,16 +2,11 @@
 
 #include <algorithm>
 #include <cassert>
-#include <cstdlib>
 #include <cstring>
 #include <new>
 #include <string>
 
 #include "compute/cpu/packed_factors.h"
-
-#if defined(__linux__)
-#include <sys/mman.h>
-#endif
 
 namespace carrel {
 
@@ -72,10 +67,7 @@ void packSixes(std::byte* at, std::size_t j, std::size_t row, unsigned one, unsi
     u8(at + 128 + 16 * (j / 2) + row) |= static_cast<std::uint8_t>((one >> 4 | other >> 4 << 2) << 4 * (j % 2));
 }
 
-void packFactors(const PackedLayout& layout, std::byte* factors, std::size_t block, std::size_t row,
-                 const Columns32& c) {
-    const std::size_t super = factorBytes(layout.type), j = block % 8;
-    std::byte* at = factors + (layout.superBlocks ? block / 8 * super : block * (super / 8));
+void packFactors(const PackedLayout& layout, std::byte* at, std::size_t j, std::size_t row, const Columns32& c) {
     const unsigned above[2] = {static_cast<unsigned>(c.scaleBits[0] + 32), static_cast<unsigned>(c.scaleBits[1] + 32)};
     storeU16(at + 2 * row, c.d);
     if (layout.offset == 0) storeU16(at + 32 + 2 * row, c.m);
@@ -106,9 +98,9 @@ void packFactors(const PackedLayout& layout, std::byte* factors, std::size_t blo
 }
 
 // q of step s (4 columns) of one row, as the file has it.
-void quantsOf(const PackedLayout& layout, const std::byte* tile, std::size_t block, std::size_t step, std::size_t row,
+void quantsOf(const PackedLayout& layout, const std::byte* block, std::size_t step, std::size_t row,
               std::uint8_t q[4]) {
-    const std::byte* at = tile + block * layout.quantBytes + row * 4;
+    const std::byte* at = block + row * 4;
     const std::size_t low = lowBits(layout), highAt = low * 64;
     for (std::size_t i = 0; i < 4; ++i, ++at) {
         if (layout.bits == 8) {
@@ -159,23 +151,17 @@ PackedLayout packedLayout(DType type, std::size_t rows, std::size_t cols) {
             out.bits = 2;
             break;
     }
-    out.superBlocks = dtypeInfo(static_cast<std::uint32_t>(type))->blockElements == 256;
     out.kind = type == DType::Q2_K                          ? PackKind::HalfMinima
                : type == DType::Q3_K || type == DType::Q6_K ? PackKind::Halves
                : out.offset != 0                            ? PackKind::Offset
                                                             : PackKind::Minimum;
-    out.quantBytes = out.bits * 64u;
-    out.factorsAt = out.blocks() * out.quantBytes;
-    out.tileBytes = roundUp(out.factorsAt + out.blocks() * factorBytes(type) / 8, 64);
+    out.tileBytes = roundUp(out.blocks() * (out.bits * 64u + factorBytes(type) / unitBlocks(type)), 64);
     return out;
 }
 
-void PackedWeight::Free::operator()(std::byte* at) const {
-    std::free(at);
-}
-
 Result<std::unique_ptr<Weight>> PackedWeight::load(DType type, std::size_t rows, std::size_t cols,
-                                                   std::span<const std::byte> raw, ThreadPool& pool) {
+                                                   std::span<const std::byte> raw, WeightMemory& memory,
+                                                   ThreadPool& pool) {
     const auto info = dtypeInfo(static_cast<std::uint32_t>(type));
     if (!info) return info.error();
     const std::string where =
@@ -190,19 +176,11 @@ Result<std::unique_ptr<Weight>> PackedWeight::load(DType type, std::size_t rows,
     weight->rows = rows, weight->cols = cols, weight->type = type;
     weight->layout_ = packedLayout(type, rows, cols);
     const PackedLayout& layout = weight->layout_;
-    // Large pages where the system gives them: a token walks through all weights, and the walk should not be one of
-    // page tables.
-    constexpr std::size_t kLargePage = std::size_t{2} << 20;
     const std::size_t bytes = layout.tiles() * layout.tileBytes;
-    const std::size_t align = bytes >= 4 * kLargePage ? kLargePage : 64;
-    weight->memory_.reset(static_cast<std::byte*>(std::aligned_alloc(align, roundUp(bytes, align))));
+    weight->memory_ = memory.take(bytes);
     if (!weight->memory_) return Error{Code::NoMemory, where, std::to_string(bytes) + " bytes"};
-#if defined(__linux__)
-    if (align == kLargePage) madvise(weight->memory_.get(), roundUp(bytes, align), MADV_HUGEPAGE);
-#endif
     pool.parallelFor(layout.tiles(), [&](std::size_t t) {
         std::byte* tile = weight->memory_.get() + t * layout.tileBytes;
-        std::memset(tile, 0, layout.tileBytes);
         const std::byte* from = raw.data() + t * kTileRows * rowBytes;
         const std::size_t count = std::min(kTileRows, rows - t * kTileRows);
         if (layout.kind == PackKind::Float) {
@@ -214,12 +192,13 @@ Result<std::unique_ptr<Weight>> PackedWeight::load(DType type, std::size_t rows,
         }
         std::uint8_t q[512] = {};
         for (std::size_t b = 0; b < layout.blocks(); ++b) {
+            const BlockPlace place = blockPlace(type, layout.bits, b);
             for (std::size_t r = 0; r < count; ++r) {
                 const Columns32 c = columns32(type, from + r * rowBytes, b);
                 for (std::size_t s = 0; s < 8; ++s) std::memcpy(q + s * 64 + r * 4, c.q + 4 * s, 4);
-                packFactors(layout, tile + layout.factorsAt, b, r, c);
+                packFactors(layout, tile + place.factors, b % 8, r, c);
             }
-            packQuants(layout, q, reinterpret_cast<std::uint8_t*>(tile + b * layout.quantBytes));
+            packQuants(layout, q, reinterpret_cast<std::uint8_t*>(tile + place.quants));
         }
     });
     return std::unique_ptr<Weight>(std::move(weight));
@@ -242,10 +221,11 @@ void PackedWeight::row(std::size_t index, float* out) const {
     }
     TileFactors f{};
     for (std::size_t b = 0; b < layout_.blocks(); ++b) {
+        const std::byte* quants = at + blockPlace(type, layout_.bits, b).quants;
         tileFactors<PlainLoops>(layout_, at, b, f);
         for (std::size_t s = 0; s < 8; ++s) {
             std::uint8_t q[4];
-            quantsOf(layout_, at, b, s, r, q);
+            quantsOf(layout_, quants, s, r, q);
             for (std::size_t i = 0; i < 4; ++i)
                 out[32 * b + 4 * s + i] =
                     f.scale[s / 4][r] * static_cast<float>(quantValue(type, q[i]) - layout_.offset) + f.min[s / 4][r];

@@ -2,6 +2,7 @@
 
 #include <carrel/result.h>
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -9,6 +10,7 @@
 
 #include "base/thread_pool.h"
 #include "compute/backend.h"
+#include "compute/cpu/pages.h"
 
 namespace carrel {
 
@@ -18,40 +20,11 @@ inline constexpr std::size_t kTileRows = 16;
 /// 16 columns and an offset; a scale and a minimum per 16 columns.
 enum class PackKind : std::uint8_t { Float, Offset, Minimum, Halves, HalfMinima };
 
-/// A tile is 16 rows. Of a float type: [cols][16] elements. Of a quantised one, for every 32 columns the quants,
-/// unsigned (of IQ4 types the file's index of their value), 8 steps of [16 rows][4 columns] in planes:
-///   8 bits  bytes                                                                        512 bytes
-///   6 bits  nibbles and pairs                                                            384 bytes
-///   5 bits  nibbles and single bits                                                      320 bytes
-///   4 bits  nibbles [4][16][4]: the low ones of step s, the high ones of step s + 4      256 bytes
-///   3 bits  pairs and single bits                                                        192 bytes
-///   2 bits  pairs [2][16][4]: bits 2s and 2s + 1 of step s, in the second of step s + 4  128 bytes
-///           single bits [16][4]: bit s of step s                                          64 bytes
-/// and after the quants of all columns the factors,
-///   Q8_0 Q4_0 Q5_0 IQ4_NL  per 32 columns  f16 d[16]
-///   Q4_1 Q5_1  per 32 columns   f16 d[16], f16 m[16]
-///   Q2_K       per 256 columns  f16 d[16], f16 dmin[16], u8 [16][16] (scale's 4 bits, then the minimum's)
-///   Q3_K       per 256 columns  f16 d[16], sixes (scale + 32 of the first and of the other 16 columns)
-///   Q4_K Q5_K  per 256 columns  f16 d[16], f16 dmin[16], sixes (scale and minimum)
-///   Q6_K       per 256 columns  f16 d[16], s8 scale[16][16]
-///   IQ4_XS     per 256 columns  f16 d[16], of scale + 32: u8 low[4][16] (4 low bits: nibble j % 2 of low[j / 2]),
-///                               u8 high[2][16] (2 high bits: pair j % 4 of high[j / 4])
-/// where sixes are two times 6 bits for every 32 columns j: u8 low[8][16] (4 low bits of the one, then of the other),
-/// u8 high[4][16] (nibble j % 2 of high[j / 2]: 2 high bits of the one, then of the other).
-struct PackedLayout {
-    DType type = DType::F32;
-    PackKind kind = PackKind::Float;
-    std::uint8_t bits = 0, offset = 0;
-    bool superBlocks = false;  // factors of 256 columns together
-    std::size_t rows = 0, cols = 0;
-    std::size_t quantBytes = 0;  // per 32 columns of a tile
-    std::size_t factorsAt = 0;   // in a tile
-    std::size_t tileBytes = 0;   // a multiple of 64
-
-    std::size_t tiles() const { return (rows + kTileRows - 1) / kTileRows; }
-    std::size_t blocks() const { return cols / 32; }
-};
-/// Of 16 rows and 256 columns.
+/// Blocks of 32 columns whose factors stand together.
+constexpr std::size_t unitBlocks(DType type) {
+    return hasMinBits(type) || type == DType::Q3_K || type == DType::Q6_K || type == DType::IQ4_XS ? 8 : 1;
+}
+/// Of a unit and 16 rows.
 constexpr std::size_t factorBytes(DType type) {
     switch (type) {
         case DType::Q2_K:
@@ -67,18 +40,61 @@ constexpr std::size_t factorBytes(DType type) {
             return 128;
         case DType::Q4_1:
         case DType::Q5_1:
-            return 8 * 64;
+            return 64;
         default:
-            return 8 * 32;
+            return 32;
     }
 }
+
+/// A tile is 16 rows. Of a float type: [cols][16] elements. Of a quantised one the factors of every 32 columns, or of
+/// 256 in the types that have blocks of them, followed by the quants of each 32: one stream, since two, factors apart,
+/// come from memory at half its speed.
+/// Quants, unsigned (of IQ4 types the file's index of their value), are 8 steps of [16 rows][4 columns] in planes:
+///   8 bits  bytes                                                                        512 bytes
+///   6 bits  nibbles and pairs                                                            384 bytes
+///   5 bits  nibbles and single bits                                                      320 bytes
+///   4 bits  nibbles [4][16][4]: the low ones of step s, the high ones of step s + 4      256 bytes
+///   3 bits  pairs and single bits                                                        192 bytes
+///   2 bits  pairs [2][16][4]: bits 2s and 2s + 1 of step s, in the second of step s + 4  128 bytes
+///           single bits [16][4]: bit s of step s                                          64 bytes
+/// Factors are
+///   Q8_0 Q4_0 Q5_0 IQ4_NL  per 32 columns  f16 d[16]
+///   Q4_1 Q5_1  per 32 columns   f16 d[16], f16 m[16]
+///   Q2_K       per 256 columns  f16 d[16], f16 dmin[16], u8 [16][16] (scale's 4 bits, then the minimum's)
+///   Q3_K       per 256 columns  f16 d[16], sixes (scale + 32 of the first and of the other 16 columns)
+///   Q4_K Q5_K  per 256 columns  f16 d[16], f16 dmin[16], sixes (scale and minimum)
+///   Q6_K       per 256 columns  f16 d[16], s8 scale[16][16]
+///   IQ4_XS     per 256 columns  f16 d[16], of scale + 32: u8 low[4][16] (4 low bits: nibble j % 2 of low[j / 2]),
+///                               u8 high[2][16] (2 high bits: pair j % 4 of high[j / 4])
+/// where sixes are two times 6 bits for every 32 columns j: u8 low[8][16] (4 low bits of the one, then of the other),
+/// u8 high[4][16] (nibble j % 2 of high[j / 2]: 2 high bits of the one, then of the other).
+struct PackedLayout {
+    DType type = DType::F32;
+    PackKind kind = PackKind::Float;
+    std::uint8_t bits = 0, offset = 0;
+    std::size_t rows = 0, cols = 0;
+    std::size_t tileBytes = 0;  // a multiple of 64
+
+    std::size_t tiles() const { return (rows + kTileRows - 1) / kTileRows; }
+    std::size_t blocks() const { return cols / 32; }
+};
+/// Where the quants of 32 columns begin in a tile, and the factors that hold for them; in bytes.
+struct BlockPlace {
+    std::size_t quants = 0, factors = 0;
+};
+constexpr BlockPlace blockPlace(DType type, std::size_t bits, std::size_t block) {
+    const std::size_t unit = unitBlocks(type), factors = factorBytes(type), quants = bits * 64;
+    const std::size_t at = block / unit * (factors + unit * quants);
+    return {at + factors + block % unit * quants, at};
+}
+
 PackedLayout packedLayout(DType type, std::size_t rows, std::size_t cols);
 
 class PackedWeight final : public Weight {
   public:
     /// InvalidArgument where raw is not rows x cols of the type; NoMemory.
     static Result<std::unique_ptr<Weight>> load(DType type, std::size_t rows, std::size_t cols,
-                                                std::span<const std::byte> raw, ThreadPool& pool);
+                                                std::span<const std::byte> raw, WeightMemory& memory, ThreadPool& pool);
 
     const PackedLayout& layout() const { return layout_; }
     const std::byte* tile(std::size_t i) const { return memory_.get() + i * layout_.tileBytes; }
@@ -86,11 +102,8 @@ class PackedWeight final : public Weight {
     void row(std::size_t index, float* out) const;
 
   private:
-    struct Free {
-        void operator()(std::byte* at) const;
-    };
     PackedLayout layout_;
-    std::unique_ptr<std::byte, Free> memory_;
+    std::shared_ptr<std::byte> memory_;
 };
 
 }  // namespace carrel
