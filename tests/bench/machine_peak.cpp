@@ -5,9 +5,9 @@
 
 #include "base/thread_pool.h"
 #include "bench_threads.h"
-#include "compute/cpu/pages.h"
 #include "compute/cpu/intrinsics.h"
 #include "compute/cpu/kernels.h"
+#include "compute/cpu/pages.h"
 
 // What this machine could do at best, on as many threads: the other rows are read beside these.
 
