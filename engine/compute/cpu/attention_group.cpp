@@ -24,7 +24,7 @@ ValueSteps valueSteps(const Group& group) {
 
 /// The definition.
 void attendGroupScalar(const float* q, std::size_t rows, std::size_t headDim, const KvRun& run,
-                       const AttendState& state, std::byte*, float* sums, float* runMax) {
+                       const AttendState& state, std::byte*, float* sums, float* runMax, const KvRun*) {
     const Group group(run, headDim);
     const ValueSteps steps = valueSteps(group);
     const std::size_t rowStep = rows <= kFewRows ? headDim : 1, channelStep = rows <= kFewRows ? 1 : rows;
@@ -242,8 +242,9 @@ CARREL_AVX512 void attendMany512(const float* q, std::size_t headDim, const KvRu
 }
 
 void attendGroupAvx512(const float* q, std::size_t rows, std::size_t headDim, const KvRun& run,
-                       const AttendState& state, std::byte* scratch, float* sums, float* runMax) {
-    if (rows <= kFewRows) return attendFewGroupAvx512(q, rows, headDim, run, state, scratch, sums, runMax);
+                       const AttendState& state, std::byte* scratch, float* sums, float* runMax, const KvRun* ahead) {
+    if (rows <= kFewRows) return attendFewGroupAvx512(q, rows, headDim, run, state, scratch, sums, runMax, ahead);
+    if (ahead != nullptr) fetchRun(*ahead, headDim);
     constexpr decltype(&attendMany512<1>) kMany[] = {attendMany512<1>, attendMany512<2>, attendMany512<3>,
                                                      attendMany512<4>};
     kMany[rows / 16 - 1](q, headDim, run, state, scratch, sums, runMax);

@@ -79,7 +79,7 @@ CARREL_AVX512 CARREL_INLINE void valuePairs512(const std::int8_t* one, const std
 
 /// AttendGroupFn of up to kFewRows rows.
 void attendFewGroupAvx512(const float* q, std::size_t rows, std::size_t headDim, const KvRun& run,
-                          const AttendState& state, std::byte* scratch, float* sums, float* runMax);
+                          const AttendState& state, std::byte* scratch, float* sums, float* runMax, const KvRun* ahead);
 #endif
 
 }  // namespace carrel

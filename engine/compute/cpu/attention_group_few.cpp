@@ -25,7 +25,29 @@ struct FewScratch {
           weights(carver.take<std::int16_t>(kFewRows * kGroupTokens)) {}
 };
 
-CARREL_AVX512 void loadFew512(const Group& group, const FewScratch& to) {
+// A whole group that follows is asked for a little at a time: of many lines at once all loads have to wait.
+struct Ahead {
+    const KvPick* leaves = nullptr;
+    std::size_t lines = 0, at = 0;
+    Ahead(const KvRun* run, std::size_t headDim) {
+        if (run == nullptr) return;
+        if (run->picks.size() != kGroupLeaves || run->tokens != kGroupTokens) {
+            fetchRun(*run, headDim);
+            return;
+        }
+        leaves = run->picks.data();
+        lines = rowsBytes(static_cast<std::uint32_t>(headDim)) / 64;
+        for (std::size_t i = 0; i < 4 * headDim; i += 64)
+            __builtin_prefetch(reinterpret_cast<const char*>(leaves[0].grid) + i, 0, 2);
+    }
+    CARREL_INLINE void some(std::size_t n) {
+        if (leaves == nullptr) return;
+        for (std::size_t end = std::min(at + n, 4 * lines); at < end; ++at)
+            __builtin_prefetch(leaves[at / lines].rows + at % lines * 64, 0, 2);
+    }
+};
+
+CARREL_AVX512 void loadFew512(const Group& group, const FewScratch& to, Ahead& ahead) {
     const __m512i bytes = _mm512_set1_epi16(0xff), middle = _mm512_set1_epi16(128);
     for (std::size_t leaf = 0; leaf < kGroupLeaves; ++leaf)
         for (std::size_t d = 0; d < group.headDim; d += 64) {
@@ -36,6 +58,7 @@ CARREL_AVX512 void loadFew512(const Group& group, const FewScratch& to) {
             for (std::size_t k = 0; k < 16; ++k)
                 rows[k] = _mm512_castsi512_ps(
                     _mm512_maskz_loadu_epi32(static_cast<__mmask16>((1u << fours) - 1), codes + k * group.headDim + d));
+            ahead.some(16);
             transpose512(rows);
 #pragma GCC unroll 16
             for (std::size_t j = 0; j < 16; ++j) {
@@ -111,11 +134,12 @@ CARREL_AVX512 CARREL_INLINE void inOrder512(__m512i low, __m512i high, __m512& f
 
 template <std::size_t Rows>
 CARREL_AVX512 void attendFewGroup512(const float* q, std::size_t headDim, const KvRun& run, const AttendState& state,
-                                     std::byte* scratch, float* sums, float* runMax) {
+                                     std::byte* scratch, float* sums, float* runMax, const KvRun* ahead) {
     const Group group(run, headDim);
     const FewScratch with(Carver(scratch), headDim);
+    Ahead after(ahead, headDim);
     const ValueSteps steps = valueSteps512(group);
-    loadFew512(group, with);
+    loadFew512(group, with, after);
     scoreFew512<Rows>(q, headDim, with);
     alignas(64) float m[16] = {}, most[16], old[16], fresh[16];
     float sum[Rows];
@@ -149,6 +173,7 @@ CARREL_AVX512 void attendFewGroup512(const float* q, std::size_t headDim, const 
         for (std::size_t leaf = 0; leaf < kGroupLeaves; ++leaf)
             for (std::size_t t = 0; t < kLeafTokens; t += 2) {
                 const std::int8_t* from = group.values(leaf) + t * headDim + d;
+                after.some(2);
                 __m512i low, high;
                 valuePairs512(from, from + headDim, half ? 0xffff : 0xffffffff, low, high);
 #pragma GCC unroll 8
@@ -177,11 +202,12 @@ CARREL_AVX512 void attendFewGroup512(const float* q, std::size_t headDim, const 
 }  // namespace
 
 void attendFewGroupAvx512(const float* q, std::size_t rows, std::size_t headDim, const KvRun& run,
-                          const AttendState& state, std::byte* scratch, float* sums, float* runMax) {
+                          const AttendState& state, std::byte* scratch, float* sums, float* runMax,
+                          const KvRun* ahead) {
     constexpr decltype(&attendFewGroup512<1>) kByRows[] = {
         attendFewGroup512<1>, attendFewGroup512<2>, attendFewGroup512<3>, attendFewGroup512<4>,
         attendFewGroup512<5>, attendFewGroup512<6>, attendFewGroup512<7>, attendFewGroup512<8>};
-    kByRows[rows - 1](q, headDim, run, state, scratch, sums, runMax);
+    kByRows[rows - 1](q, headDim, run, state, scratch, sums, runMax, ahead);
 }
 
 #endif

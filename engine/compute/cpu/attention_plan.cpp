@@ -119,8 +119,8 @@ void Attention::begin(const AttendArgs& args, const Block& block, const AttendSt
     }
 }
 
-void Attention::attendRun(const AttendArgs& args, const Block& block, std::size_t i, const Lanes& lanes,
-                          const AttendState& into, float* marks) const {
+void Attention::attendRun(const AttendArgs& args, const Block& block, std::size_t i, const KvRun* ahead,
+                          const Lanes& lanes, const AttendState& into, float* marks) const {
     const auto runs = args.runs[block.runsRow];
     const std::size_t rows = block.rows();
     float *runMax = nullptr, *sums = nullptr;
@@ -131,9 +131,9 @@ void Attention::attendRun(const AttendArgs& args, const Block& block, std::size_
     const auto attendGroup = wholeGroup(runs[i], args.codec) ? kAttendGroup.at(isa_) : nullptr;
     if (attendGroup == nullptr) kLoadRun.at(isa_)(runs[i], headDim_, lanes.loaded);
     if (runs[i].rest != nullptr) weighRest(args, block, runs[i], lanes.loaded);
-    if (i + 1 < block.runs && !(args.pass == AttendPass::There && runs[i + 1].late)) fetchRun(runs[i + 1], headDim_);
     if (attendGroup != nullptr)
-        return attendGroup(lanes.q, rows, headDim_, runs[i], into, lanes.groupScratch, sums, runMax);
+        return attendGroup(lanes.q, rows, headDim_, runs[i], into, lanes.groupScratch, sums, runMax, ahead);
+    if (ahead != nullptr) fetchRun(*ahead, headDim_);
     kAttendRun.at(isa_)(lanes.q, lanes.position, rows, headDim_, runs[i], lanes.loaded, into, lanes.scratch, sums,
                         runMax);
 }
@@ -234,8 +234,11 @@ void Attention::inTurn(const AttendArgs& args) {
         const Owned& own = owned[slot];
         load(args, block, own.lanes);
         begin(args, block, own.state);
+        const auto runs = args.runs[block.runsRow];
         for (std::size_t run = 0; run < block.runs; ++run)
-            if (block.sees(args.runs[block.runsRow][run])) attendRun(args, block, run, own.lanes, own.state, own.marks);
+            if (block.sees(runs[run]))
+                attendRun(args, block, run, run + 1 < block.runs ? &runs[run + 1] : nullptr, own.lanes, own.state,
+                          own.marks);
         finish(args, block, own.state, own.marks);
     });
 }
@@ -268,22 +271,32 @@ void Attention::shared(const AttendArgs& args) {
     };
     layOutLanes(Carver(memory_.need(layOutLanes(Carver()))));
     layOut(Carver(apart_.need(layOut(Carver()))));  // stays as it is between the passes There and Late
-    const auto attend = [&](std::size_t slot, std::size_t i, std::size_t run, const AttendState& into) {
+    const auto runAt = [&](std::size_t i, std::size_t run) -> const KvRun* {
+        if (i >= blocks_.size() || run >= blocks_[i].runs) return nullptr;
+        const KvRun& of = args.runs[blocks_[i].runsRow][run];
+        const bool now = blocks_[i].sees(of) && !(once && of.late != (args.pass == AttendPass::Late));
+        return now ? &of : nullptr;
+    };
+    const auto attend = [&](std::size_t slot, std::size_t i, std::size_t run, const KvRun* ahead,
+                            const AttendState& into) {
         const Block& block = blocks_[i];
-        if (run >= block.runs) return;
-        const KvRun& of = args.runs[block.runsRow][run];
-        if (!block.sees(of) || (once && of.late != (args.pass == AttendPass::Late))) return;
+        if (runAt(i, run) == nullptr) return;
         if (std::exchange(loaded[slot], &block) != &block) load(args, block, ofThread[slot]);
         clear(into, block.rows(), headDim_);
-        attendRun(args, block, run, ofThread[slot], into, owned[i].marks);
+        attendRun(args, block, run, ahead, ofThread[slot], into, owned[i].marks);
     };
     const auto merge = kMerge.at(isa_);
     for (std::size_t from = 0; from < mostRuns; from += round) {
         const std::size_t takes = (round + kTakenRuns - 1) / kTakenRuns;
         forEachWithSlot(pool_, blocks_.size() * takes, [&](std::size_t slot, std::size_t item) {
-            const std::size_t i = item / takes, first = item % takes * kTakenRuns;
-            for (std::size_t at = first; at < std::min(first + kTakenRuns, owned[i].runs.size()); ++at)
-                attend(slot, i, from + at, owned[i].runs[at]);
+            const std::size_t i = item / takes, first = item % takes * kTakenRuns,
+                              end = std::min(first + kTakenRuns, owned[i].runs.size());
+            // As a rule a thread goes on with the item that as many others stand before as there are threads.
+            const std::size_t next = item + pool_.size();
+            for (std::size_t at = first; at < end; ++at)
+                attend(slot, i, from + at,
+                       at + 1 < end ? runAt(i, from + at + 1) : runAt(next / takes, from + next % takes * kTakenRuns),
+                       owned[i].runs[at]);
         });
         if (args.pass == AttendPass::There) return;
         forEachWithSlot(pool_, blocks_.size(), [&](std::size_t, std::size_t i) {

@@ -56,7 +56,7 @@ class Attention {
     void begin(const AttendArgs& args, const Block& block, const AttendState& state) const;
     void inTurn(const AttendArgs& args);
     void shared(const AttendArgs& args);
-    void attendRun(const AttendArgs& args, const Block& block, std::size_t run, const Lanes& lanes,
+    void attendRun(const AttendArgs& args, const Block& block, std::size_t run, const KvRun* ahead, const Lanes& lanes,
                    const AttendState& into, float* marks) const;
     void weighRest(const AttendArgs& args, const Block& block, const KvRun& run, const LoadedRun& to) const;
     void finish(const AttendArgs& args, const Block& block, const AttendState& state, const float* marks) const;

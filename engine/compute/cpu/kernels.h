@@ -169,8 +169,10 @@ using AttendRunFn = void (*)(const float* q, const std::uint32_t* position, std:
 bool wholeGroup(const KvRun& run, KvCodec codec);
 /// The same as AttendRunFn for a whole group, from its codes, in integers; null where a variant has none.
 ///   scratch   groupScratchBytes(headDim), 64-byte aligned
+///   ahead     the run that follows, to be asked for meanwhile, or none
 using AttendGroupFn = void (*)(const float* q, std::size_t rows, std::size_t headDim, const KvRun& run,
-                               const AttendState& state, std::byte* scratch, float* sums, float* runMax);
+                               const AttendState& state, std::byte* scratch, float* sums, float* runMax,
+                               const KvRun* ahead);
 std::size_t groupScratchBytes(std::size_t headDim);
 /// into = into merged with from. Not associative in its bits: runs are merged one by one in their order. A run's own
 /// sums, on a state of nothing, and then merged are the bits of AttendRunFn.
