@@ -84,7 +84,7 @@ constexpr Row kRows[] = {{"qwen_gate_up/Q5_0", DType::Q5_0, 9728, 896},
 
 const bool kRegistered = [] {
     for (const Row& row : kRows)
-        for (const std::size_t n : {1, 4, 8, 16, 512})
+        for (const std::size_t n : {1, 4, 8, 16, 32, 64, 128, 512})
             benchmark::RegisterBenchmark(
                 (std::string("matmul/") + row.name + "/" + std::to_string(n)).c_str(),
                 [row, n](benchmark::State& state) { matmul(state, row.type, row.rows, row.cols, n); })

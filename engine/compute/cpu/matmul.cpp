@@ -296,26 +296,31 @@ void panelAvx512(const PackedLayout& layout, const Panel& panel, const Quantized
 template <DType Type, std::size_t Rows>
 CARREL_AVX512 void tileRows512(const PackedLayout& layout, const std::byte* tile, const QuantizedRows& x, float* out) {
     using Block = Block512<Type>;
+    constexpr std::size_t kAhead = 8192, kBlockBytes = Block::kBits * 64u + factorBytes(Type) / unitBlocks(Type);
     __m512 sum[Rows];
-#pragma GCC unroll 4
+#pragma GCC unroll 8
     for (std::size_t r = 0; r < Rows; ++r) sum[r] = _mm512_setzero_ps();
     for (std::size_t b = 0; b < layout.blocks(); ++b) {
         __m512i w[8];
         __m512 factors[panelFactors(Block::kKind)];
+        // So many rows are slower than memory: the hardware, which stops at every page, then falls behind.
+        if constexpr (Rows > 4)
+            for (std::size_t i = 0; i < kBlockBytes; i += 64)
+                _mm_prefetch(reinterpret_cast<const char*>(tile + b * kBlockBytes + kAhead + i), _MM_HINT_T1);
         block512<Type>(tile, b, w, factors);
         multiply512<Block::kKind, Block::kOffsetShift, Rows, Rows, 1>(w, 0, factors, x, b, sum);
     }
-#pragma GCC unroll 4
+#pragma GCC unroll 8
     for (std::size_t r = 0; r < Rows; ++r) _mm512_store_ps(out + r * kTileRows, sum[r]);
 }
 
 template <DType Type>
 void tileType512(const PackedLayout& layout, const std::byte* tile, const QuantizedRows& x, std::size_t rows,
                  float* out) {
-    if (rows == 1) tileRows512<Type, 1>(layout, tile, x, out);
-    if (rows == 2) tileRows512<Type, 2>(layout, tile, x, out);
-    if (rows == 3) tileRows512<Type, 3>(layout, tile, x, out);
-    if (rows == 4) tileRows512<Type, 4>(layout, tile, x, out);
+    constexpr decltype(&tileRows512<Type, 1>) kByRows[kRowGroup] = {
+        tileRows512<Type, 1>, tileRows512<Type, 2>, tileRows512<Type, 3>, tileRows512<Type, 4>,
+        tileRows512<Type, 5>, tileRows512<Type, 6>, tileRows512<Type, 7>, tileRows512<Type, 8>};
+    kByRows[rows - 1](layout, tile, x, out);
 }
 
 void tileAvx512(const PackedLayout& layout, const std::byte* tile, const QuantizedRows& x, std::size_t rows,

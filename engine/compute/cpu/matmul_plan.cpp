@@ -8,8 +8,8 @@ namespace carrel {
 
 namespace {
 
-// Below this many rows unpacking a tile into memory costs more than it saves.
-constexpr std::size_t kPanelRows = 5;
+// Below this many rows a tile is unpacked in registers, for every eight of them again; from here on, into memory.
+constexpr std::size_t kPanelRows = 65;
 
 const PackedLayout& layoutOf(const MatmulTarget& target) {
     return static_cast<const PackedWeight*>(target.weight)->layout();

@@ -73,10 +73,10 @@ struct Product {
 TEST_CASE("A product is the product of the dequantised weights with x rounded to 8 bits") {
     const auto backend = backendUnderTest();
     for (const DType type : kTypes)
-        for (const std::size_t rows : {1, 15, 16, 17, 100})
+        for (const std::size_t rows : {1, 16, 17, 45})
             for (const std::size_t cols : {32, 96, 256, 896, 1280}) {
                 if (cols % infoOf(type).blockElements != 0) continue;
-                for (const std::size_t n : {1, 3, 9, 21}) {
+                for (const std::size_t n : {1, 6, 11, 69}) {
                     const auto raw = randomRaw(type, rows, cols, 1);
                     const auto w = dequantized(type, rows, cols, raw);
                     const auto weight = backend->loadWeight(type, rows, cols, raw);
@@ -108,7 +108,7 @@ TEST_CASE("A row's product has the same bits alone and in any batch, with one th
         REQUIRE(weight);
         const auto x = randomFloats(4, most * cols);
         const Product all(*one, **weight, x.data(), most);
-        for (const std::size_t n : {1, 2, 3, 4, 5, 7, 8, 9, 12, 13, 64, 512})
+        for (const std::size_t n : {1, 2, 3, 4, 5, 6, 7, 8, 13, 64, 65, 71, 512})
             for (Backend* backend : {one.get(), two.get()}) {
                 const std::size_t first = most - n;
                 const Product part(*backend, **weight, x.data() + first * cols, n);
@@ -123,7 +123,7 @@ TEST_CASE("Several targets of one input, with bias and accumulation, are what th
     // Whole pairs of tiles, single tiles and tiles that are not whole.
     const std::size_t cols = 256, rows[] = {100, 17, 40};
     const DType types[] = {DType::Q5_0, DType::F16, DType::Q6_K};
-    for (const std::size_t n : {3, 13}) {
+    for (const std::size_t n : {3, 70}) {
         const auto x = randomFloats(5, n * cols), bias = randomFloats(6, 100), before = randomFloats(7, n * 100);
         std::vector<std::unique_ptr<Weight>> weights;
         std::vector<std::vector<float>> outs;
