@@ -56,6 +56,10 @@ struct QuantizedRows {
     float* scale;
     std::int32_t* less;
     float* mean;
+
+    QuantizedRows from(std::size_t block, std::size_t rows) const {
+        return {q + block * rows * 32, scale + block * rows, less + block * rows * 3, mean + block * rows};
+    }
 };
 /// x: `rows` rows of `cols`, `stride` elements apart.
 using QuantizeFn = void (*)(const float* x, std::size_t stride, std::size_t rows, std::size_t cols,
@@ -78,7 +82,9 @@ struct Panel {
         return {q + i * layout.blocks() * 512, scale + i * layout.blocks() * panelFactors(layout.kind) * 16};
     }
 };
-using UnpackFn = void (*)(const PackedLayout& layout, const std::byte* tile, const Panel& out);
+/// Blocks of 32 columns, `count` from `first` on, of one tile.
+using UnpackFn = void (*)(const PackedLayout& layout, const std::byte* tile, std::size_t first, std::size_t count,
+                          const Panel& out);
 /// Where a tile's products go: out[r * stride + i], i < count, becomes, or grows by, product + bias[i].
 struct Products {
     float* out;
@@ -91,7 +97,7 @@ inline constexpr std::size_t kPanelTiles = 2;
 /// The products of kPanelTiles tiles with up to kRowGroup rows; to [kPanelTiles].
 using PanelFn = void (*)(const PackedLayout& layout, const Panel& panel, const QuantizedRows& x, std::size_t rows,
                          const Products* to);
-/// out [rows, 16]: the same of one packed tile, same bits, as they are; null where a variant has none.
+/// out [rows, 16], 64-byte aligned: the same of one packed tile, same bits, as they are.
 using TileFn = void (*)(const PackedLayout& layout, const std::byte* tile, const QuantizedRows& x, std::size_t rows,
                         float* out);
 /// F32, F16 and BF16: x as it is.

@@ -14,9 +14,10 @@ namespace carrel {
 
 namespace {
 
-void tileScalar(const PackedLayout& layout, const Panel& panel, const QuantizedRows& x, std::size_t rows, float* out) {
-    std::fill_n(out, rows * kTileRows, 0.0f);
-    for (std::size_t b = 0; b < layout.blocks(); ++b)
+// What so many blocks of one tile, unpacked, add to its products [rows][16].
+void addBlocksScalar(const PackedLayout& layout, const Panel& panel, std::size_t blocks, const QuantizedRows& x,
+                     std::size_t rows, float* out) {
+    for (std::size_t b = 0; b < blocks; ++b)
         for (std::size_t r = 0; r < rows; ++r)
             for (std::size_t lane = 0; lane < kTileRows; ++lane) {
                 std::int32_t dot[2];
@@ -48,12 +49,34 @@ void tileScalar(const PackedLayout& layout, const Panel& panel, const QuantizedR
             }
 }
 
-void panelScalar(const PackedLayout& layout, const Panel& panel, const QuantizedRows& x, std::size_t rows,
-                 const Products* to) {
+using AddBlocksFn = void (*)(const PackedLayout&, const Panel&, std::size_t, const QuantizedRows&, std::size_t, float*);
+
+template <AddBlocksFn AddBlocks>
+void panelByTiles(const PackedLayout& layout, const Panel& panel, const QuantizedRows& x, std::size_t rows,
+                  const Products* to) {
     for (std::size_t t = 0; t < kPanelTiles; ++t) {
-        float products[kRowGroup * kTileRows];
-        tileScalar(layout, panel.tile(layout, t), x, rows, products);
+        alignas(64) float products[kRowGroup * kTileRows] = {};
+        AddBlocks(layout, panel.tile(layout, t), layout.blocks(), x, rows, products);
         for (std::size_t r = 0; r < rows; ++r) storeProducts(products + r * kTileRows, to[t], r);
+    }
+}
+
+// A few blocks at a time, which stay in the first level; what comes after them is asked for while they are multiplied.
+template <Isa Of, AddBlocksFn AddBlocks>
+void tileByBlocks(const PackedLayout& layout, const std::byte* tile, const QuantizedRows& x, std::size_t rows,
+                  float* out) {
+    constexpr std::size_t kBlocks = 8;
+    alignas(64) std::uint8_t q[kBlocks * 512];
+    alignas(64) float factors[kBlocks * 3 * kTileRows];
+    const Panel panel{q, factors};
+    std::fill_n(out, rows * kTileRows, 0.0f);
+    for (std::size_t b = 0; b < layout.blocks(); b += kBlocks) {
+        const std::size_t count = std::min(kBlocks, layout.blocks() - b);
+        kUnpack.at(Of)(layout, tile, b, count, panel);
+        const std::byte* ahead = tile + blockPlace(layout.type, layout.bits, b + 2 * kBlocks).factors;
+        for (std::size_t i = 0; i < kBlocks * blockBytes(layout.type, layout.bits); i += 64)
+            __builtin_prefetch(ahead + i, 0, 2);
+        AddBlocks(layout, panel, count, x.from(b, rows), rows, out);
     }
 }
 
@@ -61,34 +84,46 @@ void panelScalar(const PackedLayout& layout, const Panel& panel, const Quantized
 
 // --- AVX2: 8 output rows a register; u8 x s8 in pairs to 16 bits ---
 
-// dot[r] += the products of `steps` steps. Eight unsigned bits would overflow the 16-bit pairs: those are taken with
-// their sign apart.
+// dot[r] += the products of `steps` steps. Up to six unsigned bits fit the 16-bit pairs of two steps; eight would
+// overflow those of one: they are taken with their sign apart.
 template <bool Signed, std::size_t Rows>
 CARREL_AVX2 CARREL_INLINE void dotAvx2(const std::uint8_t* w, const std::int8_t* x, std::size_t steps, __m256i* dot) {
     const __m256i ones = _mm256_set1_epi16(1);
-    for (std::size_t s = 0; s < steps; ++s) {
-        __m256i q = _mm256_load_si256(reinterpret_cast<const __m256i*>(w + s * 64)), size = q;
-        if constexpr (Signed) {
-            q = _mm256_xor_si256(q, _mm256_set1_epi8(-128));
-            size = _mm256_abs_epi8(q);
-        }
+    const auto four = [x](std::size_t i) CARREL_AVX2 {
+        std::int32_t columns;
+        std::memcpy(&columns, x + i * 4, 4);
+        return _mm256_set1_epi32(columns);
+    };
+    const auto step = [w](std::size_t s)
+                          CARREL_AVX2 { return _mm256_load_si256(reinterpret_cast<const __m256i*>(w + s * 64)); };
+    if constexpr (Signed) {
+        for (std::size_t s = 0; s < steps; ++s) {
+            const __m256i q = _mm256_xor_si256(step(s), _mm256_set1_epi8(-128)), size = _mm256_abs_epi8(q);
 #pragma GCC unroll 8
-        for (std::size_t r = 0; r < Rows; ++r) {
-            std::int32_t four;
-            std::memcpy(&four, x + (s * Rows + r) * 4, 4);
-            __m256i columns = _mm256_set1_epi32(four);
-            if constexpr (Signed) columns = _mm256_sign_epi8(columns, q);
-            dot[r] = _mm256_add_epi32(dot[r], _mm256_madd_epi16(_mm256_maddubs_epi16(size, columns), ones));
+            for (std::size_t r = 0; r < Rows; ++r) {
+                const __m256i pairs = _mm256_maddubs_epi16(size, _mm256_sign_epi8(four(s * Rows + r), q));
+                dot[r] = _mm256_add_epi32(dot[r], _mm256_madd_epi16(pairs, ones));
+            }
+        }
+    } else {
+        for (std::size_t s = 0; s < steps; s += 2) {
+            const __m256i one = step(s), other = step(s + 1);
+#pragma GCC unroll 8
+            for (std::size_t r = 0; r < Rows; ++r) {
+                const __m256i pairs = _mm256_add_epi16(_mm256_maddubs_epi16(one, four(s * Rows + r)),
+                                                       _mm256_maddubs_epi16(other, four((s + 1) * Rows + r)));
+                dot[r] = _mm256_add_epi32(dot[r], _mm256_madd_epi16(pairs, ones));
+            }
         }
     }
 }
 
 template <PackKind Kind, bool Signed, std::size_t Rows>
-CARREL_AVX2 void tileRowsAvx2(const PackedLayout& layout, const Panel& panel, const QuantizedRows& x, float* out) {
-    std::fill_n(out, Rows * kTileRows, 0.0f);
+CARREL_AVX2 void addRowsAvx2(const PackedLayout& layout, const Panel& panel, std::size_t blocks, const QuantizedRows& x,
+                             float* out) {
     const __m256i offset = _mm256_set1_epi32(Signed ? 0 : layout.offset);
     constexpr std::size_t kParts = Kind == PackKind::Halves ? 2 : 1;
-    for (std::size_t b = 0; b < layout.blocks(); ++b)
+    for (std::size_t b = 0; b < blocks; ++b)
         for (std::size_t lane = 0; lane < kTileRows; lane += 8) {
             const float* factors = panel.scale + b * 16 * panelFactors(Kind) + lane;
             const __m256 first = _mm256_load_ps(factors), second = _mm256_load_ps(factors + 16);
@@ -125,33 +160,24 @@ CARREL_AVX2 void tileRowsAvx2(const PackedLayout& layout, const Panel& panel, co
         }
 }
 
-template <PackKind Kind, bool Signed, std::size_t Rows>
-CARREL_AVX2 void panelRowsAvx2(const PackedLayout& layout, const Panel& panel, const QuantizedRows& x,
-                               const Products* to) {
-    for (std::size_t t = 0; t < kPanelTiles; ++t) {
-        alignas(32) float products[Rows * kTileRows];
-        tileRowsAvx2<Kind, Signed, Rows>(layout, panel.tile(layout, t), x, products);
-        for (std::size_t r = 0; r < Rows; ++r) storeProducts(products + r * kTileRows, to[t], r);
-    }
+template <PackKind Kind, bool Signed>
+void addKindAvx2(const PackedLayout& layout, const Panel& panel, std::size_t blocks, const QuantizedRows& x,
+                 std::size_t rows, float* out) {
+    constexpr decltype(&addRowsAvx2<Kind, Signed, 1>) kByRows[kRowGroup] = {
+        addRowsAvx2<Kind, Signed, 1>, addRowsAvx2<Kind, Signed, 2>, addRowsAvx2<Kind, Signed, 3>,
+        addRowsAvx2<Kind, Signed, 4>, addRowsAvx2<Kind, Signed, 5>, addRowsAvx2<Kind, Signed, 6>,
+        addRowsAvx2<Kind, Signed, 7>, addRowsAvx2<Kind, Signed, 8>};
+    kByRows[rows - 1](layout, panel, blocks, x, out);
 }
 
-using PanelRowsFn = void (*)(const PackedLayout&, const Panel&, const QuantizedRows&, const Products*);
-
-template <PackKind Kind, bool Signed>
-constexpr PanelRowsFn kPanelRowsAvx2[kRowGroup] = {panelRowsAvx2<Kind, Signed, 1>, panelRowsAvx2<Kind, Signed, 2>,
-                                                   panelRowsAvx2<Kind, Signed, 3>, panelRowsAvx2<Kind, Signed, 4>,
-                                                   panelRowsAvx2<Kind, Signed, 5>, panelRowsAvx2<Kind, Signed, 6>,
-                                                   panelRowsAvx2<Kind, Signed, 7>, panelRowsAvx2<Kind, Signed, 8>};
-
-void panelAvx2(const PackedLayout& layout, const Panel& panel, const QuantizedRows& x, std::size_t rows,
-               const Products* to) {
-    const std::size_t i = rows - 1;
-    if (layout.kind == PackKind::Halves) return kPanelRowsAvx2<PackKind::Halves, false>[i](layout, panel, x, to);
-    if (layout.kind == PackKind::Minimum) return kPanelRowsAvx2<PackKind::Minimum, false>[i](layout, panel, x, to);
-    if (layout.kind == PackKind::HalfMinima)
-        return kPanelRowsAvx2<PackKind::HalfMinima, false>[i](layout, panel, x, to);
-    if (layout.offset == 128) return kPanelRowsAvx2<PackKind::Offset, true>[i](layout, panel, x, to);
-    kPanelRowsAvx2<PackKind::Offset, false>[i](layout, panel, x, to);
+void addBlocksAvx2(const PackedLayout& layout, const Panel& panel, std::size_t blocks, const QuantizedRows& x,
+                   std::size_t rows, float* out) {
+    const auto add = layout.kind == PackKind::Halves       ? addKindAvx2<PackKind::Halves, false>
+                     : layout.kind == PackKind::Minimum    ? addKindAvx2<PackKind::Minimum, false>
+                     : layout.kind == PackKind::HalfMinima ? addKindAvx2<PackKind::HalfMinima, false>
+                     : layout.offset == 128                ? addKindAvx2<PackKind::Offset, true>
+                                                           : addKindAvx2<PackKind::Offset, false>;
+    add(layout, panel, blocks, x, rows, out);
 }
 
 // --- AVX-512: 16 output rows a register, 64 products an instruction ---
@@ -274,6 +300,8 @@ CARREL_AVX512 void panelRows512(const PackedLayout& layout, const Panel& panel, 
     if constexpr (Rows > kFirst) panelPart512<Kind, OffsetShift, Rows, kFirst, Rows - kFirst>(layout, panel, x, to);
 }
 
+using PanelRowsFn = void (*)(const PackedLayout&, const Panel&, const QuantizedRows&, const Products*);
+
 template <PackKind Kind, int OffsetShift>
 constexpr PanelRowsFn kPanelRows512[kRowGroup] = {
     panelRows512<Kind, OffsetShift, 1>, panelRows512<Kind, OffsetShift, 2>, panelRows512<Kind, OffsetShift, 3>,
@@ -296,7 +324,7 @@ void panelAvx512(const PackedLayout& layout, const Panel& panel, const Quantized
 template <DType Type, std::size_t Rows>
 CARREL_AVX512 void tileRows512(const PackedLayout& layout, const std::byte* tile, const QuantizedRows& x, float* out) {
     using Block = Block512<Type>;
-    constexpr std::size_t kAhead = 8192, kBlockBytes = Block::kBits * 64u + factorBytes(Type) / unitBlocks(Type);
+    constexpr std::size_t kAhead = 8192, kBlockBytes = blockBytes(Type, Block::kBits);
     __m512 sum[Rows];
 #pragma GCC unroll 8
     for (std::size_t r = 0; r < Rows; ++r) sum[r] = _mm512_setzero_ps();
@@ -333,11 +361,14 @@ void tileAvx512(const PackedLayout& layout, const std::byte* tile, const Quantiz
 }  // namespace
 
 #if defined(__x86_64__)
-const Variants<PanelFn> kPanel{{Isa::Avx512, panelAvx512}, {Isa::Avx2, panelAvx2}, {Isa::Scalar, panelScalar}};
-const Variants<TileFn> kTile{{Isa::Avx512, tileAvx512}, {Isa::Scalar, nullptr}};
+const Variants<PanelFn> kPanel{
+    {Isa::Avx512, panelAvx512}, {Isa::Avx2, panelByTiles<addBlocksAvx2>}, {Isa::Scalar, panelByTiles<addBlocksScalar>}};
+const Variants<TileFn> kTile{{Isa::Avx512, tileAvx512},
+                             {Isa::Avx2, tileByBlocks<Isa::Avx2, addBlocksAvx2>},
+                             {Isa::Scalar, tileByBlocks<Isa::Scalar, addBlocksScalar>}};
 #else
-const Variants<PanelFn> kPanel{{Isa::Scalar, panelScalar}};
-const Variants<TileFn> kTile{{Isa::Scalar, nullptr}};
+const Variants<PanelFn> kPanel{{Isa::Scalar, panelByTiles<addBlocksScalar>}};
+const Variants<TileFn> kTile{{Isa::Scalar, tileByBlocks<Isa::Scalar, addBlocksScalar>}};
 #endif
 
 }  // namespace carrel

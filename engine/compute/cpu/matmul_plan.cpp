@@ -71,7 +71,7 @@ void Matmul::panel(const MatmulTarget& target, std::size_t tile, std::size_t end
     auto* const q = reinterpret_cast<std::uint8_t*>(panels_ + slot * panelBytes_);
     const Panel panel{q, reinterpret_cast<float*>(q + kPanelTiles * layout.blocks() * 512)};
     for (std::size_t t = 0; t < kPanelTiles; ++t)
-        kUnpack.at(isa_)(layout, weight.tile(std::min(tile + t, end - 1)), panel.tile(layout, t));
+        kUnpack.at(isa_)(layout, weight.tile(std::min(tile + t, end - 1)), 0, layout.blocks(), panel.tile(layout, t));
     const auto kernel = kPanel.at(isa_);
     // Weights come from memory: those of this worker's next item are asked for while this one's are multiplied.
     const std::size_t next = tile + kPanelTiles * pool_.size();
@@ -100,7 +100,7 @@ void Matmul::run(View<const float, 2> x, std::span<const MatmulTarget> targets) 
     panels_ = panelMemory_.need(panelBytes_ * pool_.size());
 
     // Several tiles an item where rows are few, but enough items that the threads end together.
-    const bool few = n < kPanelRows && kTile.at(isa_) != nullptr;
+    const bool few = n < kPanelRows;
     const std::size_t perItem = few ? std::clamp<std::size_t>(tilesOfAll / (pool_.size() * 8), 1, 16) : kPanelTiles;
     forEachWithSlot(pool_, (tilesOfAll + perItem - 1) / perItem, [&](std::size_t slot, std::size_t item) {
         std::size_t tile = item * perItem, base = 0;

@@ -155,7 +155,7 @@ PackedLayout packedLayout(DType type, std::size_t rows, std::size_t cols) {
                : type == DType::Q3_K || type == DType::Q6_K ? PackKind::Halves
                : out.offset != 0                            ? PackKind::Offset
                                                             : PackKind::Minimum;
-    out.tileBytes = roundUp(out.blocks() * (out.bits * 64u + factorBytes(type) / unitBlocks(type)), 64);
+    out.tileBytes = roundUp(out.blocks() * blockBytes(type, out.bits), 64);
     return out;
 }
 

@@ -46,6 +46,11 @@ constexpr std::size_t factorBytes(DType type) {
     }
 }
 
+/// Of 32 columns and 16 rows, quants and factors.
+constexpr std::size_t blockBytes(DType type, std::size_t bits) {
+    return bits * 64 + factorBytes(type) / unitBlocks(type);
+}
+
 /// A tile is 16 rows. Of a float type: [cols][16] elements. Of a quantised one the factors of every 32 columns, or of
 /// 256 in the types that have blocks of them, followed by the quants of each 32: one stream, since two, factors apart,
 /// come from memory at half its speed.
@@ -83,9 +88,8 @@ struct BlockPlace {
     std::size_t quants = 0, factors = 0;
 };
 constexpr BlockPlace blockPlace(DType type, std::size_t bits, std::size_t block) {
-    const std::size_t unit = unitBlocks(type), factors = factorBytes(type), quants = bits * 64;
-    const std::size_t at = block / unit * (factors + unit * quants);
-    return {at + factors + block % unit * quants, at};
+    const std::size_t unit = unitBlocks(type), at = block / unit * unit * blockBytes(type, bits);
+    return {at + factorBytes(type) + block % unit * bits * 64, at};
 }
 
 PackedLayout packedLayout(DType type, std::size_t rows, std::size_t cols);
