@@ -2,8 +2,10 @@
 
 #include <carrel/result.h>
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <span>
 #include <string>
@@ -46,6 +48,9 @@ class Weight {
     std::size_t rows = 0, cols = 0;
     DType type = DType::F32;
 };
+
+/// Fills `into` with a weight's bytes from `offset` on. Called from any thread, several at a time.
+using ReadRaw = std::function<Status(std::size_t offset, std::span<std::byte> into)>;
 
 /// A point in the stream of enqueued work.
 struct Event {
@@ -227,10 +232,17 @@ class Backend {
     virtual void copyIn(void* to, std::span<const std::byte> from) = 0;
     virtual void copyOut(std::span<std::byte> to, const void* from) = 0;
 
-    /// Takes rows x cols elements of `type` as they lie in the file. raw has exactly their bytes; they may go after the
-    /// call.
+    /// Takes rows x cols elements of `type` as they lie in the file, `bytes` in all, a part at a time.
     virtual Result<std::unique_ptr<Weight>> loadWeight(DType type, std::size_t rows, std::size_t cols,
-                                                       std::span<const std::byte> raw) = 0;
+                                                       std::size_t bytes, const ReadRaw& read) = 0;
+    /// The same from memory, which may go after the call.
+    Result<std::unique_ptr<Weight>> loadWeight(DType type, std::size_t rows, std::size_t cols,
+                                               std::span<const std::byte> raw) {
+        return loadWeight(type, rows, cols, raw.size(), [raw](std::size_t offset, std::span<std::byte> into) -> Status {
+            std::copy_n(raw.begin() + static_cast<std::ptrdiff_t>(offset), into.size(), into.begin());
+            return {};
+        });
+    }
 
     /// Rows of the table, to f32, times scale.
     virtual void embed(const Weight& table, std::span<const std::int32_t> ids, View<float, 2> out, float scale = 1) = 0;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <bit>
+#include <cassert>
 #include <concepts>
 #include <cstring>
 #include <set>
@@ -400,8 +401,13 @@ const GgufTensor* GgufFile::find(std::string_view name) const {
 
 Result<std::vector<std::byte>> GgufFile::read(const GgufTensor& tensor) const {
     std::vector<std::byte> bytes(tensor.bytes);
-    if (auto s = file_->pread(bytes, tensor.fileOffset); !s) return s.error();
+    if (auto s = read(tensor, 0, bytes); !s) return s.error();
     return bytes;
+}
+
+Status GgufFile::read(const GgufTensor& tensor, std::size_t offset, std::span<std::byte> into) const {
+    assert(offset + into.size() <= tensor.bytes);
+    return file_->pread(into, tensor.fileOffset + offset);
 }
 
 Result<std::string> GgufFile::fingerprint() const {

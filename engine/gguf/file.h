@@ -55,6 +55,8 @@ class GgufFile {
 
     /// A tensor's bytes, read with pread; Truncated if the file has shrunk since.
     Result<std::vector<std::byte>> read(const GgufTensor& tensor) const;
+    /// A part of them, from `offset` on.
+    Status read(const GgufTensor& tensor, std::size_t offset, std::span<std::byte> into) const;
 
     /// SHA-256 over header and tensor directory and a sample of every tensor: tells models apart in milliseconds.
     Result<std::string> fingerprint() const;

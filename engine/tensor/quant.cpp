@@ -19,12 +19,23 @@ std::uint8_t byteAt(const std::byte* at, std::size_t i) {
     return static_cast<std::uint8_t>(at[i]);
 }
 
+// Eight bits, each to the fifth bit of a byte of its own.
+std::uint64_t fifthBits(std::uint32_t bits) {
+    constexpr std::uint64_t kEach = 0x0101010101010101, kOne = 0x8040201008040201, kRest = 0x7f7f7f7f7f7f7f7f;
+    const std::uint64_t apart = (bits & 255) * kEach & kOne;
+    return ((apart + kRest) >> 7 & kEach) << 4;
+}
+
 // 16 bytes of nibbles: the low ones are columns 0 to 15, the high ones 16 to 31. `high` holds a fifth bit for each
 // column.
 void nibbles(const std::byte* qs, std::uint32_t high, Columns32& out) {
-    for (int i = 0; i < 16; ++i) {
-        out.q[i] = static_cast<std::uint8_t>((byteAt(qs, i) & 15) | (high >> i & 1) << 4);
-        out.q[i + 16] = static_cast<std::uint8_t>(byteAt(qs, i) >> 4 | (high >> (i + 16) & 1) << 4);
+    constexpr std::uint64_t kLow = 0x0f0f0f0f0f0f0f0f;
+    for (std::size_t i = 0; i < 2; ++i) {
+        const auto eight = load<std::uint64_t>(qs + 8 * i);
+        const std::uint64_t low = (eight & kLow) | fifthBits(high >> 8 * i),
+                            upper = (eight >> 4 & kLow) | fifthBits(high >> (16 + 8 * i));
+        std::memcpy(out.q + 8 * i, &low, 8);
+        std::memcpy(out.q + 16 + 8 * i, &upper, 8);
     }
 }
 

@@ -16,9 +16,10 @@ class Loader {
     std::unique_ptr<Weight> matrix(const std::string& name, std::uint64_t rows, std::uint64_t cols) {
         const GgufTensor* tensor = find(name, {cols, rows}, true);
         if (tensor == nullptr) return nullptr;
-        const auto raw = file_.read(*tensor);
-        if (!raw) return fail(raw.error()), nullptr;
-        auto weight = backend_.loadWeight(tensor->type, rows, cols, *raw);
+        auto weight = backend_.loadWeight(tensor->type, rows, cols, tensor->bytes,
+                                          [this, tensor](std::size_t offset, std::span<std::byte> into) {
+                                              return file_.read(*tensor, offset, into);
+                                          });
         if (!weight) return fail(weight.error()), nullptr;
         return std::move(*weight);
     }

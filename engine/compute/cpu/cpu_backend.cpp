@@ -90,9 +90,10 @@ class CpuBackend final : public Backend {
         if (!to.empty()) std::memcpy(to.data(), from, to.size());
     }
 
-    Result<std::unique_ptr<Weight>> loadWeight(DType type, std::size_t rows, std::size_t cols,
-                                               std::span<const std::byte> raw) override {
-        return PackedWeight::load(type, rows, cols, raw, weights_, pool_);
+    using Backend::loadWeight;
+    Result<std::unique_ptr<Weight>> loadWeight(DType type, std::size_t rows, std::size_t cols, std::size_t bytes,
+                                               const ReadRaw& read) override {
+        return PackedWeight::load(type, rows, cols, bytes, read, weights_, pool_);
     }
 
     void embed(const Weight& table, std::span<const std::int32_t> ids, View<float, 2> out, float scale) override {

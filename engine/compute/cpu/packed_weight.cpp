@@ -3,10 +3,12 @@
 #include <algorithm>
 #include <cassert>
 #include <cstring>
-#include <new>
+#include <mutex>
 #include <string>
+#include <vector>
 
 #include "compute/cpu/packed_factors.h"
+#include "compute/cpu/workers.h"
 
 namespace carrel {
 
@@ -159,9 +161,8 @@ PackedLayout packedLayout(DType type, std::size_t rows, std::size_t cols) {
     return out;
 }
 
-Result<std::unique_ptr<Weight>> PackedWeight::load(DType type, std::size_t rows, std::size_t cols,
-                                                   std::span<const std::byte> raw, WeightMemory& memory,
-                                                   ThreadPool& pool) {
+Result<std::unique_ptr<Weight>> PackedWeight::load(DType type, std::size_t rows, std::size_t cols, std::size_t bytes,
+                                                   const ReadRaw& read, WeightMemory& memory, ThreadPool& pool) {
     const auto info = dtypeInfo(static_cast<std::uint32_t>(type));
     if (!info) return info.error();
     const std::string where =
@@ -169,39 +170,60 @@ Result<std::unique_ptr<Weight>> PackedWeight::load(DType type, std::size_t rows,
     if (rows == 0 || cols == 0 || cols % info->blockElements != 0)
         return Error{Code::InvalidArgument, where, "not whole blocks"};
     const std::size_t rowBytes = cols / info->blockElements * info->blockBytes;
-    if (raw.size() / rowBytes != rows || raw.size() % rowBytes != 0)
-        return Error{Code::InvalidArgument, where, std::to_string(raw.size()) + " bytes given"};
+    if (bytes / rowBytes != rows || bytes % rowBytes != 0)
+        return Error{Code::InvalidArgument, where, std::to_string(bytes) + " bytes given"};
 
     auto weight = std::make_unique<PackedWeight>();
     weight->rows = rows, weight->cols = cols, weight->type = type;
     weight->layout_ = packedLayout(type, rows, cols);
     const PackedLayout& layout = weight->layout_;
-    const std::size_t bytes = layout.tiles() * layout.tileBytes;
-    weight->memory_ = memory.take(bytes);
-    if (!weight->memory_) return Error{Code::NoMemory, where, std::to_string(bytes) + " bytes"};
-    pool.parallelFor(layout.tiles(), [&](std::size_t t) {
-        std::byte* tile = weight->memory_.get() + t * layout.tileBytes;
-        const std::byte* from = raw.data() + t * kTileRows * rowBytes;
-        const std::size_t count = std::min(kTileRows, rows - t * kTileRows);
-        if (layout.kind == PackKind::Float) {
-            const std::size_t size = info->blockBytes;
-            for (std::size_t r = 0; r < count; ++r)
-                for (std::size_t c = 0; c < cols; ++c)
-                    std::memcpy(tile + (c * kTileRows + r) * size, from + r * rowBytes + c * size, size);
+    weight->memory_ = memory.take(layout.tiles() * layout.tileBytes);
+    if (!weight->memory_)
+        return Error{Code::NoMemory, where, std::to_string(layout.tiles() * layout.tileBytes) + " bytes"};
+
+    // Parts of the file pass through memory that stays in the caches.
+    constexpr std::size_t kPartBytes = std::size_t{256} << 10;
+    const std::size_t partRows = std::max<std::size_t>(1, kPartBytes / rowBytes / kTileRows) * kTileRows;
+    std::vector<std::vector<std::byte>> parts(pool.size());
+    std::mutex mutex;
+    Status status;
+    forEachWithSlot(pool, (rows + partRows - 1) / partRows, [&](std::size_t slot, std::size_t part) {
+        const std::size_t first = part * partRows, count = std::min(partRows, rows - first);
+        parts[slot].resize(std::min(partRows, rows) * rowBytes);
+        const auto done = read(first * rowBytes, std::span(parts[slot]).first(count * rowBytes));
+        if (!done) {
+            const std::lock_guard lock(mutex);
+            status = done;
             return;
         }
-        std::uint8_t q[512] = {};
-        for (std::size_t b = 0; b < layout.blocks(); ++b) {
-            const BlockPlace place = blockPlace(type, layout.bits, b);
-            for (std::size_t r = 0; r < count; ++r) {
-                const Columns32 c = columns32(type, from + r * rowBytes, b);
-                for (std::size_t s = 0; s < 8; ++s) std::memcpy(q + s * 64 + r * 4, c.q + 4 * s, 4);
-                packFactors(layout, tile + place.factors, b % 8, r, c);
-            }
-            packQuants(layout, q, reinterpret_cast<std::uint8_t*>(tile + place.quants));
-        }
+        for (std::size_t row = 0; row < count; row += kTileRows)
+            weight->pack((first + row) / kTileRows, parts[slot].data() + row * rowBytes, rowBytes);
     });
+    if (!status) return status.error();
     return std::unique_ptr<Weight>(std::move(weight));
+}
+
+/// From the tile's first row on.
+void PackedWeight::pack(std::size_t index, const std::byte* raw, std::size_t rowBytes) {
+    std::byte* const to = memory_.get() + index * layout_.tileBytes;
+    const std::size_t count = std::min(kTileRows, rows - index * kTileRows);
+    if (layout_.kind == PackKind::Float) {
+        const std::size_t size = rowBytes / cols;
+        for (std::size_t r = 0; r < count; ++r)
+            for (std::size_t c = 0; c < cols; ++c)
+                std::memcpy(to + (c * kTileRows + r) * size, raw + r * rowBytes + c * size, size);
+        return;
+    }
+    std::uint8_t q[512] = {};
+    for (std::size_t b = 0; b < layout_.blocks(); ++b) {
+        const BlockPlace place = blockPlace(type, layout_.bits, b);
+        for (std::size_t r = 0; r < count; ++r) {
+            const Columns32 c = columns32(type, raw + r * rowBytes, b);
+            for (std::size_t s = 0; s < 8; ++s) std::memcpy(q + s * 64 + r * 4, c.q + 4 * s, 4);
+            packFactors(layout_, to + place.factors, b % 8, r, c);
+        }
+        packQuants(layout_, q, reinterpret_cast<std::uint8_t*>(to + place.quants));
+    }
 }
 
 void PackedWeight::row(std::size_t index, float* out) const {

@@ -96,9 +96,9 @@ PackedLayout packedLayout(DType type, std::size_t rows, std::size_t cols);
 
 class PackedWeight final : public Weight {
   public:
-    /// InvalidArgument where raw is not rows x cols of the type; NoMemory.
-    static Result<std::unique_ptr<Weight>> load(DType type, std::size_t rows, std::size_t cols,
-                                                std::span<const std::byte> raw, WeightMemory& memory, ThreadPool& pool);
+    /// InvalidArgument where `bytes` are not rows x cols of the type; NoMemory; what `read` fails with.
+    static Result<std::unique_ptr<Weight>> load(DType type, std::size_t rows, std::size_t cols, std::size_t bytes,
+                                                const ReadRaw& read, WeightMemory& memory, ThreadPool& pool);
 
     const PackedLayout& layout() const { return layout_; }
     const std::byte* tile(std::size_t i) const { return memory_.get() + i * layout_.tileBytes; }
@@ -106,6 +106,8 @@ class PackedWeight final : public Weight {
     void row(std::size_t index, float* out) const;
 
   private:
+    void pack(std::size_t tile, const std::byte* raw, std::size_t rowBytes);
+
     PackedLayout layout_;
     std::shared_ptr<std::byte> memory_;
 };
