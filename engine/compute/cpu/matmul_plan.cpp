@@ -8,7 +8,7 @@ namespace carrel {
 
 namespace {
 
-// Below this many rows a tile is unpacked in registers, for every eight of them again; from here on, into memory.
+// Below this many rows a tile is unpacked a little at a time, for every eight of them again; from here on, once for all.
 constexpr std::size_t kPanelRows = 65;
 
 const PackedLayout& layoutOf(const MatmulTarget& target) {
