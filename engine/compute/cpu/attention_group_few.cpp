@@ -37,13 +37,12 @@ struct Ahead {
         }
         leaves = run->picks.data();
         lines = rowsBytes(static_cast<std::uint32_t>(headDim)) / 64;
-        for (std::size_t i = 0; i < 4 * headDim; i += 64)
-            __builtin_prefetch(reinterpret_cast<const char*>(leaves[0].grid) + i, 0, 2);
+        fetch(leaves[0].grid, 4 * headDim);
     }
     CARREL_INLINE void some(std::size_t n) {
         if (leaves == nullptr) return;
         for (std::size_t end = std::min(at + n, 4 * lines); at < end; ++at)
-            __builtin_prefetch(leaves[at / lines].rows + at % lines * 64, 0, 2);
+            fetch(leaves[at / lines].rows + at % lines * 64, 64);
     }
 };
 

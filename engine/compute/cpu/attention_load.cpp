@@ -143,11 +143,6 @@ struct Avx512 {
 #endif
 
 // Inline: GCC 12 drops calls that only prefetch.
-CARREL_INLINE void fetch(const void* from, std::size_t bytes) {
-    const auto* at = static_cast<const char*>(from);
-    for (std::size_t i = 0; i < bytes; i += 64) __builtin_prefetch(at + i, 0, 2);
-}
-
 CARREL_INLINE void fetchTokens(const KvPick& pick, std::size_t headDim) {
     if (pick.tokens == 0xffff) return fetch(pick.rows, rowsBytes(static_cast<std::uint32_t>(headDim)));
     const Tokens tokens(pick, headDim);

@@ -43,6 +43,13 @@ class Variants {
     std::size_t count_ = 0;
 };
 
+/// Asks for memory into the second level: what is asked for into the first waits for one of its few places, and all
+/// else behind it.
+CARREL_INLINE void fetch(const void* from, std::size_t bytes) {
+    const auto* at = static_cast<const std::byte*>(from);
+    for (std::size_t i = 0; i < bytes; i += 64) __builtin_prefetch(at + i, 0, 2);
+}
+
 /// At most this many rows of x run through a kernel together.
 inline constexpr std::size_t kRowGroup = 8;
 

@@ -73,9 +73,8 @@ void tileByBlocks(const PackedLayout& layout, const std::byte* tile, const Quant
     for (std::size_t b = 0; b < layout.blocks(); b += kBlocks) {
         const std::size_t count = std::min(kBlocks, layout.blocks() - b);
         kUnpack.at(Of)(layout, tile, b, count, panel);
-        const std::byte* ahead = tile + blockPlace(layout.type, layout.bits, b + 2 * kBlocks).factors;
-        for (std::size_t i = 0; i < kBlocks * blockBytes(layout.type, layout.bits); i += 64)
-            __builtin_prefetch(ahead + i, 0, 2);
+        const std::size_t bytes = blockBytes(layout.type, layout.bits);
+        fetch(tile + (b + 2 * kBlocks) * bytes, kBlocks * bytes);
         AddBlocks(layout, panel, count, x.from(b, rows), rows, out);
     }
 }
@@ -332,9 +331,7 @@ CARREL_AVX512 void tileRows512(const PackedLayout& layout, const std::byte* tile
         __m512i w[8];
         __m512 factors[panelFactors(Block::kKind)];
         // So many rows are slower than memory: the hardware, which stops at every page, then falls behind.
-        if constexpr (Rows > 4)
-            for (std::size_t i = 0; i < kBlockBytes; i += 64)
-                _mm_prefetch(reinterpret_cast<const char*>(tile + b * kBlockBytes + kAhead + i), _MM_HINT_T1);
+        if constexpr (Rows > 4) fetch(tile + b * kBlockBytes + kAhead, kBlockBytes);
         block512<Type>(tile, b, w, factors);
         multiply512<Block::kKind, Block::kOffsetShift, Rows, Rows, 1>(w, 0, factors, x, b, sum);
     }

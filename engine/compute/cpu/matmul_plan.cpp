@@ -8,7 +8,7 @@ namespace carrel {
 
 namespace {
 
-// Below this many rows a tile is unpacked a little at a time, for every eight of them again; from here on, once for all.
+// Below this many rows a tile is unpacked a little at a time, for every eight of them again; from here on, once.
 constexpr std::size_t kPanelRows = 65;
 
 const PackedLayout& layoutOf(const MatmulTarget& target) {
@@ -21,10 +21,6 @@ Products productsOf(const MatmulTarget& target, std::size_t tile, std::size_t en
     return {target.out.row(row) + first, target.out.stride(),
             tile < end ? std::min(kTileRows, target.weight->rows - first) : 0,
             target.bias != nullptr ? target.bias + first : nullptr, target.accumulate};
-}
-
-void fetch(const std::byte* from, std::size_t bytes) {
-    for (std::size_t at = 0; at < bytes; at += 64) __builtin_prefetch(from + at, 0, 2);
 }
 
 }  // namespace

@@ -2,7 +2,6 @@
 
 #include <carrel/result.h>
 
-#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
