@@ -1,4 +1,3 @@
-#define DOCTEST_CONFIG_IMPLEMENT_WITH_MAIN
 #include "document/pdf_helper/page_text.h"
 
 #include <doctest/doctest.h>

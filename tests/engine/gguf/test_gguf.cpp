@@ -1,5 +1,4 @@
 // A GGUF is what somebody downloaded: every number in it may be a lie.
-#define DOCTEST_CONFIG_IMPLEMENT_WITH_MAIN
 #include <doctest/doctest.h>
 #include <stdlib.h>
 

@@ -1,4 +1,3 @@
-#define DOCTEST_CONFIG_IMPLEMENT_WITH_MAIN
 #include "engine/session/clean.h"
 #include "support/faulty_file_system.h"
 

@@ -1,5 +1,5 @@
-#define DOCTEST_CONFIG_IMPLEMENT_WITH_MAIN
 #include <cmath>
+#include <cstring>
 
 #include "engine/session/desk.h"
 #include "transformer/pass.h"

@@ -1,4 +1,3 @@
-#define DOCTEST_CONFIG_IMPLEMENT_WITH_MAIN
 #include "engine/store/store_fixture.h"
 #include "store/sketch_file.h"
 #include "support/faulty_file_system.h"

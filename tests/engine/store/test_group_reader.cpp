@@ -1,4 +1,3 @@
-#define DOCTEST_CONFIG_IMPLEMENT_WITH_MAIN
 #include <sys/mman.h>
 #include <sys/resource.h>
 
@@ -18,8 +17,11 @@ constexpr KvCodec kCodec = KvCodec::K8V8;
 
 /// Ways to read: io_uring and threads, past the page cache and through it.
 constexpr std::size_t kMiB = std::size_t{1} << 20;
-const ReaderOptions kWays[] = {
-    {32, kMiB, true, true}, {32, 16 << 10, true, true}, {32, kMiB, true, false}, {3, kMiB, false, true}, {1, kMiB, false, false}};
+const ReaderOptions kWays[] = {{32, kMiB, true, true},
+                               {32, 16 << 10, true, true},
+                               {32, kMiB, true, false},
+                               {3, kMiB, false, true},
+                               {1, kMiB, false, false}};
 
 struct Opened {
     explicit Opened(const std::vector<std::int32_t>& tokens, std::uint32_t perCommit, KvCodec codec = kCodec,

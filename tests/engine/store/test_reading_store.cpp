@@ -1,4 +1,3 @@
-#define DOCTEST_CONFIG_IMPLEMENT_WITH_MAIN
 #include "engine/store/store_fixture.h"
 
 #include <sys/stat.h>
