@@ -22,8 +22,10 @@ ValueSteps valueSteps(const Group& group) {
     return out;
 }
 
+void loadGroupScalar(const KvRun&, std::size_t, std::byte*) {}
+
 /// The definition.
-void attendGroupScalar(const float* q, std::size_t rows, std::size_t headDim, const KvRun& run,
+void attendGroupScalar(const float* q, std::size_t rows, std::size_t headDim, const KvRun& run, std::byte*,
                        const AttendState& state, std::byte*, float* sums, float* runMax, const KvRun*) {
     const Group group(run, headDim);
     const ValueSteps steps = valueSteps(group);
@@ -78,22 +80,32 @@ CARREL_AVX512 CARREL_INLINE __m512i pairs512(__m512i even, __m512i odd) {
     return _mm512_mask_blend_epi16(0xaaaaaaaa, even, _mm512_slli_epi32(odd, 16));
 }
 
-struct ManyScratch {
-    std::int16_t *keys, *turned, *weights, *values;  // [64][d], [d/2][rows][2], [32][rows][2], [32][d to 32s][2]
-    float *scores, *step, *middle;                   // [64][rows]
+struct LoadedGroup {
+    std::int16_t *keys, *values;  // [64][d], [32][d to 32s][2]
+    float *step, *middle;
+    ValueSteps* valueSteps;
 
-    ManyScratch(Carver carver, std::size_t headDim)
+    LoadedGroup(Carver carver, std::size_t headDim)
         : keys(carver.take<std::int16_t>(kGroupTokens * headDim)),
-          turned(carver.take<std::int16_t>(kAttendRows * headDim)),
-          weights(carver.take<std::int16_t>(kAttendRows * kGroupTokens)),
           values(carver.take<std::int16_t>(kGroupTokens * (headDim + 31) / 32 * 32)),
-          scores(carver.take<float>(kAttendRows * kGroupTokens)),
           step(carver.take<float>(headDim)),
-          middle(carver.take<float>(headDim)) {}
+          middle(carver.take<float>(headDim)),
+          valueSteps(carver.take<ValueSteps>(1)) {}
 };
 
-CARREL_AVX512 void loadMany512(const Group& group, const ManyScratch& to) {
-    const std::size_t headDim = group.headDim;
+struct ManyScratch {
+    std::int16_t *turned, *weights;  // [d/2][rows][2], [32][rows][2]
+    float* scores;                   // [64][rows]
+
+    ManyScratch(Carver carver, std::size_t headDim)
+        : turned(carver.take<std::int16_t>(kAttendRows * headDim)),
+          weights(carver.take<std::int16_t>(kAttendRows * kGroupTokens)),
+          scores(carver.take<float>(kAttendRows * kGroupTokens)) {}
+};
+
+CARREL_AVX512 void loadGroupAvx512(const KvRun& run, std::size_t headDim, std::byte* loaded) {
+    const Group group(run, headDim);
+    const LoadedGroup to(Carver(loaded), headDim);
     const std::size_t wide = (headDim + 31) / 32 * 32;
     std::int16_t *keys = to.keys, *values = to.values;
     for (std::size_t leaf = 0; leaf < kGroupLeaves; ++leaf) {
@@ -113,22 +125,53 @@ CARREL_AVX512 void loadMany512(const Group& group, const ManyScratch& to) {
             }
     }
     storeGrid512(group, to.step, to.middle);
+    *to.valueSteps = valueSteps512(group);
 }
 
-// Vectors of 16 rows. 16 sums in registers at a time, of pairs of 16-bit numbers.
+// sum[c][v] of pairs of 16-bit numbers: 16 rows of vector v, [pairs][rows][2], times column c.
+template <std::size_t Vectors, std::size_t Columns>
+CARREL_AVX512 CARREL_INLINE void products512(const std::int16_t* rows, std::size_t pairs, const std::int16_t* columns,
+                                             std::size_t columnStep, std::size_t pairStep,
+                                             __m512i (&sum)[Columns][Vectors]) {
+#pragma GCC unroll 16
+    for (std::size_t c = 0; c < Columns; ++c)
+#pragma GCC unroll 4
+        for (std::size_t v = 0; v < Vectors; ++v) sum[c][v] = _mm512_setzero_si512();
+    for (std::size_t pair = 0; pair < pairs; ++pair, rows += Vectors * 32, columns += pairStep) {
+        __m512i row[Vectors];
+#pragma GCC unroll 4
+        for (std::size_t v = 0; v < Vectors; ++v) row[v] = _mm512_load_si512(rows + 32 * v);
+#pragma GCC unroll 16
+        for (std::size_t c = 0; c < Columns; ++c) {
+            std::int32_t two;
+            std::memcpy(&two, columns + c * columnStep, 4);
+            const __m512i column = _mm512_set1_epi32(two);
+#pragma GCC unroll 4
+            for (std::size_t v = 0; v < Vectors; ++v) addProducts512(sum[c][v], row[v], column);
+        }
+    }
+}
+
+// Vectors of 16 rows; 16 sums in registers at a time.
 template <std::size_t Vectors>
-CARREL_AVX512 CARREL_INLINE void scoreMany512(const float* q, std::size_t headDim, const ManyScratch& with,
-                                              __m512* greatest) {
-    constexpr std::size_t kRows = Vectors * 16, kKeys = Vectors == 1 ? 16 : Vectors == 2 ? 8 : 4;
+inline constexpr std::size_t kColumns = Vectors == 1   ? 16
+                                        : Vectors == 2 ? 8
+                                                       : 4;
+
+template <std::size_t Vectors>
+CARREL_AVX512 CARREL_INLINE void scoreMany512(const float* q, std::size_t headDim, const LoadedGroup& group,
+                                              const ManyScratch& with, __m512* greatest) {
+    constexpr std::size_t kRows = Vectors * 16, kKeys = kColumns<Vectors>;
     __m512 base[Vectors], most[Vectors], unit[Vectors];
     for (std::size_t v = 0; v < Vectors; ++v) base[v] = most[v] = _mm512_setzero_ps();
     for (std::size_t d = 0; d < headDim; ++d) {
-        const __m512 step = _mm512_set1_ps(with.step[d]), middle = _mm512_set1_ps(with.middle[d]);
+        const __m512 step = _mm512_set1_ps(group.step[d]), middle = _mm512_set1_ps(group.middle[d]);
 #pragma GCC unroll 4
         for (std::size_t v = 0; v < Vectors; ++v) {
+            constexpr int kGreaterSize = 0b1011;
             const __m512 column = _mm512_load_ps(q + d * kRows + 16 * v);
             base[v] = _mm512_fmadd_ps(column, middle, base[v]);
-            most[v] = _mm512_max_ps(most[v], _mm512_abs_ps(_mm512_mul_ps(column, step)));
+            most[v] = _mm512_range_ps(most[v], _mm512_mul_ps(column, step), kGreaterSize);
         }
     }
     for (std::size_t v = 0; v < Vectors; ++v) {
@@ -136,7 +179,7 @@ CARREL_AVX512 CARREL_INLINE void scoreMany512(const float* q, std::size_t headDi
         const __m512 to16 = _mm512_maskz_div_ps(_mm512_cmp_ps_mask(most[v], _mm512_setzero_ps(), _CMP_GT_OQ),
                                                 _mm512_set1_ps(kMost16), most[v]);
         const auto turned = [&](std::size_t d) CARREL_AVX512 {
-            const __m512 column = _mm512_mul_ps(_mm512_load_ps(q + d * kRows + 16 * v), _mm512_set1_ps(with.step[d]));
+            const __m512 column = _mm512_mul_ps(_mm512_load_ps(q + d * kRows + 16 * v), _mm512_set1_ps(group.step[d]));
             return _mm512_cvtps_epi32(_mm512_mul_ps(column, to16));
         };
         for (std::size_t d = 0; d < headDim; d += 2)
@@ -145,23 +188,7 @@ CARREL_AVX512 CARREL_INLINE void scoreMany512(const float* q, std::size_t headDi
     }
     for (std::size_t first = 0; first < kGroupTokens; first += kKeys) {
         __m512i dot[kKeys][Vectors];
-#pragma GCC unroll 16
-        for (std::size_t k = 0; k < kKeys; ++k)
-#pragma GCC unroll 4
-            for (std::size_t v = 0; v < Vectors; ++v) dot[k][v] = _mm512_setzero_si512();
-        for (std::size_t d = 0; d < headDim; d += 2) {
-            __m512i column[Vectors];
-#pragma GCC unroll 4
-            for (std::size_t v = 0; v < Vectors; ++v) column[v] = _mm512_load_si512(with.turned + d * kRows + 32 * v);
-#pragma GCC unroll 16
-            for (std::size_t k = 0; k < kKeys; ++k) {
-                std::int32_t two;
-                std::memcpy(&two, with.keys + (first + k) * headDim + d, 4);
-                const __m512i key = _mm512_set1_epi32(two);
-#pragma GCC unroll 4
-                for (std::size_t v = 0; v < Vectors; ++v) addProducts512(dot[k][v], column[v], key);
-            }
-        }
+        products512(with.turned, headDim / 2, group.keys + first * headDim, headDim, 2, dot);
 #pragma GCC unroll 16
         for (std::size_t k = 0; k < kKeys; ++k)
 #pragma GCC unroll 4
@@ -174,15 +201,12 @@ CARREL_AVX512 CARREL_INLINE void scoreMany512(const float* q, std::size_t headDi
 }
 
 template <std::size_t Vectors>
-CARREL_AVX512 void attendMany512(const float* q, std::size_t headDim, const KvRun& run, const AttendState& state,
-                                 std::byte* scratch, float* sums, float* runMax) {
-    constexpr std::size_t kRows = Vectors * 16, kChannels = Vectors == 1 ? 16 : Vectors == 2 ? 8 : 4;
-    const Group group(run, headDim);
+CARREL_AVX512 void attendMany512(const float* q, std::size_t headDim, const LoadedGroup& group,
+                                 const AttendState& state, std::byte* scratch, float* sums, float* runMax) {
+    constexpr std::size_t kRows = Vectors * 16, kChannels = std::min<std::size_t>(8, kColumns<Vectors>);
     const ManyScratch with(Carver(scratch), headDim);
-    const ValueSteps steps = valueSteps512(group);
-    loadMany512(group, with);
     __m512 m[Vectors], old[Vectors], fresh[Vectors];
-    scoreMany512<Vectors>(q, headDim, with, m);
+    scoreMany512<Vectors>(q, headDim, group, with, m);
     for (std::size_t v = 0; v < Vectors; ++v) {
         __m512 quarter[4];
         for (std::size_t i = 0; i < 4; ++i) {
@@ -192,7 +216,8 @@ CARREL_AVX512 void attendMany512(const float* q, std::size_t headDim, const KvRu
                 e[k] =
                     exp512(_mm512_sub_ps(_mm512_load_ps(with.scores + (i * kLeafTokens + k) * kRows + 16 * v), m[v]));
             const auto rounded = [&](std::size_t k) CARREL_AVX512 {
-                return _mm512_cvtps_epi32(_mm512_mul_ps(e[k], _mm512_set1_ps(steps.of[i * kLeafTokens + k])));
+                return _mm512_cvtps_epi32(
+                    _mm512_mul_ps(e[k], _mm512_set1_ps(group.valueSteps->of[i * kLeafTokens + k])));
             };
 #pragma GCC unroll 8
             for (std::size_t k = 0; k < kLeafTokens; k += 2)
@@ -205,49 +230,33 @@ CARREL_AVX512 void attendMany512(const float* q, std::size_t headDim, const KvRu
         if (sums != nullptr) _mm512_storeu_ps(runMax + 16 * v, m[v]);
     }
     const std::size_t wide = (headDim + 31) / 32 * 32;
-    const __m512 unit = _mm512_set1_ps(steps.unit);
+    const __m512 unit = _mm512_set1_ps(group.valueSteps->unit);
     for (std::size_t at = 0; at < wide; at += kChannels) {
+        // Of valuePairs512's order; kChannels places are there together or not at all.
+        const auto channelAt = [](std::size_t place) {
+            return place / 32 * 32 + place % 16 / 4 * 8 + place % 32 / 16 * 4 + place % 4;
+        };
+        if (channelAt(at) >= headDim) continue;
         __m512i dot[kChannels][Vectors];
-#pragma GCC unroll 16
+        products512(with.weights, kGroupTokens / 2, group.values + at * 2, 2, 2 * wide, dot);
+#pragma GCC unroll 8
         for (std::size_t c = 0; c < kChannels; ++c)
 #pragma GCC unroll 4
-            for (std::size_t v = 0; v < Vectors; ++v) dot[c][v] = _mm512_setzero_si512();
-        for (std::size_t pair = 0; pair < kGroupTokens / 2; ++pair) {
-            __m512i share[Vectors];
-#pragma GCC unroll 4
-            for (std::size_t v = 0; v < Vectors; ++v)
-                share[v] = _mm512_load_si512(with.weights + pair * 2 * kRows + 32 * v);
-#pragma GCC unroll 16
-            for (std::size_t c = 0; c < kChannels; ++c) {
-                std::int32_t two;
-                std::memcpy(&two, with.values + (pair * wide + at + c) * 2, 4);
-                const __m512i value = _mm512_set1_epi32(two);
-#pragma GCC unroll 4
-                for (std::size_t v = 0; v < Vectors; ++v) addProducts512(dot[c][v], share[v], value);
-            }
-        }
-#pragma GCC unroll 16
-        for (std::size_t c = 0; c < kChannels; ++c) {
-            const std::size_t place = at + c,
-                              d = place / 32 * 32 + place % 16 / 4 * 8 + place % 32 / 16 * 4 + place % 4;
-            if (d >= headDim) continue;
-#pragma GCC unroll 4
             for (std::size_t v = 0; v < Vectors; ++v) {
-                float* to = state.out + d * kRows + 16 * v;
+                float* to = state.out + channelAt(at + c) * kRows + 16 * v;
                 const __m512 sum = _mm512_mul_ps(_mm512_cvtepi32_ps(dot[c][v]), unit);
                 _mm512_store_ps(to, _mm512_fmadd_ps(sum, fresh[v], _mm512_mul_ps(_mm512_load_ps(to), old[v])));
             }
-        }
     }
 }
 
-void attendGroupAvx512(const float* q, std::size_t rows, std::size_t headDim, const KvRun& run,
+void attendGroupAvx512(const float* q, std::size_t rows, std::size_t headDim, const KvRun& run, std::byte* loaded,
                        const AttendState& state, std::byte* scratch, float* sums, float* runMax, const KvRun* ahead) {
     if (rows <= kFewRows) return attendFewGroupAvx512(q, rows, headDim, run, state, scratch, sums, runMax, ahead);
     if (ahead != nullptr) fetchRun(*ahead, headDim);
     constexpr decltype(&attendMany512<1>) kMany[] = {attendMany512<1>, attendMany512<2>, attendMany512<3>,
                                                      attendMany512<4>};
-    kMany[rows / 16 - 1](q, headDim, run, state, scratch, sums, runMax);
+    kMany[rows / 16 - 1](q, headDim, LoadedGroup(Carver(loaded), headDim), state, scratch, sums, runMax);
 }
 
 #endif
@@ -261,15 +270,23 @@ bool wholeGroup(const KvRun& run, KvCodec codec) {
            std::ranges::all_of(run.picks, [&](const KvPick& pick) { return pick.grid == run.picks.front().grid; });
 }
 
+std::size_t loadedGroupBytes(std::size_t headDim) {
+    // LoadedGroup: some lines of 64 bytes go to alignment.
+    return kGroupTokens * 2 * (2 * headDim + 32) + 8 * headDim + sizeof(ValueSteps) + 512;
+}
+
 std::size_t groupScratchBytes(std::size_t headDim) {
-    // ManyScratch, the larger: some lines of 64 bytes go to alignment.
-    return kGroupTokens * 2 * (3 * headDim + 32) + kAttendRows * kGroupTokens * 6 + 8 * headDim + 512;
+    // Of ManyScratch and FewScratch the larger.
+    return kGroupTokens * 2 * (2 * headDim + 32) + kAttendRows * kGroupTokens * 6 + 8 * headDim + 512;
 }
 
 #if defined(__x86_64__)
+const Variants<LoadGroupFn> kLoadGroup{
+    {Isa::Avx512, loadGroupAvx512}, {Isa::Avx2, nullptr}, {Isa::Scalar, loadGroupScalar}};
 const Variants<AttendGroupFn> kAttendGroup{
     {Isa::Avx512, attendGroupAvx512}, {Isa::Avx2, nullptr}, {Isa::Scalar, attendGroupScalar}};
 #else
+const Variants<LoadGroupFn> kLoadGroup{{Isa::Scalar, loadGroupScalar}};
 const Variants<AttendGroupFn> kAttendGroup{{Isa::Scalar, attendGroupScalar}};
 #endif
 

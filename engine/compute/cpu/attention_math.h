@@ -46,21 +46,15 @@ CARREL_INLINE float segmentSum(const float* p) {
 }
 
 #if defined(__x86_64__)
-// expFast of something not above 0.
+// expFast<true> of something not above 0. What comes of less than -87 is replaced, whatever it is.
 CARREL_AVX512 CARREL_INLINE __m512 exp512(__m512 x) {
-    const __m512 clamped = _mm512_max_ps(x, _mm512_set1_ps(-87.0f)), round = _mm512_set1_ps(12582912.0f);
-    const __m512 n = _mm512_sub_ps(_mm512_fmadd_ps(clamped, _mm512_set1_ps(1.44269504f), round), round);
-    __m512 r = _mm512_fmadd_ps(n, _mm512_set1_ps(-0.693359375f), clamped);
-    r = _mm512_fmadd_ps(n, _mm512_set1_ps(2.12194440e-4f), r);
-    __m512 p = _mm512_set1_ps(1.9875691500e-4f);
-    p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(1.3981999507e-3f));
-    p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(8.3334519073e-3f));
-    p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(4.1665795894e-2f));
-    p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(1.6666665459e-1f));
-    p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(5.0000001201e-1f));
-    p = _mm512_add_ps(_mm512_fmadd_ps(p, _mm512_mul_ps(r, r), r), _mm512_set1_ps(1.0f));
-    const __mmask16 seen = _mm512_cmp_ps_mask(x, _mm512_set1_ps(-87.0f), _CMP_GE_OQ);
-    return _mm512_maskz_scalef_ps(seen, p, n);
+    const __m512 log2E = _mm512_set1_ps(kLog2E), toWhole = _mm512_set1_ps(kToWhole);
+    const __m512 n = _mm512_sub_ps(_mm512_fmadd_ps(x, log2E, toWhole), toWhole), r = _mm512_fmsub_ps(x, log2E, n);
+    __m512 p = _mm512_set1_ps(kExp2[0]);
+#pragma GCC unroll 4
+    for (std::size_t i = 1; i < 5; ++i) p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(kExp2[i]));
+    p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(1.0f));
+    return _mm512_maskz_scalef_ps(_mm512_cmp_ps_mask(x, _mm512_set1_ps(-87.0f), _CMP_GE_OQ), p, n);
 }
 
 // weigh<true>() of up to 16 rows; run, m, old and fresh have room for 16.
@@ -73,22 +67,17 @@ CARREL_AVX512 CARREL_INLINE void weighRows512(const float* before, const float* 
     _mm512_store_ps(fresh, exp512(_mm512_sub_ps(of, both)));
 }
 
-// expFast<true> in 8 lanes.
+// The same in 8 lanes.
 CARREL_AVX2 CARREL_INLINE __m256 exp256(__m256 x) {
-    const __m256 clamped = _mm256_max_ps(x, _mm256_set1_ps(-87.0f)), round = _mm256_set1_ps(12582912.0f);
-    const __m256 n = _mm256_sub_ps(_mm256_fmadd_ps(clamped, _mm256_set1_ps(1.44269504f), round), round);
-    __m256 r = _mm256_fmadd_ps(n, _mm256_set1_ps(-0.693359375f), clamped);
-    r = _mm256_fmadd_ps(n, _mm256_set1_ps(2.12194440e-4f), r);
-    __m256 p = _mm256_set1_ps(1.9875691500e-4f);
-    p = _mm256_fmadd_ps(p, r, _mm256_set1_ps(1.3981999507e-3f));
-    p = _mm256_fmadd_ps(p, r, _mm256_set1_ps(8.3334519073e-3f));
-    p = _mm256_fmadd_ps(p, r, _mm256_set1_ps(4.1665795894e-2f));
-    p = _mm256_fmadd_ps(p, r, _mm256_set1_ps(1.6666665459e-1f));
-    p = _mm256_fmadd_ps(p, r, _mm256_set1_ps(5.0000001201e-1f));
-    p = _mm256_add_ps(_mm256_fmadd_ps(p, _mm256_mul_ps(r, r), r), _mm256_set1_ps(1.0f));
+    const __m256 log2E = _mm256_set1_ps(kLog2E), toWhole = _mm256_set1_ps(kToWhole);
+    const __m256 n = _mm256_sub_ps(_mm256_fmadd_ps(x, log2E, toWhole), toWhole), r = _mm256_fmsub_ps(x, log2E, n);
+    __m256 p = _mm256_set1_ps(kExp2[0]);
+#pragma GCC unroll 4
+    for (std::size_t i = 1; i < 5; ++i) p = _mm256_fmadd_ps(p, r, _mm256_set1_ps(kExp2[i]));
+    p = _mm256_fmadd_ps(p, r, _mm256_set1_ps(1.0f));
     const __m256i power = _mm256_add_epi32(_mm256_slli_epi32(_mm256_cvtps_epi32(n), 23), _mm256_set1_epi32(0x3f800000));
-    const __m256 seen = _mm256_cmp_ps(x, _mm256_set1_ps(-87.0f), _CMP_GE_OQ);
-    return _mm256_and_ps(seen, _mm256_mul_ps(p, _mm256_castsi256_ps(power)));
+    return _mm256_and_ps(_mm256_cmp_ps(x, _mm256_set1_ps(-87.0f), _CMP_GE_OQ),
+                         _mm256_mul_ps(p, _mm256_castsi256_ps(power)));
 }
 
 // One run's greatest score m and its sums by quarters into a state's vector v of 16 rows; weigh<true>() and together()

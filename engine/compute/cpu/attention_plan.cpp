@@ -1,8 +1,11 @@
 #include "compute/cpu/attention_plan.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
+#include <functional>
 #include <limits>
+#include <utility>
 
 #include "compute/cpu/attention_math.h"
 #include "compute/cpu/workers.h"
@@ -13,6 +16,8 @@ namespace {
 
 // Where threads share a block's runs, of so many the sums are kept apart before they are merged in order.
 constexpr std::size_t kRoundRuns = 64;
+// So many blocks attend to a run while it is loaded.
+constexpr std::size_t kTogether = 4;
 // A thread takes so many in a row, so that what it asks for ahead is what it goes on with.
 constexpr std::size_t kTakenRuns = 4;
 
@@ -29,6 +34,7 @@ void Attention::plan(const AttendArgs& args) {
     order_.resize(tokens);
     ends_.assign(sequences + 1, 0);
     blocks_.clear();
+    mostRuns_ = 0;
     for (const std::uint32_t s : args.sequence) {
         assert(s < sequences);
         ++ends_[s + 1];
@@ -51,11 +57,10 @@ void Attention::plan(const AttendArgs& args) {
                 const auto runs = args.runs[block.runsRow];
                 block.runs = runs.size();
                 while (block.runs > 0 && !block.sees(runs[block.runs - 1])) --block.runs;
+                mostRuns_ = std::max(mostRuns_, block.runs);
                 blocks_.push_back(block);
             }
     }
-    // The longest first, so that the threads end together.
-    std::stable_sort(blocks_.begin(), blocks_.end(), [](const Block& a, const Block& b) { return a.runs > b.runs; });
 }
 
 void Attention::planMarks(const AttendArgs& args) {
@@ -78,21 +83,25 @@ AttendState Attention::stateIn(Carver& carver, std::size_t rows) const {
     return {m, sum, carver.take<float>(headDim_ * rows)};
 }
 
-Attention::Lanes Attention::lanes(Carver& carver) const {
+Attention::Rows Attention::rowsIn(Carver& carver) const {
+    auto* q = carver.take<float>(headDim_ * kAttendRows);
+    return {q, carver.take<std::uint32_t>(kAttendRows)};
+}
+
+Attention::Lanes Attention::lanesIn(Carver& carver) const {
     Lanes out{};
-    out.q = carver.take<float>(headDim_ * kAttendRows);
-    out.position = carver.take<std::uint32_t>(kAttendRows);
     out.loaded.keys = carver.take<float>(headDim_ * kGroupTokens);
     out.loaded.values = carver.take<float>(headDim_ * kGroupTokens);
     out.loaded.bias = carver.take<float>(kGroupTokens);
     out.loaded.weights = carver.take<float>(kAttendRows * kGroupTokens);
     out.loaded.origin = carver.take<float>(kAttendRows);
     out.scratch = carver.take<float>((headDim_ + kAttendRows) * kGroupTokens);
+    out.group = carver.take<std::byte>(loadedGroupBytes(headDim_));
     out.groupScratch = carver.take<std::byte>(groupScratchBytes(headDim_));
     return out;
 }
 
-void Attention::load(const AttendArgs& args, const Block& block, const Lanes& to) const {
+void Attention::load(const AttendArgs& args, const Block& block, const Rows& to) const {
     const std::size_t rows = block.rows();
     for (std::size_t r = 0; r < rows; ++r) {
         if (r >= block.pairs) {
@@ -119,22 +128,31 @@ void Attention::begin(const AttendArgs& args, const Block& block, const AttendSt
     }
 }
 
+AttendGroupFn Attention::asGroup(const AttendArgs& args, const KvRun& run) const {
+    return wholeGroup(run, args.codec) ? kAttendGroup.at(isa_) : nullptr;
+}
+
+void Attention::loadRun(const AttendArgs& args, const KvRun& run, bool many, const Lanes& to) const {
+    if (asGroup(args, run) == nullptr)
+        kLoadRun.at(isa_)(run, headDim_, to.loaded);
+    else if (many)
+        kLoadGroup.at(isa_)(run, headDim_, to.group);
+}
+
 void Attention::attendRun(const AttendArgs& args, const Block& block, std::size_t i, const KvRun* ahead,
-                          const Lanes& lanes, const AttendState& into, float* marks) const {
-    const auto runs = args.runs[block.runsRow];
-    const std::size_t rows = block.rows();
+                          const Rows& rows, const Lanes& lanes, const AttendState& into, float* marks) const {
+    const KvRun& run = args.runs[block.runsRow][i];
     float *runMax = nullptr, *sums = nullptr;
     if (marks != nullptr) {
-        runMax = marks + marksBefore_[firstMark_[block.runsRow] + i] * rows;
-        sums = runMax + rows;
+        runMax = marks + marksBefore_[firstMark_[block.runsRow] + i] * block.rows();
+        sums = runMax + block.rows();
     }
-    const auto attendGroup = wholeGroup(runs[i], args.codec) ? kAttendGroup.at(isa_) : nullptr;
-    if (attendGroup == nullptr) kLoadRun.at(isa_)(runs[i], headDim_, lanes.loaded);
-    if (runs[i].rest != nullptr) weighRest(args, block, runs[i], lanes.loaded);
-    if (attendGroup != nullptr)
-        return attendGroup(lanes.q, rows, headDim_, runs[i], into, lanes.groupScratch, sums, runMax, ahead);
+    if (const auto attendGroup = asGroup(args, run))
+        return attendGroup(rows.q, block.rows(), headDim_, run, lanes.group, into, lanes.groupScratch, sums, runMax,
+                           ahead);
     if (ahead != nullptr) fetchRun(*ahead, headDim_);
-    kAttendRun.at(isa_)(lanes.q, lanes.position, rows, headDim_, runs[i], lanes.loaded, into, lanes.scratch, sums,
+    if (run.rest != nullptr) weighRest(args, block, run, lanes.loaded);
+    kAttendRun.at(isa_)(rows.q, rows.position, block.rows(), headDim_, run, lanes.loaded, into, lanes.scratch, sums,
                         runMax);
 }
 
@@ -206,7 +224,7 @@ void Attention::run(const AttendArgs& args) {
     if (blocks_.empty()) return;
     if (args.mass.data() != nullptr) planMarks(args);
     // With few blocks the threads share a block's runs; with many, one thread goes through a block's runs in turn.
-    if (args.pass == AttendPass::All && (blocks_.size() >= 4 * pool_.size() || blocks_.front().runs <= 1))
+    if (args.pass == AttendPass::All && (blocks_.size() >= 4 * pool_.size() || mostRuns_ <= 1))
         inTurn(args);
     else
         shared(args);
@@ -215,48 +233,78 @@ void Attention::run(const AttendArgs& args) {
 void Attention::inTurn(const AttendArgs& args) {
     struct Owned {
         Lanes lanes;
-        AttendState state;
-        float* marks;
+        std::array<Rows, kTogether> rows;
+        std::array<AttendState, kTogether> state;
+        std::array<float*, kTogether> marks;
     };
-    const std::size_t marks = mostMarks(args);
+    const std::size_t marks = mostMarks(args),
+                      together = std::clamp<std::size_t>(blocks_.size() / (8 * pool_.size()), 1, kTogether);
     std::vector<Owned> owned(pool_.size());
     const auto layOut = [&](Carver carver) {
         for (Owned& each : owned) {
-            each.lanes = lanes(carver);
-            each.state = stateIn(carver, kAttendRows);
-            each.marks = args.mass.data() != nullptr ? carver.take<float>(marks) : nullptr;
+            each.lanes = lanesIn(carver);
+            for (std::size_t b = 0; b < together; ++b) {
+                each.rows[b] = rowsIn(carver);
+                each.state[b] = stateIn(carver, kAttendRows);
+                each.marks[b] = args.mass.data() != nullptr ? carver.take<float>(marks) : nullptr;
+            }
         }
         return carver.used();
     };
     layOut(Carver(memory_.need(layOut(Carver()))));
-    forEachWithSlot(pool_, blocks_.size(), [&](std::size_t slot, std::size_t i) {
-        const Block& block = blocks_[i];
+    std::vector<std::span<const Block>> bunches;
+    for (std::size_t from = 0, end = 0; from < blocks_.size(); from = end) {
+        while (end < blocks_.size() && end - from < together && blocks_[end].runsRow == blocks_[from].runsRow) ++end;
+        bunches.emplace_back(&blocks_[from], end - from);
+    }
+    // The longest first, so that the threads end together.
+    std::ranges::stable_sort(bunches, std::greater<>(), [](const auto& blocks) { return blocks.back().runs; });
+    forEachWithSlot(pool_, bunches.size(), [&](std::size_t slot, std::size_t i) {
+        const std::span<const Block> blocks = bunches[i];
         const Owned& own = owned[slot];
-        load(args, block, own.lanes);
-        begin(args, block, own.state);
-        const auto runs = args.runs[block.runsRow];
-        for (std::size_t run = 0; run < block.runs; ++run)
-            if (block.sees(runs[run]))
-                attendRun(args, block, run, run + 1 < block.runs ? &runs[run + 1] : nullptr, own.lanes, own.state,
-                          own.marks);
-        finish(args, block, own.state, own.marks);
+        std::size_t most = 0;
+        bool many = false;
+        for (std::size_t b = 0; b < blocks.size(); ++b) {
+            load(args, blocks[b], own.rows[b]);
+            begin(args, blocks[b], own.state[b]);
+            most = std::max(most, blocks[b].runs);
+            many |= blocks[b].rows() > kFewRows;
+        }
+        const auto runs = args.runs[blocks.front().runsRow];
+        for (std::size_t run = 0; run < most; ++run) {
+            const auto sees = [&](const Block& block) { return run < block.runs && block.sees(runs[run]); };
+            if (std::ranges::none_of(blocks, sees)) continue;
+            const KvRun* ahead = run + 1 < most ? &runs[run + 1] : nullptr;
+            loadRun(args, runs[run], many, own.lanes);
+            for (std::size_t b = 0; b < blocks.size(); ++b)
+                if (sees(blocks[b]))
+                    attendRun(args, blocks[b], run, std::exchange(ahead, nullptr), own.rows[b], own.lanes, own.state[b],
+                              own.marks[b]);
+        }
+        for (std::size_t b = 0; b < blocks.size(); ++b) finish(args, blocks[b], own.state[b], own.marks[b]);
     });
 }
 
 void Attention::shared(const AttendArgs& args) {
+    // The longest first, so that the threads end together.
+    std::ranges::stable_sort(blocks_, std::greater<>(), &Block::runs);
     struct Owned {
         AttendState total;
         std::vector<AttendState> runs;
         float* marks;
     };
     const bool once = args.pass != AttendPass::All;
-    const std::size_t marks = mostMarks(args), mostRuns = std::max<std::size_t>(1, blocks_.front().runs),
+    const std::size_t marks = mostMarks(args), mostRuns = std::max<std::size_t>(1, mostRuns_),
                       round = once ? mostRuns : std::min(kRoundRuns, mostRuns);
-    std::vector<Lanes> ofThread(pool_.size());
+    struct OfThread {
+        Lanes lanes;
+        Rows rows;
+    };
+    std::vector<OfThread> ofThread(pool_.size());
     std::vector<const Block*> loaded(pool_.size());
     std::vector<Owned> owned(blocks_.size());
     const auto layOutLanes = [&](Carver carver) {
-        for (Lanes& each : ofThread) each = lanes(carver);
+        for (OfThread& each : ofThread) each.lanes = lanesIn(carver), each.rows = rowsIn(carver);
         return carver.used();
     };
     const auto layOut = [&](Carver carver) {
@@ -281,9 +329,12 @@ void Attention::shared(const AttendArgs& args) {
                             const AttendState& into) {
         const Block& block = blocks_[i];
         if (runAt(i, run) == nullptr) return;
-        if (std::exchange(loaded[slot], &block) != &block) load(args, block, ofThread[slot]);
+        const OfThread& own = ofThread[slot];
+        const bool many = block.rows() > kFewRows;
+        if (std::exchange(loaded[slot], &block) != &block) load(args, block, own.rows);
         clear(into, block.rows(), headDim_);
-        attendRun(args, block, run, ahead, ofThread[slot], into, owned[i].marks);
+        loadRun(args, args.runs[block.runsRow][run], many, own.lanes);
+        attendRun(args, block, run, ahead, own.rows, own.lanes, into, owned[i].marks);
     };
     const auto merge = kMerge.at(isa_);
     for (std::size_t from = 0; from < mostRuns; from += round) {

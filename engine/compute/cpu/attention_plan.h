@@ -29,12 +29,14 @@ class Attention {
             return !run.picks.empty() || run.rest != nullptr || run.first <= newest;
         }
     };
-    struct Lanes {  // one block laid out for the kernels
+    struct Rows {  // one block laid out for the kernels
         float* q;
         std::uint32_t* position;
+    };
+    struct Lanes {  // one run, for the blocks that attend to it next
         LoadedRun loaded;
         float* scratch;
-        std::byte* groupScratch;
+        std::byte *group, *groupScratch;
     };
     /// Where row r of a block comes from and goes to.
     struct Place {
@@ -50,14 +52,17 @@ class Attention {
     }
     void plan(const AttendArgs& args);
     void planMarks(const AttendArgs& args);
-    Lanes lanes(Carver& carver) const;
+    Rows rowsIn(Carver& carver) const;
+    Lanes lanesIn(Carver& carver) const;
     AttendState stateIn(Carver& carver, std::size_t rows) const;
-    void load(const AttendArgs& args, const Block& block, const Lanes& to) const;
+    void load(const AttendArgs& args, const Block& block, const Rows& to) const;
     void begin(const AttendArgs& args, const Block& block, const AttendState& state) const;
     void inTurn(const AttendArgs& args);
     void shared(const AttendArgs& args);
-    void attendRun(const AttendArgs& args, const Block& block, std::size_t run, const KvRun* ahead, const Lanes& lanes,
-                   const AttendState& into, float* marks) const;
+    AttendGroupFn asGroup(const AttendArgs& args, const KvRun& run) const;
+    void loadRun(const AttendArgs& args, const KvRun& run, bool many, const Lanes& to) const;
+    void attendRun(const AttendArgs& args, const Block& block, std::size_t run, const KvRun* ahead, const Rows& rows,
+                   const Lanes& lanes, const AttendState& into, float* marks) const;
     void weighRest(const AttendArgs& args, const Block& block, const KvRun& run, const LoadedRun& to) const;
     void finish(const AttendArgs& args, const Block& block, const AttendState& state, const float* marks) const;
     std::size_t mostMarks(const AttendArgs& args) const;
@@ -68,6 +73,7 @@ class Attention {
     std::size_t headDim_ = 0, group_ = 1;
     std::vector<std::size_t> order_, ends_;
     std::vector<Block> blocks_;
+    std::size_t mostRuns_ = 0;  // of a block
     // Marks of one row of `runs`: per run the sums of its segments and the maximum that they are relative to, [rows]
     // each. marksBefore_[firstMark_[row] + run]: how many come before a run's.
     std::vector<std::size_t> firstMark_, marksBefore_;

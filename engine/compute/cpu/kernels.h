@@ -180,12 +180,16 @@ using AttendRunFn = void (*)(const float* q, const std::uint32_t* position, std:
                              float* sums, float* runMax);
 /// A run that is one whole encoded group, seen by all, of a codec whose values have one step a token and no least.
 bool wholeGroup(const KvRun& run, KvCodec codec);
+/// A whole group as more than kFewRows rows need it; loadedGroupBytes(headDim), 64-byte aligned.
+using LoadGroupFn = void (*)(const KvRun& run, std::size_t headDim, std::byte* loaded);
 /// The same as AttendRunFn for a whole group, from its codes, in integers; null where a variant has none.
+///   loaded    by LoadGroupFn; of few rows unused
 ///   scratch   groupScratchBytes(headDim), 64-byte aligned
 ///   ahead     the run that follows, to be asked for meanwhile, or none
 using AttendGroupFn = void (*)(const float* q, std::size_t rows, std::size_t headDim, const KvRun& run,
-                               const AttendState& state, std::byte* scratch, float* sums, float* runMax,
-                               const KvRun* ahead);
+                               std::byte* loaded, const AttendState& state, std::byte* scratch, float* sums,
+                               float* runMax, const KvRun* ahead);
+std::size_t loadedGroupBytes(std::size_t headDim);
 std::size_t groupScratchBytes(std::size_t headDim);
 /// into = into merged with from. Not associative in its bits: runs are merged one by one in their order. A run's own
 /// sums, on a state of nothing, and then merged are the bits of AttendRunFn.
@@ -202,6 +206,7 @@ extern const Variants<GluFn> kSwiglu, kGeglu;
 extern const Variants<ToF16Fn> kToF16;
 extern const Variants<LoadRunFn> kLoadRun;
 extern const Variants<AttendRunFn> kAttendRun;
+extern const Variants<LoadGroupFn> kLoadGroup;
 extern const Variants<AttendGroupFn> kAttendGroup;
 extern const Variants<MergeFn> kMerge;
 

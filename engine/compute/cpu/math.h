@@ -16,21 +16,17 @@ CARREL_INLINE float madd(float a, float b, float c) {
     return a * b + c;
 }
 
-/// e^x to 2e-7 of its value; 0 below -87, infinite above 88.
+/// e^x = 2^n * 2^r, |r| <= 1/2, 2^r to 1e-7: the least polynomial that weights and activations need.
+inline constexpr float kLog2E = 1.44269504f, kToWhole = 12582912.0f;  // 1.5 * 2^23: x + kToWhole - kToWhole is whole
+inline constexpr float kExp2[] = {1.3264727e-3f, 9.6715127e-3f, 5.5507337e-2f, 2.4022242e-1f, 6.9314698e-1f};
+/// e^x to 5e-7 of its value where that is more than 1e-9; 0 below -87, infinite above 88.
 template <bool Fused>
 CARREL_INLINE float expFast(float x) {
-    constexpr float kLn2High = 0.693359375f, kLn2Low = -2.12194440e-4f, kRound = 12582912.0f;  // 1.5 * 2^23
     const float clamped = x < -87.0f ? -87.0f : x > 88.0f ? 88.0f : x;
-    const float n = madd<Fused>(clamped, 1.44269504f, kRound) - kRound;
-    float r = madd<Fused>(n, -kLn2High, clamped);
-    r = madd<Fused>(n, -kLn2Low, r);
-    float p = 1.9875691500e-4f;
-    p = madd<Fused>(p, r, 1.3981999507e-3f);
-    p = madd<Fused>(p, r, 8.3334519073e-3f);
-    p = madd<Fused>(p, r, 4.1665795894e-2f);
-    p = madd<Fused>(p, r, 1.6666665459e-1f);
-    p = madd<Fused>(p, r, 5.0000001201e-1f);
-    p = madd<Fused>(p, r * r, r) + 1.0f;
+    const float n = madd<Fused>(clamped, kLog2E, kToWhole) - kToWhole, r = madd<Fused>(clamped, kLog2E, -n);
+    float p = kExp2[0];
+    for (std::size_t i = 1; i < 5; ++i) p = madd<Fused>(p, r, kExp2[i]);
+    p = madd<Fused>(p, r, 1.0f);
     const auto power = std::bit_cast<float>(static_cast<std::int32_t>(n) * (1 << 23) + 0x3f800000);
     return x < -87.0f ? 0.0f : x > 88.0f ? std::numeric_limits<float>::infinity() : p * power;
 }
