@@ -218,7 +218,15 @@ CARREL_AVX512 void attendVectors512(const float* q, const std::uint32_t* positio
     if (rest)
         for (std::size_t v = 0; v < Vectors; ++v) m[v] = _mm512_max_ps(m[v], _mm512_load_ps(loaded.origin + 16 * v));
     if (rest) p = loaded.weights;
-    for (std::size_t first = 0; first < kGroupTokens && !rest; first += kKeys) {
+    std::size_t seen = run.tokens;  // of the keys, by some row
+    if (reach.step != 0 && !rest) {
+        __m512i newest = _mm512_setzero_si512();
+        for (std::size_t v = 0; v < Vectors; ++v)
+            newest = _mm512_max_epu32(newest, _mm512_loadu_si512(position + 16 * v));
+        seen = std::min<std::size_t>(seen, _mm512_reduce_max_epu32(newest) - reach.first + 1);
+    }
+    const std::size_t leaves = (seen + kLeafTokens - 1) / kLeafTokens;
+    for (std::size_t first = 0; first < leaves * kLeafTokens && !rest; first += kKeys) {
         __m512 dot[kKeys][Vectors];
 #pragma GCC unroll 16
         for (std::size_t k = 0; k < kKeys; ++k)
@@ -242,8 +250,8 @@ CARREL_AVX512 void attendVectors512(const float* q, const std::uint32_t* positio
 #pragma GCC unroll 4
             for (std::size_t v = 0; v < Vectors; ++v) {
                 const __m512i behind = _mm512_sub_epi32(_mm512_loadu_si512(position + 16 * v), reaches);
-                const __mmask16 seen = _mm512_cmplt_epu32_mask(behind, window);
-                const __m512 score = _mm512_mask_mov_ps(_mm512_set1_ps(kMasked), seen, dot[k][v]);
+                const __mmask16 within = _mm512_cmplt_epu32_mask(behind, window);
+                const __m512 score = _mm512_mask_mov_ps(_mm512_set1_ps(kMasked), within, dot[k][v]);
                 m[v] = _mm512_max_ps(m[v], score);
                 _mm512_store_ps(p + at * kRows + 16 * v, score);
             }
@@ -251,8 +259,8 @@ CARREL_AVX512 void attendVectors512(const float* q, const std::uint32_t* positio
     }
     __m512 old[Vectors], fresh[Vectors];
     for (std::size_t v = 0; v < Vectors; ++v) {
-        __m512 quarter[4];
-        for (std::size_t i = 0; i < 4; ++i) {
+        __m512 quarter[4] = {};
+        for (std::size_t i = 0; i < leaves; ++i) {
             __m512 e[kLeafTokens];
 #pragma GCC unroll 16
             for (std::size_t k = 0; k < kLeafTokens; ++k) {
@@ -267,14 +275,17 @@ CARREL_AVX512 void attendVectors512(const float* q, const std::uint32_t* positio
         takeSums512(state, v, m[v], quarter, old[v], fresh[v]);
         if (sums != nullptr) _mm512_storeu_ps(runMax + 16 * v, m[v]);
     }
-    if (sums != nullptr) storeSums512<Vectors>(run, p, sums);
+    if (sums != nullptr) {
+        std::fill(p + leaves * kLeafTokens * kRows, p + kGroupTokens * kRows, 0.0f);
+        storeSums512<Vectors>(run, p, sums);
+    }
     for (std::size_t d = 0; d < headDim; d += kChannels) {
         __m512 out[kChannels][Vectors];
 #pragma GCC unroll 8
         for (std::size_t c = 0; c < kChannels; ++c)
 #pragma GCC unroll 4
             for (std::size_t v = 0; v < Vectors; ++v) out[c][v] = _mm512_setzero_ps();
-        for (std::size_t key = 0; key < run.tokens; ++key) {
+        for (std::size_t key = 0; key < seen; ++key) {
             __m512 share[Vectors];
 #pragma GCC unroll 4
             for (std::size_t v = 0; v < Vectors; ++v) share[v] = _mm512_load_ps(p + key * kRows + 16 * v);

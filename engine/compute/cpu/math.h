@@ -24,8 +24,10 @@ template <bool Fused>
 CARREL_INLINE float expFast(float x) {
     const float clamped = x < -87.0f ? -87.0f : x > 88.0f ? 88.0f : x;
     const float n = madd<Fused>(clamped, kLog2E, kToWhole) - kToWhole, r = madd<Fused>(clamped, kLog2E, -n);
-    float p = kExp2[0];
-    for (std::size_t i = 1; i < 5; ++i) p = madd<Fused>(p, r, kExp2[i]);
+    float p = madd<Fused>(kExp2[0], r, kExp2[1]);  // no loop: it would keep loops around it from being vectorized
+    p = madd<Fused>(p, r, kExp2[2]);
+    p = madd<Fused>(p, r, kExp2[3]);
+    p = madd<Fused>(p, r, kExp2[4]);
     p = madd<Fused>(p, r, 1.0f);
     const auto power = std::bit_cast<float>(static_cast<std::int32_t>(n) * (1 << 23) + 0x3f800000);
     return x < -87.0f ? 0.0f : x > 88.0f ? std::numeric_limits<float>::infinity() : p * power;
