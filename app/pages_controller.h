@@ -17,6 +17,7 @@ class PagesController : public QObject {
     Q_PROPERTY(carrel::app::PagesModel* pages READ pages CONSTANT)
     Q_PROPERTY(QString document READ document NOTIFY documentChanged)  // SHA-256; part of the images' address
     Q_PROPERTY(bool hasPages READ hasPages NOTIFY documentChanged)
+    Q_PROPERTY(QSizeF widestPage READ widestPage NOTIFY documentChanged)  // points; each side's own greatest
     Q_PROPERTY(int markedPage READ markedPage NOTIFY marked)  // from 1; 0: none
     Q_PROPERTY(QVariantList marks READ marks NOTIFY marked)   // rectangles on markedPage, points
 
@@ -26,6 +27,7 @@ class PagesController : public QObject {
     PagesModel* pages() { return &pages_; }
     QString document() const { return document_; }
     bool hasPages() const { return !pages_.sizes().empty(); }
+    QSizeF widestPage() const { return pages_.widest(); }
     int markedPage() const { return markedPage_; }
     QVariantList marks() const { return marks_; }
 

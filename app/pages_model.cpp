@@ -80,6 +80,12 @@ void PagesModel::setText(const std::string& utf8) {
     endResetModel();
 }
 
+QSizeF PagesModel::widest() const {
+    QSizeF out;
+    for (const PageSize& size : sizes_) out = out.expandedTo(QSizeF(size.width, size.height));
+    return out;
+}
+
 int PagesModel::highlight(const ByteSpan& span) {
     marked_ = span;
     if (paragraphs_.empty()) return -1;

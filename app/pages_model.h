@@ -4,6 +4,7 @@
 
 #include <QtQml/qqmlregistration.h>
 #include <QAbstractListModel>
+#include <QSizeF>
 
 namespace carrel::app {
 
@@ -32,6 +33,7 @@ class PagesModel : public QAbstractListModel {
     /// Marks bytes of the text; the row where they begin, or -1.
     int highlight(const ByteSpan& span);
     const std::vector<PageSize>& sizes() const { return sizes_; }
+    QSizeF widest() const;  // of the pages, points; each side's own greatest
 
   private:
     struct Paragraph {

@@ -58,6 +58,26 @@ ApplicationWindow {
         onActivated: chat.input.forceActiveFocus(Qt.ShortcutFocusReason)
     }
     Shortcut {
+        sequence: "Ctrl+G"
+        onActivated: pages.choosePage()
+    }
+    Shortcut {
+        sequences: ["Ctrl++", "Ctrl+="]
+        onActivated: pages.zoom(1)
+    }
+    Shortcut {
+        sequence: "Ctrl+-"
+        onActivated: pages.zoom(-1)
+    }
+    Shortcut {
+        sequence: "Ctrl+0"
+        onActivated: pages.fit("width")
+    }
+    Shortcut {
+        sequence: "Ctrl+9"
+        onActivated: pages.fit("page")
+    }
+    Shortcut {
         sequence: "Ctrl+Q"
         onActivated: root.close()
     }

@@ -12,7 +12,7 @@ Item {
     required property real pointHeight
     required property string html       // of a paragraph, where the document has no pages
     property string document
-    property real imageWidth: 0         // device-independent pixels; settles after the pane was resized
+    property real imageWidth: 0         // device-independent pixels; settles after a change of size
     property var marks: []              // rectangles in points
     readonly property real scaling: width / Math.max(1, pointWidth)
 
@@ -28,10 +28,19 @@ Item {
         border.color: Theme.line
         Text {
             anchors.centerIn: parent
-            visible: image.status !== Image.Ready
+            visible: image.status !== Image.Ready && draft.status !== Image.Ready
             text: image.status === Image.Error ? qsTr("Page %1 could not be drawn").arg(root.page) : root.page
             color: "#9a9a9a"
             font.pixelSize: Theme.base
+        }
+        Image {   // there first, and while another size is drawn
+            id: draft
+            anchors.fill: parent
+            asynchronous: true
+            cache: false
+            visible: image.status !== Image.Ready
+            source: image.source
+            sourceSize.width: 240
         }
         Image {
             id: image
@@ -39,7 +48,7 @@ Item {
             asynchronous: true
             cache: false
             source: root.page > 0 && root.document !== "" && root.imageWidth > 0 ? "image://page/" + root.document + "/" + root.page : ""
-            sourceSize.width: Math.round(root.imageWidth * Screen.devicePixelRatio)
+            sourceSize.width: Math.min(4096, Math.round(root.imageWidth * Screen.devicePixelRatio))
         }
         Repeater {
             model: root.marks

@@ -12,6 +12,23 @@ FocusScope {
     required property PagesController pages
     readonly property Item view: list
 
+    function zoom(steps: int) {
+        const levels = [0.5, 0.67, 0.8, 0.9, 1, 1.1, 1.25, 1.5, 1.75, 2, 2.5, 3, 4];
+        let to = 0;
+        for (let i = 0; i < levels.length; ++i)
+            if (steps < 0 ? levels[i] < list.zoom * 0.99 : to === 0 && levels[i] > list.zoom * 1.01)
+                to = levels[i];
+        if (to > 0)
+            list.resize("", to);
+    }
+    function fit(to: string) {
+        list.resize(to, list.zoom);
+    }
+    function choosePage() {
+        if (root.pages.hasPages)
+            bar.edit();
+    }
+
     Rectangle {
         anchors.fill: parent
         color: root.pages.hasPages || list.count === 0 ? Theme.desk : Theme.paper
@@ -23,14 +40,33 @@ FocusScope {
             Layout.fillWidth: true
             Layout.preferredHeight: Theme.barHeight
             color: Theme.pane
+            PageBar {
+                id: bar
+                anchors {
+                    fill: parent
+                    leftMargin: Theme.pad
+                    rightMargin: Theme.gap
+                }
+                visible: root.pages.hasPages
+                page: list.shownPage
+                pages: list.count
+                percent: Math.round(list.zoom * 100)
+                fit: list.fit
+                onPageWanted: (page) => {
+                    list.positionViewAtIndex(page - 1, ListView.Beginning);
+                    list.forceActiveFocus();
+                }
+                onZoomWanted: (steps) => root.zoom(steps)
+                onFitWanted: (to) => root.fit(to)
+            }
             Text {
                 anchors {
                     left: parent.left
                     leftMargin: Theme.pad
                     verticalCenter: parent.verticalCenter
                 }
-                text: root.pages.hasPages ? qsTr("Page %1 of %2").arg(list.shownPage).arg(list.count) : qsTr("Text")
-                visible: list.count > 0
+                text: qsTr("Text")
+                visible: list.count > 0 && !root.pages.hasPages
                 color: Theme.muted
                 font.pixelSize: Theme.base
             }
@@ -39,9 +75,40 @@ FocusScope {
         ListView {
             id: list
             objectName: "pages"
-            readonly property int shownPage: Math.max(1, indexAt(width / 2, contentY + Math.min(height, contentHeight) * 0.4) + 1)
-            readonly property real pageWidth: Math.max(120, width - 2 * Theme.pad)
-            property real imageWidth: 0
+            readonly property int shownPage: Math.max(1, indexAt(contentWidth / 2, contentY + Math.min(height, contentHeight) * 0.4) + 1)
+            readonly property real roomWidth: Math.max(120, width - 2 * Theme.pad)
+            readonly property size widest: root.pages.widestPage
+            property string fit: "width"   // or "page", or "" where scaling was chosen
+            property real chosen: 1
+            // Device-independent pixels a point; one everywhere, so that pages are as large beside each other as on paper.
+            readonly property real scaling: {
+                const width = roomWidth / Math.max(1, widest.width);
+                const page = Math.min(width, Math.max(120, height - 24) / Math.max(1, widest.height));
+                return fit === "width" ? width : fit === "page" ? page : chosen * 96 / 72;
+            }
+            readonly property real zoom: scaling * 72 / 96
+            property real drawnScaling: 0  // what images are asked for at; settles after a change
+
+            // What is in the middle stays there.
+            function resize(to: string, level: real) {
+                const row = Math.max(0, indexAt(contentWidth / 2, contentY + height / 2));
+                const item = itemAtIndex(row);
+                const down = item ? (contentY + height / 2 - item.y) / item.height : 0;
+                const across = (contentX + width / 2) / contentWidth;
+                chosen = level;
+                fit = to;
+                forceLayout();
+                show(row, down, 0.5);
+                contentX = Math.max(0, Math.min(across * contentWidth - width / 2, contentWidth - width));
+            }
+            // Brings a place down the height of a row to a part of the window's height.
+            function show(row: int, down: real, at: real) {
+                positionViewAtIndex(row, ListView.Beginning);
+                const item = itemAtIndex(row);
+                const wanted = contentY + (item ? item.height * down : 0) - height * at;
+                const last = originY + contentHeight + bottomMargin - height;
+                contentY = Math.max(originY - topMargin, Math.min(wanted, last));
+            }
 
             Layout.fillWidth: true
             Layout.fillHeight: true
@@ -54,8 +121,11 @@ FocusScope {
             cacheBuffer: 400
             boundsBehavior: Flickable.StopAtBounds
             model: root.pages.pages
-            onPageWidthChanged: settle.restart()
+            contentWidth: Math.max(width, root.pages.hasPages ? widest.width * scaling + 2 * Theme.pad : 0)
+            flickableDirection: Flickable.AutoFlickIfNeeded
+            onScalingChanged: settle.restart()
             ScrollBar.vertical: ScrollBar {}
+            ScrollBar.horizontal: ScrollBar {}
             Accessible.role: Accessible.Document
             Accessible.name: qsTr("Document pages")
             Keys.onUpPressed: flick(0, 700)
@@ -69,24 +139,24 @@ FocusScope {
             }
             Timer {
                 id: settle
-                interval: list.imageWidth === 0 ? 1 : 200
-                onTriggered: list.imageWidth = list.pageWidth
+                interval: list.drawnScaling === 0 ? 1 : 200
+                onTriggered: list.drawnScaling = list.scaling
+            }
+            WheelHandler {
+                acceptedModifiers: Qt.ControlModifier
+                onWheel: (event) => root.zoom(event.angleDelta.y > 0 ? 1 : -1)
             }
             delegate: PageItem {
-                x: Theme.pad
-                width: list.pageWidth
+                x: (list.contentWidth - width) / 2
+                width: page > 0 ? Math.max(40, pointWidth * list.scaling) : list.roomWidth
                 document: root.pages.document
-                imageWidth: list.imageWidth
+                imageWidth: pointWidth * list.drawnScaling
                 marks: page > 0 && page === root.pages.markedPage ? root.pages.marks : []
             }
             Connections {
                 target: root.pages
                 function onPlaceWanted(row: int, down: real) {
-                    list.positionViewAtIndex(row, ListView.Beginning);
-                    const item = list.itemAtIndex(row);
-                    const wanted = list.contentY + (item ? item.height * down : 0) - list.height * 0.3;
-                    const last = list.originY + list.contentHeight + list.bottomMargin - list.height;
-                    list.contentY = Math.max(list.originY - list.topMargin, Math.min(wanted, last));
+                    list.show(row, down, 0.3);
                 }
             }
         }

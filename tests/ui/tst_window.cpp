@@ -115,6 +115,41 @@ class TestWindow : public QObject {
         QVERIFY(engine_->rendered > 0);
     }
 
+    void pagesAreChosenAndSizedFromTheKeyboard() {
+        openDocument();
+        QQuickItem* pages = item("pages");
+        const auto real = [pages](const char* name) { return pages->property(name).toReal(); };
+        QTRY_VERIFY(pages->property("count").toInt() > 12);
+        QTest::keyClick(win(), Qt::Key_G, Qt::ControlModifier);
+        type("7");
+        QTest::keyClick(win(), Qt::Key_Return);
+        QTRY_COMPARE(pages->property("shownPage").toInt(), 7);
+        QVERIFY(pages->hasActiveFocus());
+        QCOMPARE(item("pageNumber")->property("text").toString(), QStringLiteral("7"));
+        const qreal fitting = real("zoom");
+        QTest::keyClick(win(), Qt::Key_Equal, Qt::ControlModifier);
+        QVERIFY(real("zoom") > fitting * 1.01);
+        QCOMPARE(pages->property("shownPage").toInt(), 7);
+        for (int i = 0; i < 20; ++i) QTest::keyClick(win(), Qt::Key_Equal, Qt::ControlModifier);
+        QCOMPARE(real("zoom"), 4.0);
+        QCOMPARE(pages->property("shownPage").toInt(), 7);
+        QVERIFY(real("contentWidth") > pages->width() && real("contentX") > 0);
+        for (int i = 0; i < 20; ++i) QTest::keyClick(win(), Qt::Key_Minus, Qt::ControlModifier);
+        QCOMPARE(real("zoom"), 0.5);
+        QTest::keyClick(win(), Qt::Key_0, Qt::ControlModifier);
+        QCOMPARE(real("zoom"), fitting);
+        QCOMPARE(real("contentX"), 0.0);
+        QTest::keyClick(win(), Qt::Key_9, Qt::ControlModifier);
+        QVERIFY(real("zoom") <= fitting);
+        // A number that is no page changes nothing.
+        QTest::keyClick(win(), Qt::Key_G, Qt::ControlModifier);
+        type("999");
+        QTest::keyClick(win(), Qt::Key_Return);
+        QTest::keyClick(win(), Qt::Key_Escape);
+        QCOMPARE(pages->property("shownPage").toInt(), 7);
+        QVERIFY(pages->hasActiveFocus());
+    }
+
     void escapeStopsTheAnswer() {
         openDocument();
         app().chat()->ask(QStringLiteral("Why?"));
