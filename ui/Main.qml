@@ -30,64 +30,33 @@ ApplicationWindow {
         dark: Theme.muted
     }
 
-    Shortcut {
-        sequence: "Ctrl+O"
-        onActivated: root.app.chooseDocuments()
-    }
-    Shortcut {
-        sequence: "Ctrl+N"
-        onActivated: root.app.chat.newChat()
-    }
-    Shortcut {
-        sequence: "Ctrl+Shift+N"
-        enabled: root.app.library.current !== ""
-        onActivated: questions.open()
-    }
-    Shortcut {
-        sequence: "Ctrl+M"
-        enabled: root.app.library.current !== ""
-        onActivated: memory.visible ? memory.close() : memory.open()
-    }
-    Shortcut {
-        sequence: "Esc"   // what is open closes first
-        enabled: memory.visible || root.app.chat.answering
-        onActivated: memory.visible ? memory.close() : root.app.chat.stop()
-    }
-    Shortcut {
-        sequence: "Ctrl+L"
-        onActivated: chat.input.forceActiveFocus(Qt.ShortcutFocusReason)
-    }
-    Shortcut {
-        sequence: "Ctrl+G"
-        onActivated: pages.choosePage()
-    }
-    Shortcut {
-        sequences: ["Ctrl++", "Ctrl+="]
-        onActivated: pages.zoom(1)
-    }
-    Shortcut {
-        sequence: "Ctrl+-"
-        onActivated: pages.zoom(-1)
-    }
-    Shortcut {
-        sequence: "Ctrl+0"
-        onActivated: pages.fit("width")
-    }
-    Shortcut {
-        sequence: "Ctrl+9"
-        onActivated: pages.fit("page")
-    }
-    Shortcut {
-        sequence: "Ctrl+Q"
-        onActivated: root.close()
-    }
-    Shortcut {
-        sequence: "F6"
-        onActivated: root.nextPane(1)
-    }
-    Shortcut {
-        sequence: "Shift+F6"
-        onActivated: root.nextPane(-1)
+    // What the keyboard does, wherever the focus is; F1 shows it.
+    readonly property var keys: [
+        { sequences: ["F1"], text: qsTr("Show these keys"), run: () => help.open() },
+        { sequences: ["Ctrl+O"], text: qsTr("Add documents"), run: () => root.app.chooseDocuments() },
+        { sequences: ["Ctrl+N"], text: qsTr("Begin a new chat"), run: () => root.app.chat.newChat() },
+        { sequences: ["Ctrl+L"], text: qsTr("Write a question"), run: () => chat.input.forceActiveFocus(Qt.ShortcutFocusReason) },
+        { sequences: ["Ctrl+Shift+N"], text: qsTr("Ask several questions together"), run: () => questions.open(), when: () => root.app.library.current !== "" },
+        // What is open closes first.
+        { sequences: ["Esc"], text: qsTr("Close what is open, or stop the answer"), run: () => memory.visible ? memory.close() : root.app.chat.stop(), when: () => memory.visible || root.app.chat.answering },
+        { sequences: ["Ctrl+M"], text: qsTr("Show where the document's memory is"), run: () => memory.visible ? memory.close() : memory.open(), when: () => root.app.library.current !== "" },
+        { sequences: ["Ctrl+G"], text: qsTr("Go to a page"), run: () => pages.choosePage() },
+        { sequences: ["Ctrl++", "Ctrl+="], text: qsTr("Larger pages"), run: () => pages.zoom(1) },
+        { sequences: ["Ctrl+-"], text: qsTr("Smaller pages"), run: () => pages.zoom(-1) },
+        { sequences: ["Ctrl+0"], text: qsTr("Pages as wide as their pane"), run: () => pages.fit("width") },
+        { sequences: ["Ctrl+9"], text: qsTr("Whole pages"), run: () => pages.fit("page") },
+        { sequences: ["F6"], text: qsTr("Next part of the window"), run: () => root.nextPane(1) },
+        { sequences: ["Shift+F6"], text: qsTr("Previous part of the window"), run: () => root.nextPane(-1) },
+        { sequences: ["Ctrl+Q"], text: qsTr("Close Carrel"), run: () => root.close() }
+    ]
+    Instantiator {
+        model: root.keys
+        delegate: Shortcut {
+            required property var modelData
+            sequences: modelData.sequences
+            enabled: modelData.when === undefined || modelData.when()
+            onActivated: modelData.run()
+        }
     }
     function nextPane(step: int) {
         const panes = [library, chat.conversation, chat.input, pages.view];
@@ -187,6 +156,11 @@ ApplicationWindow {
         function onListSaved() {
             questions.clear();
         }
+    }
+    KeysDialog {
+        id: help
+        objectName: "keysDialog"
+        keys: root.keys
     }
     PasswordDialog { library: root.app.library }
     ConfirmDialog {

@@ -150,6 +150,16 @@ class TestWindow : public QObject {
         QVERIFY(pages->hasActiveFocus());
     }
 
+    void f1ListsTheKeysAndEscapeClosesTheList() {
+        QObject* dialog = win()->findChild<QObject*>(QStringLiteral("keysDialog"));
+        QVERIFY(dialog);
+        QTest::keyClick(win(), Qt::Key_F1);
+        QTRY_VERIFY(dialog->property("opened").toBool());
+        QTRY_VERIFY(item("keys")->property("count").toInt() > 15);
+        QTest::keyClick(win(), Qt::Key_Escape);
+        QTRY_VERIFY(!dialog->property("visible").toBool());
+    }
+
     void escapeStopsTheAnswer() {
         openDocument();
         app().chat()->ask(QStringLiteral("Why?"));

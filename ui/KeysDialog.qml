@@ -1,0 +1,83 @@
+import QtQuick
+import QtQuick.Controls
+import QtQuick.Layouts
+
+// Every key that does something, and what it does.
+Popup {
+    id: root
+
+    required property var keys   // [{sequences, text}]
+    readonly property var others: [
+        { sequences: ["Return"], text: qsTr("Ask; Shift+Return begins a line") },
+        { sequences: ["Del"], text: qsTr("Forget the chosen document") },
+        { sequences: ["PgUp", "PgDown"], text: qsTr("Go through the pages") },
+        { sequences: ["Tab", "Shift+Tab"], text: qsTr("Go from one thing to the next") }
+    ]
+
+    parent: Overlay.overlay
+    anchors.centerIn: parent
+    width: Math.min(520, parent ? parent.width - 48 : 520)
+    height: Math.min(list.contentHeight + 110, parent ? parent.height - 48 : 500)
+    padding: 24
+    modal: true
+    focus: true
+    background: Rectangle {
+        radius: Theme.radius + 4
+        color: Theme.paper
+        border.color: Theme.line
+    }
+    onOpened: list.forceActiveFocus()
+
+    ColumnLayout {
+        anchors.fill: parent
+        spacing: 12
+        Text {
+            Layout.fillWidth: true
+            text: qsTr("Keys")
+            color: Theme.text
+            font.pixelSize: Theme.large
+            font.weight: Font.DemiBold
+            Accessible.role: Accessible.Heading
+            Accessible.name: text
+        }
+        ListView {
+            id: list
+            objectName: "keys"
+            Layout.fillWidth: true
+            Layout.fillHeight: true
+            clip: true
+            focus: true
+            boundsBehavior: Flickable.StopAtBounds
+            model: root.keys.concat(root.others)
+            ScrollBar.vertical: ScrollBar {}
+            Keys.onUpPressed: flick(0, 700)
+            Keys.onDownPressed: flick(0, -700)
+            Accessible.role: Accessible.List
+            Accessible.name: qsTr("Keys")
+            delegate: RowLayout {
+                id: row
+                required property var modelData
+                readonly property string names: modelData.sequences.join(qsTr(" or "))
+                width: ListView.view.width
+                height: Theme.base * 2
+                spacing: Theme.pad
+                Accessible.role: Accessible.ListItem
+                Accessible.name: row.names + ": " + row.modelData.text
+                Text {
+                    Layout.preferredWidth: 150
+                    text: row.names
+                    color: Theme.accent
+                    font.pixelSize: Theme.base
+                    elide: Text.ElideRight
+                }
+                Text {
+                    Layout.fillWidth: true
+                    text: row.modelData.text
+                    color: Theme.text
+                    font.pixelSize: Theme.base
+                    elide: Text.ElideRight
+                }
+            }
+        }
+    }
+}
