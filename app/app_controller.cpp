@@ -6,6 +6,8 @@
 #include <QFileDialog>
 #include <QGuiApplication>
 
+#include <algorithm>
+
 namespace carrel::app {
 
 AppController::AppController(EnginePort& port, const AppOptions& options, QObject* parent)
@@ -58,6 +60,9 @@ AppController::~AppController() {
 }
 
 void AppController::start() {
+    ShownLibrary* shown = library_.shown();
+    shown->setOrder(static_cast<ShownLibrary::Order>(std::clamp(settings_.libraryOrder(), 0, 3)));
+    connect(shown, &ShownLibrary::changed, this, [this, shown] { settings_.setLibraryOrder(shown->order()); });
     library_.load(settings_.lastDocument());
     model_.start(options_.model);
     QList<QUrl> files;

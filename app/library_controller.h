@@ -3,6 +3,7 @@
 #include "engine_port.h"
 #include "library_model.h"
 #include "passwords.h"
+#include "shown_library.h"
 
 #include <QList>
 #include <QUrl>
@@ -15,6 +16,7 @@ class LibraryController : public QObject {
     QML_ELEMENT
     QML_UNCREATABLE("AppController owns it")
     Q_PROPERTY(carrel::app::LibraryModel* documents READ documents CONSTANT)
+    Q_PROPERTY(carrel::app::ShownLibrary* shown READ shown CONSTANT)
     Q_PROPERTY(QString current READ current NOTIFY currentChanged)  // SHA-256; empty: none is open
     Q_PROPERTY(QString currentTitle READ currentTitle NOTIFY currentChanged)
     Q_PROPERTY(QString adding READ adding NOTIFY addingChanged)              // what is being taken in, in words
@@ -25,6 +27,7 @@ class LibraryController : public QObject {
     LibraryController(EnginePort& port, Passwords& passwords, QObject* parent = nullptr);
 
     LibraryModel* documents() { return &documents_; }
+    ShownLibrary* shown() { return &shown_; }
     QString current() const { return current_; }
     QString currentTitle() const;
     QString adding() const { return adding_; }
@@ -61,6 +64,7 @@ class LibraryController : public QObject {
     EnginePort& port_;
     Passwords& passwords_;
     LibraryModel documents_;
+    ShownLibrary shown_{documents_};
     QString current_, adding_;
     QString passwordFor_, passwordProblem_, passwordFile_, passwordSha_;
     QStringList queue_;

@@ -28,6 +28,9 @@ class Settings {
     QString openFolder() const { return store_.value(QStringLiteral("openFolder")).toString(); }
     void setOpenFolder(const QString& folder) { store_.setValue(QStringLiteral("openFolder"), folder); }
 
+    int libraryOrder() const { return store_.value(QStringLiteral("libraryOrder")).toInt(); }  // ShownLibrary::Order
+    void setLibraryOrder(int order) { store_.setValue(QStringLiteral("libraryOrder"), order); }
+
   private:
     QSettings store_;
 };

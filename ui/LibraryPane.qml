@@ -42,6 +42,65 @@ FocusScope {
             }
         }
         Line { Layout.fillWidth: true }
+        RowLayout {
+            Layout.fillWidth: true
+            Layout.margins: Theme.gap
+            Layout.bottomMargin: 0
+            spacing: 2
+            visible: root.library.documents.count > 5   // fewer are seen at a glance
+            TextField {
+                id: words
+                objectName: "libraryWords"
+                Layout.fillWidth: true
+                implicitHeight: 32
+                leftPadding: 10
+                placeholderText: qsTr("Titles with…")
+                font.pixelSize: Theme.base
+                color: Theme.text
+                selectByMouse: true
+                onTextChanged: root.library.shown.words = text
+                Keys.onEscapePressed: clear()
+                Keys.onDownPressed: list.forceActiveFocus(Qt.TabFocusReason)
+                Accessible.name: qsTr("Show documents whose titles have these words")
+                background: Rectangle {
+                    radius: Theme.radius
+                    color: Theme.paper
+                    border.color: words.activeFocus ? Theme.accent : Theme.line
+                }
+            }
+            TextButton {
+                objectName: "libraryOrder"
+                implicitWidth: 36
+                text: "\u2195"
+                Accessible.name: qsTr("Order of the library")
+                onClicked: orders.popup(0, height)
+                Menu {
+                    id: orders
+                    component Choice: MenuItem {
+                        required property int order
+                        checkable: true
+                        checked: root.library.shown.order === order
+                        onTriggered: root.library.shown.order = order
+                    }
+                    Choice {
+                        order: ShownLibrary.LastUsed
+                        text: qsTr("Last used first")
+                    }
+                    Choice {
+                        order: ShownLibrary.Added
+                        text: qsTr("Newest first")
+                    }
+                    Choice {
+                        order: ShownLibrary.Title
+                        text: qsTr("By title")
+                    }
+                    Choice {
+                        order: ShownLibrary.Size
+                        text: qsTr("Largest first")
+                    }
+                }
+            }
+        }
         ListView {
             id: list
             objectName: "library"
@@ -53,7 +112,7 @@ FocusScope {
             focus: true
             keyNavigationEnabled: true
             boundsBehavior: Flickable.StopAtBounds
-            model: root.library.documents
+            model: root.library.shown
             ScrollBar.vertical: ScrollBar {}
             Accessible.role: Accessible.List
             Accessible.name: qsTr("Library")
@@ -68,7 +127,7 @@ FocusScope {
                 anchors.centerIn: parent
                 width: parent.width - 24
                 visible: list.count === 0
-                text: qsTr("No documents yet")
+                text: root.library.documents.count === 0 ? qsTr("No documents yet") : qsTr("No title has these words")
                 color: Theme.muted
                 font.pixelSize: Theme.base
                 horizontalAlignment: Text.AlignHCenter

@@ -29,6 +29,41 @@ class TestLibrary : public QObject {
         QVERIFY(d.library.adding().isEmpty());
     }
 
+    void theListIsSortedAndFilteredByTheWordsOfTitles() {
+        Desk d;
+        for (const char* name : {"/x/Beta report.pdf", "/x/alpha Report.pdf", "/x/Gamma.pdf"}) {
+            d.add(QString::fromLatin1(name));
+            QTRY_VERIFY(d.library.adding().isEmpty());
+        }
+        QTRY_COMPARE(d.library.documents()->count(), 3);
+        ShownLibrary& shown = *d.library.shown();
+        const auto titles = [&shown] {
+            QStringList out;
+            for (int row = 0; row < shown.rowCount(); ++row)
+                out << shown.index(row, 0).data(LibraryModel::TitleRole).toString();
+            return out.join(QLatin1Char('|'));
+        };
+        QCOMPARE(titles(), QStringLiteral("Gamma|alpha Report|Beta report"));
+        shown.setOrder(ShownLibrary::Title);
+        QCOMPARE(titles(), QStringLiteral("alpha Report|Beta report|Gamma"));
+        shown.setWords(QStringLiteral("REPORT b"));
+        QCOMPARE(titles(), QStringLiteral("Beta report"));
+        shown.setWords(QStringLiteral("nothing"));
+        QCOMPARE(titles(), QString());
+        shown.setWords({});
+        shown.setOrder(ShownLibrary::LastUsed);
+        d.library.open(QString::fromStdString(d.library.documents()->at(2)->sha256));
+        QCOMPARE(titles(), QStringLiteral("Beta report|Gamma|alpha Report"));
+        DocumentRow large = *d.library.documents()->at(1);
+        large.fileBytes = 1u << 30;
+        large.addedAt = 2000000000;
+        d.library.documents()->put(large);
+        shown.setOrder(ShownLibrary::Size);
+        QVERIFY(titles().startsWith(QStringLiteral("Gamma|")));
+        shown.setOrder(ShownLibrary::Added);
+        QVERIFY(titles().startsWith(QStringLiteral("Gamma|")));
+    }
+
     void anEncryptedFileAsksAgainUntilThePasswordFitsAndKeepsItInMemory() {
         Desk d;
         d.add(QStringLiteral("/x/enc.pdf"));
