@@ -15,6 +15,7 @@ AppController::AppController(EnginePort& port, const AppOptions& options, QObjec
       port_(port),
       options_(options),
       settings_(options.settingsFile),
+      look_(settings_),
       library_(port, passwords_),
       reading_(port, passwords_, settings_),
       chat_(port, passwords_, [this](const QString& sha) { return reading_.canAnswer(sha); }),

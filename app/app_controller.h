@@ -2,6 +2,7 @@
 
 #include "chat_controller.h"
 #include "library_controller.h"
+#include "look.h"
 #include "model_controller.h"
 #include "pages_controller.h"
 #include "reading_controller.h"
@@ -31,6 +32,7 @@ class AppController : public QObject {
     Q_PROPERTY(carrel::app::PagesController* pages READ pages CONSTANT)
     Q_PROPERTY(carrel::app::ModelController* model READ model CONSTANT)
     Q_PROPERTY(carrel::app::TierController* tiers READ tiers CONSTANT)
+    Q_PROPERTY(carrel::app::Look* look READ look CONSTANT)
     Q_PROPERTY(QString problem READ problem NOTIFY problemChanged)  // a sentence; empty: none
 
   public:
@@ -43,6 +45,7 @@ class AppController : public QObject {
     PagesController* pages() { return &pages_; }
     ModelController* model() { return &model_; }
     TierController* tiers() { return &tiers_; }
+    Look* look() { return &look_; }
     Passwords& passwords() { return passwords_; }
     QString problem() const { return problem_; }
 
@@ -65,6 +68,7 @@ class AppController : public QObject {
     EnginePort& port_;
     AppOptions options_;
     Settings settings_;
+    Look look_;
     Passwords passwords_;
     LibraryController library_;
     ReadingController reading_;

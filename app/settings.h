@@ -31,6 +31,11 @@ class Settings {
     int libraryOrder() const { return store_.value(QStringLiteral("libraryOrder")).toInt(); }  // ShownLibrary::Order
     void setLibraryOrder(int order) { store_.setValue(QStringLiteral("libraryOrder"), order); }
 
+    int textPercent() const { return store_.value(QStringLiteral("textPercent"), 100).toInt(); }
+    void setTextPercent(int percent) { store_.setValue(QStringLiteral("textPercent"), percent); }
+    int shade() const { return store_.value(QStringLiteral("shade")).toInt(); }  // Look::Shade
+    void setShade(int shade) { store_.setValue(QStringLiteral("shade"), shade); }
+
   private:
     QSettings store_;
 };

@@ -16,8 +16,8 @@ Popup {
 
     parent: Overlay.overlay
     anchors.centerIn: parent
-    width: Math.min(520, parent ? parent.width - 48 : 520)
-    height: Math.min(list.contentHeight + 110, parent ? parent.height - 48 : 500)
+    width: Math.min(Theme.base * 37, parent ? parent.width - 48 : 520)
+    height: Math.min(list.contentHeight + Theme.large + 80, parent ? parent.height - 48 : 500)
     padding: 24
     modal: true
     focus: true
@@ -64,7 +64,7 @@ Popup {
                 Accessible.role: Accessible.ListItem
                 Accessible.name: row.names + ": " + row.modelData.text
                 Text {
-                    Layout.preferredWidth: 150
+                    Layout.preferredWidth: Theme.base * 10.5
                     text: row.names
                     color: Theme.accent
                     font.pixelSize: Theme.base

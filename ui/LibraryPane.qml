@@ -13,6 +13,7 @@ FocusScope {
     required property ModelController model
     signal addWanted()
     signal modelFileWanted()
+    signal settingsWanted()
 
     Rectangle {
         anchors.fill: parent
@@ -33,12 +34,20 @@ FocusScope {
                 color: Theme.text
                 font.pixelSize: Theme.large
                 font.weight: Font.DemiBold
+                elide: Text.ElideRight
             }
             TextButton {
                 objectName: "add"
                 text: qsTr("Add…")
                 Accessible.name: qsTr("Add documents")
                 onClicked: root.addWanted()
+            }
+            TextButton {
+                objectName: "settings"
+                implicitWidth: implicitHeight
+                text: "\u2699"
+                Accessible.name: qsTr("Settings")
+                onClicked: root.settingsWanted()
             }
         }
         Line { Layout.fillWidth: true }
@@ -52,7 +61,7 @@ FocusScope {
                 id: words
                 objectName: "libraryWords"
                 Layout.fillWidth: true
-                implicitHeight: 32
+                implicitHeight: Math.max(32, Theme.base * 2.1)
                 leftPadding: 10
                 placeholderText: qsTr("Titles with…")
                 font.pixelSize: Theme.base

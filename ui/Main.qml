@@ -47,6 +47,7 @@ ApplicationWindow {
         { sequences: ["Ctrl+9"], text: qsTr("Whole pages"), run: () => pages.fit("page") },
         { sequences: ["F6"], text: qsTr("Next part of the window"), run: () => root.nextPane(1) },
         { sequences: ["Shift+F6"], text: qsTr("Previous part of the window"), run: () => root.nextPane(-1) },
+        { sequences: ["Ctrl+,"], text: qsTr("Settings"), run: () => settings.open() },
         { sequences: ["Ctrl+Q"], text: qsTr("Close Carrel"), run: () => root.close() }
     ]
     Instantiator {
@@ -90,12 +91,13 @@ ApplicationWindow {
             }
             LibraryPane {
                 id: library
-                SplitView.preferredWidth: 240
+                SplitView.preferredWidth: Math.min(root.width * 0.28, Math.max(240, Theme.base * 17))
                 SplitView.minimumWidth: 170
                 library: root.app.library
                 model: root.app.model
                 onAddWanted: root.app.chooseDocuments()
                 onModelFileWanted: root.app.chooseModel()
+                onSettingsWanted: settings.open()
             }
             ChatPane {
                 id: chat
@@ -156,6 +158,21 @@ ApplicationWindow {
         function onListSaved() {
             questions.clear();
         }
+    }
+    SettingsDialog {
+        id: settings
+        objectName: "settingsDialog"
+        look: root.app.look
+    }
+    Binding {
+        target: Theme
+        property: "shade"
+        value: root.app.look.shade
+    }
+    Binding {
+        target: Theme
+        property: "textPercent"
+        value: root.app.look.textPercent
     }
     KeysDialog {
         id: help

@@ -25,7 +25,7 @@ RowLayout {
         objectName: "pageNumber"
         readonly property int wanted: parseInt(text) || 0
         implicitWidth: Math.max(44, contentWidth + 20)
-        implicitHeight: 30
+        implicitHeight: Math.max(30, Theme.base * 2)
         horizontalAlignment: TextInput.AlignHCenter
         font.pixelSize: Theme.base
         color: Theme.text
@@ -67,7 +67,7 @@ RowLayout {
     }
     TextButton {
         objectName: "zoom"
-        implicitWidth: 64
+        implicitWidth: Math.max(64, Theme.base * 4.4)
         text: qsTr("%1 %").arg(root.percent)
         Accessible.name: qsTr("Zoom %1 percent").arg(root.percent)
         onClicked: sizes.popup(0, height)

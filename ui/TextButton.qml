@@ -7,7 +7,7 @@ AbstractButton {
 
     property bool primary: false
 
-    implicitHeight: 32
+    implicitHeight: Math.max(32, Theme.base * 2.1)
     padding: 0
     implicitWidth: implicitContentWidth + 28
     focusPolicy: Qt.StrongFocus

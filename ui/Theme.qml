@@ -7,7 +7,9 @@ QtObject {
     id: theme
 
     readonly property SystemPalette system: SystemPalette {}
-    readonly property bool dark: system.window.hslLightness < 0.5
+    property int shade: 0            // Look.Shade, chosen by the person
+    property int textPercent: 100
+    readonly property bool dark: shade === 0 ? system.window.hslLightness < 0.5 : shade === 2
 
     readonly property color window: dark ? "#1b1c1e" : "#f4f2ee"
     readonly property color pane: dark ? "#202225" : "#faf9f6"
@@ -30,7 +32,7 @@ QtObject {
 
     // A person's own font size, but never below what reads well.
     readonly property TextMetrics own: TextMetrics {}
-    readonly property int base: Math.max(14, theme.own.font.pixelSize)
+    readonly property int base: Math.round(Math.max(14, theme.own.font.pixelSize) * textPercent / 100)
     readonly property int small: Math.round(base * 0.86)
     readonly property int large: Math.round(base * 1.14)
     readonly property int title: Math.round(base * 1.6)
@@ -38,7 +40,7 @@ QtObject {
     readonly property int gap: 8
     readonly property int pad: 16
     readonly property int radius: 8
-    readonly property int barHeight: 52
+    readonly property int barHeight: Math.max(52, base * 3.2)
     readonly property int readable: 720   // widest line of an answer
     readonly property int quick: 120      // ms
 

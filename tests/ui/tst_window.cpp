@@ -150,6 +150,26 @@ class TestWindow : public QObject {
         QVERIFY(pages->hasActiveFocus());
     }
 
+    void theSizeOfTextAndTheColoursAreChosenAndKept() {
+        QObject* dialog = win()->findChild<QObject*>(QStringLiteral("settingsDialog"));
+        QTest::keyClick(win(), Qt::Key_Comma, Qt::ControlModifier);
+        QTRY_VERIFY(dialog->property("opened").toBool());
+        const QColor light = win()->color();
+        click(item("textLarger"));
+        click(item("textLarger"));
+        QCOMPARE(app().look()->textPercent(), 120);
+        QTRY_VERIFY(shown(QStringLiteral("shade2"), win()->contentItem()));
+        click(shown(QStringLiteral("shade2"), win()->contentItem()));
+        QTRY_VERIFY(win()->color().lightness() < light.lightness());
+        for (int i = 0; i < 20; ++i) app().look()->setTextPercent(app().look()->textPercent() + 10);
+        QCOMPARE(app().look()->textPercent(), 200);
+        QTest::keyClick(win(), Qt::Key_Escape);
+        QTRY_VERIFY(!dialog->property("visible").toBool());
+        Settings kept(folder_->filePath(QStringLiteral("window.ini")));
+        QCOMPARE(kept.textPercent(), 200);
+        QCOMPARE(kept.shade(), static_cast<int>(Look::Dark));
+    }
+
     void f1ListsTheKeysAndEscapeClosesTheList() {
         QObject* dialog = win()->findChild<QObject*>(QStringLiteral("keysDialog"));
         QVERIFY(dialog);
