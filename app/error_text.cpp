@@ -51,7 +51,7 @@ QString pattern(Code code) {
         case Code::HelperFailed:
             return tr("The program that reads documents gave up on %1. Try again; if it repeats, the file is damaged.");
         case Code::Busy:
-            return tr("Another Carrel is reading %1. Wait until it has finished or close it, then try again.");
+            return tr("Another Carrel is using this document. Wait until it has finished or close it, then try again.");
         case Code::Cancelled:
             return tr("Stopped. What was read so far is kept: resume whenever you like.");
         case Code::Internal:
