@@ -65,6 +65,8 @@ class EnginePort : public QObject {
     virtual void render(const std::string& document, const std::string& password, std::uint32_t page,
                         std::uint32_t widthPx, std::function<bool()> wanted, Reply<PageImage> reply) = 0;
     virtual void text(const std::string& document, Reply<std::string> reply) = 0;
+    virtual void find(const std::string& document, const std::string& password, const std::string& words,
+                      Reply<std::vector<Found>> reply) = 0;
 
     /// Finishes what was asked of the library, stops the rest, joins every thread. No reply or signal comes afterwards.
     virtual void shutdown() = 0;

@@ -184,6 +184,14 @@ void EngineThread::text(const std::string& document, Reply<std::string> reply) {
     on<std::string>(pages_, std::move(reply), [document](Pages& pages) { return pages.text(document); });
 }
 
+void EngineThread::find(const std::string& document, const std::string& password, const std::string& words,
+                        Reply<std::vector<Found>> reply) {
+    constexpr std::uint32_t kMost = 10'000;
+    on<std::vector<Found>>(pages_, std::move(reply), [document, password, words](Pages& pages) {
+        return pages.find(document, password, words, kMost);
+    });
+}
+
 void EngineThread::shutdown() {
     closing_ = true;
     compute_.post([this] { loop_->finish(compute_, kClosing); });

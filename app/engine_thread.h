@@ -48,6 +48,8 @@ class EngineThread final : public EnginePort {
     void render(const std::string& document, const std::string& password, std::uint32_t page, std::uint32_t widthPx,
                 std::function<bool()> wanted, Reply<PageImage> reply) override;
     void text(const std::string& document, Reply<std::string> reply) override;
+    void find(const std::string& document, const std::string& password, const std::string& words,
+              Reply<std::vector<Found>> reply) override;
 
     void shutdown() override;
 

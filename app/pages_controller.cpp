@@ -17,6 +17,7 @@ void PagesController::setMarks(int page, const QVariantList& marks) {
 
 void PagesController::close() {
     document_.clear();
+    endFind();
     pages_.setPages({});
     setMarks(0, {});
     emit documentChanged();
@@ -52,18 +53,63 @@ void PagesController::open(const DocumentRow& row) {
 }
 
 void PagesController::show(const Source& source) {
+    showPlace(source.page, source.span, source.boxes);
+}
+
+void PagesController::showPlace(std::uint32_t page, const ByteSpan& span, const std::vector<Box>& boxes) {
     if (!hasPages()) {
-        const int row = pages_.highlight(source.span);
+        const int row = pages_.highlight(span);
         if (row >= 0) emit placeWanted(row, 0);
         return;
     }
-    if (source.page == 0 || source.page > pages_.sizes().size()) return;
-    QVariantList boxes;
-    for (const Box& b : source.boxes) boxes << QRectF(b.x, b.y, b.width, b.height);
-    setMarks(static_cast<int>(source.page), boxes);
-    const float height = pages_.sizes()[source.page - 1].height;
-    const float top = source.boxes.empty() ? 0 : source.boxes.front().y;
-    emit placeWanted(static_cast<int>(source.page) - 1, height > 0 ? std::clamp(top / height, 0.f, 1.f) : 0.);
+    if (page == 0 || page > pages_.sizes().size()) return;
+    QVariantList marks;
+    for (const Box& b : boxes) marks << QRectF(b.x, b.y, b.width, b.height);
+    setMarks(static_cast<int>(page), marks);
+    const float height = pages_.sizes()[page - 1].height;
+    const float top = boxes.empty() ? 0 : boxes.front().y;
+    emit placeWanted(static_cast<int>(page) - 1, height > 0 ? std::clamp(top / height, 0.f, 1.f) : 0.);
+}
+
+void PagesController::endFind() {
+    ++search_;
+    if (!searching_) return;
+    searching_ = false;
+    hit_ = 0;
+    pages_.setFound({});
+    port_.find(document_.toStdString(), {}, {}, [](const Result<std::vector<Found>>&) {});
+    emit found();
+}
+
+void PagesController::find(const QString& words, int fromRow) {
+    if (document_.isEmpty() || words.trimmed().isEmpty()) return endFind();
+    const std::string document = document_.toStdString();
+    port_.find(document, passwords_.of(document), words.toStdString(),
+               [this, fromRow, search = ++search_](const Result<std::vector<Found>>& result) {
+                   if (search != search_) return;
+                   if (!result) {
+                       emit problem(errorText(result.error()));
+                       return;
+                   }
+                   searching_ = true;
+                   hit_ = 0;
+                   pages_.setFound(*result);
+                   const auto from = std::ranges::find_if(*result, [&](const Found& hit) {
+                       return hasPages() && hit.page > static_cast<std::uint32_t>(std::max(0, fromRow));
+                   });
+                   if (!result->empty())
+                       nextHit(from == result->end() ? 1 : static_cast<int>(from - result->begin()) + 1);
+                   emit found();
+               });
+}
+
+void PagesController::nextHit(int step) {
+    const auto count = static_cast<int>(pages_.found().size());
+    if (!searching_ || count == 0) return;
+    hit_ = ((hit_ - 1 + step) % count + count) % count + 1;
+    const Found& hit = pages_.found()[static_cast<std::size_t>(hit_) - 1];
+    showPlace(hit.page, hit.span, hit.boxes);
+    emit found();
 }
 
 }  // namespace carrel::app

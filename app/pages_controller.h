@@ -18,8 +18,10 @@ class PagesController : public QObject {
     Q_PROPERTY(QString document READ document NOTIFY documentChanged)  // SHA-256; part of the images' address
     Q_PROPERTY(bool hasPages READ hasPages NOTIFY documentChanged)
     Q_PROPERTY(QSizeF widestPage READ widestPage NOTIFY documentChanged)  // points; each side's own greatest
-    Q_PROPERTY(int markedPage READ markedPage NOTIFY marked)  // from 1; 0: none
-    Q_PROPERTY(QVariantList marks READ marks NOTIFY marked)   // rectangles on markedPage, points
+    Q_PROPERTY(int markedPage READ markedPage NOTIFY marked)              // from 1; 0: none
+    Q_PROPERTY(QVariantList marks READ marks NOTIFY marked)               // rectangles on markedPage, points
+    Q_PROPERTY(int hits READ hits NOTIFY found)                           // of the words looked for; -1: none are
+    Q_PROPERTY(int hit READ hit NOTIFY found)                             // the one that is shown, from 1; 0: none
 
   public:
     PagesController(EnginePort& port, Passwords& passwords, QObject* parent = nullptr);
@@ -31,12 +33,19 @@ class PagesController : public QObject {
     int markedPage() const { return markedPage_; }
     QVariantList marks() const { return marks_; }
 
+    int hits() const { return searching_ ? static_cast<int>(pages_.found().size()) : -1; }
+    int hit() const { return hit_; }
+    /// Marks where words stand and shows the first of them that is not before a row of the list; empty ends it.
+    Q_INVOKABLE void find(const QString& words, int fromRow);
+    Q_INVOKABLE void nextHit(int step);  // 1 or -1; around the end
+
     void open(const DocumentRow& row);
     void close();
     void show(const Source& source);
 
   signals:
     void documentChanged();
+    void found();
     void marked();
     /// Row of the list to bring into view, and how far down its height, 0..1.
     void placeWanted(int row, double down);
@@ -45,12 +54,16 @@ class PagesController : public QObject {
 
   private:
     void setMarks(int page, const QVariantList& marks);
+    void showPlace(std::uint32_t page, const ByteSpan& span, const std::vector<Box>& boxes);
+    void endFind();
 
     EnginePort& port_;
     Passwords& passwords_;
     PagesModel pages_;
     QString document_;
-    int markedPage_ = 0;
+    int markedPage_ = 0, hit_ = 0;
+    bool searching_ = false;
+    quint64 search_ = 0;  // the latest: answers to older ones are late
     QVariantList marks_;
 };
 

@@ -1,5 +1,8 @@
 #include "pages_model.h"
 
+#include <QRectF>
+#include <QVariantList>
+
 #include <algorithm>
 
 namespace carrel::app {
@@ -14,11 +17,8 @@ int PagesModel::rowCount(const QModelIndex& parent) const {
 }
 
 QHash<int, QByteArray> PagesModel::roleNames() const {
-    return {{PageRole, "page"},
-            {WidthRole, "pointWidth"},
-            {HeightRole, "pointHeight"},
-            {TextRole, "text"},
-            {HtmlRole, "html"}};
+    return {{PageRole, "page"}, {WidthRole, "pointWidth"}, {HeightRole, "pointHeight"},
+            {TextRole, "text"}, {HtmlRole, "html"},        {FoundRole, "found"}};
 }
 
 QVariant PagesModel::data(const QModelIndex& index, int role) const {
@@ -32,12 +32,21 @@ QVariant PagesModel::data(const QModelIndex& index, int role) const {
                 return sizes_[row].width;
             case HeightRole:
                 return sizes_[row].height;
+            case FoundRole: {
+                QVariantList boxes;
+                const auto here =
+                    std::ranges::equal_range(found_, static_cast<std::uint32_t>(row) + 1, {}, &Found::page);
+                for (const Found& found : here)
+                    for (const Box& b : found.boxes) boxes << QRectF(b.x, b.y, b.width, b.height);
+                return boxes;
+            }
             default:
                 return {};
         }
     }
     const Paragraph& p = paragraphs_[row - sizes_.size()];
     if (role == PageRole) return 0;
+    if (role == FoundRole) return QVariantList();
     if (role == TextRole) return QString::fromUtf8(p.utf8);
     if (role != HtmlRole) return {};
     const auto size = static_cast<std::uint64_t>(p.utf8.size());
@@ -57,6 +66,7 @@ void PagesModel::setPages(std::vector<PageSize> sizes) {
     sizes_ = std::move(sizes);
     paragraphs_.clear();
     marked_ = {};
+    found_.clear();
     endResetModel();
 }
 
@@ -65,6 +75,7 @@ void PagesModel::setText(const std::string& utf8) {
     sizes_.clear();
     paragraphs_.clear();
     marked_ = {};
+    found_.clear();
     const QByteArray all = QByteArray::fromStdString(utf8);
     for (qsizetype at = 0; at < all.size();) {
         qsizetype end = all.indexOf("\n\n", at);
@@ -78,6 +89,12 @@ void PagesModel::setText(const std::string& utf8) {
         while (at < all.size() && all[at] == '\n') ++at;
     }
     endResetModel();
+}
+
+void PagesModel::setFound(std::vector<Found> found) {
+    if (found.empty() && found_.empty()) return;
+    found_ = std::move(found);
+    if (rowCount() > 0) emit dataChanged(index(0), index(rowCount() - 1), {FoundRole});
 }
 
 QSizeF PagesModel::widest() const {

@@ -20,7 +20,8 @@ class PagesModel : public QAbstractListModel {
         WidthRole,
         HeightRole,  // points
         TextRole,    // paragraph
-        HtmlRole     // the same, what is highlighted inside <b>
+        HtmlRole,    // the same, what is highlighted inside <b>
+        FoundRole    // rectangles in points: what was looked for on this page
     };
 
     using QAbstractListModel::QAbstractListModel;
@@ -32,6 +33,8 @@ class PagesModel : public QAbstractListModel {
     void setText(const std::string& utf8);
     /// Marks bytes of the text; the row where they begin, or -1.
     int highlight(const ByteSpan& span);
+    void setFound(std::vector<Found> found);  // ascending
+    const std::vector<Found>& found() const { return found_; }
     const std::vector<PageSize>& sizes() const { return sizes_; }
     QSizeF widest() const;  // of the pages, points; each side's own greatest
 
@@ -43,6 +46,7 @@ class PagesModel : public QAbstractListModel {
     std::vector<PageSize> sizes_;
     std::vector<Paragraph> paragraphs_;
     ByteSpan marked_;
+    std::vector<Found> found_;
 };
 
 }  // namespace carrel::app

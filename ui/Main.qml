@@ -40,6 +40,9 @@ ApplicationWindow {
         // What is open closes first.
         { sequences: ["Esc"], text: qsTr("Close what is open, or stop the answer"), run: () => memory.visible ? memory.close() : root.app.chat.stop(), when: () => memory.visible || root.app.chat.answering },
         { sequences: ["Ctrl+M"], text: qsTr("Show where the document's memory is"), run: () => memory.visible ? memory.close() : memory.open(), when: () => root.app.library.current !== "" },
+        { sequences: ["Ctrl+F"], text: qsTr("Find in the document"), run: () => pages.find() },
+        { sequences: ["F3"], text: qsTr("Next hit"), run: () => root.app.pages.nextHit(1) },
+        { sequences: ["Shift+F3"], text: qsTr("Previous hit"), run: () => root.app.pages.nextHit(-1) },
         { sequences: ["Ctrl+G"], text: qsTr("Go to a page"), run: () => pages.choosePage() },
         { sequences: ["Ctrl++", "Ctrl+="], text: qsTr("Larger pages"), run: () => pages.zoom(1) },
         { sequences: ["Ctrl+-"], text: qsTr("Smaller pages"), run: () => pages.zoom(-1) },

@@ -11,6 +11,7 @@ Item {
     required property real pointWidth
     required property real pointHeight
     required property string html       // of a paragraph, where the document has no pages
+    required property var found         // rectangles in points: what is looked for
     property string document
     property real imageWidth: 0         // device-independent pixels; settles after a change of size
     property var marks: []              // rectangles in points
@@ -50,17 +51,24 @@ Item {
             source: root.page > 0 && root.document !== "" && root.imageWidth > 0 ? "image://page/" + root.document + "/" + root.page : ""
             sourceSize.width: Math.min(4096, Math.round(root.imageWidth * Screen.devicePixelRatio))
         }
+        component Marked: Rectangle {
+            required property rect modelData
+            x: modelData.x * root.scaling - 2
+            y: modelData.y * root.scaling - 1
+            width: modelData.width * root.scaling + 4
+            height: modelData.height * root.scaling + 2
+            radius: 2
+        }
+        Repeater {
+            model: root.found
+            Marked {
+                color: "transparent"
+                border.color: Theme.found
+            }
+        }
         Repeater {
             model: root.marks
-            Rectangle {
-                required property rect modelData
-                x: modelData.x * root.scaling - 2
-                y: modelData.y * root.scaling - 1
-                width: modelData.width * root.scaling + 4
-                height: modelData.height * root.scaling + 2
-                radius: 2
-                color: Theme.mark
-            }
+            Marked { color: Theme.mark }
         }
     }
     Text {

@@ -24,6 +24,12 @@ FocusScope {
     function fit(to: string) {
         list.resize(to, list.zoom);
     }
+    function find() {
+        if (list.count === 0)
+            return;
+        finding.visible = true;
+        finding.edit();
+    }
     function choosePage() {
         if (root.pages.hasPages)
             bar.edit();
@@ -72,6 +78,21 @@ FocusScope {
             }
         }
         Line { Layout.fillWidth: true }
+        FindBar {
+            id: finding
+            Layout.fillWidth: true
+            Layout.margins: Theme.gap
+            visible: false
+            hits: root.pages.hits
+            hit: root.pages.hit
+            onWordsWanted: (words) => root.pages.find(words, list.shownPage - 1)
+            onStepWanted: (step) => root.pages.nextHit(step)
+            onClosed: {
+                visible = false;
+                root.pages.find("", 0);
+                list.forceActiveFocus(Qt.OtherFocusReason);
+            }
+        }
         ListView {
             id: list
             objectName: "pages"
@@ -155,6 +176,9 @@ FocusScope {
             }
             Connections {
                 target: root.pages
+                function onDocumentChanged() {
+                    finding.visible = false;
+                }
                 function onPlaceWanted(row: int, down: real) {
                     list.show(row, down, 0.3);
                 }

@@ -1,11 +1,13 @@
 #include <carrel/pages.h>
 
+#include "document/folded_text.h"
 #include "document/pdf_client.h"
 #include "document/reader.h"
 
 #include <algorithm>
 #include <cmath>
 #include <list>
+#include <optional>
 
 namespace carrel {
 namespace {
@@ -52,7 +54,36 @@ class HelperPages final : public Pages {
         return std::move(loaded->text);
     }
 
+    Result<std::vector<Found>> find(const std::string& document, const std::string& password, const std::string& words,
+                                    std::uint32_t most) override {
+        std::vector<Found> found;
+        if (words.empty()) {
+            searched_.reset();
+            return found;
+        }
+        if (!searched_ || searched_->document.sha256 != document) {
+            if (!isSha256(document)) return Error{Code::NotFound, document, "there is no such document"};
+            auto loaded =
+                store_.load(document, {.pdfHelper = helper_, .password = password, .progress = {}, .stop = {}});
+            if (!loaded) return loaded.error();
+            searched_.emplace(std::move(*loaded));
+        }
+        const Document& in = searched_->document;
+        for (const ByteSpan& span : searched_->text.find(words, most)) {
+            const bool paged = in.hasPages() && !in.places.empty();
+            found.push_back({.page = paged ? static_cast<std::uint32_t>(in.placeOf(span.first)) + 1 : 0,
+                             .span = span,
+                             .boxes = in.boxesOf(span)});
+        }
+        return found;
+    }
+
   private:
+    struct Searched {
+        Document document;
+        FoldedText text;
+        explicit Searched(Document&& of) : document(std::move(of)), text(document.text) {}
+    };
     struct Open {
         std::string document, password;
         std::unique_ptr<pdf::PdfClient> client;
@@ -87,6 +118,7 @@ class HelperPages final : public Pages {
     std::filesystem::path helper_;
     DocumentStore store_;
     std::list<Open> open_;  // last used first
+    std::optional<Searched> searched_;
 };
 
 }  // namespace

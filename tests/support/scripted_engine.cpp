@@ -282,6 +282,17 @@ void ScriptedEngine::text(const std::string&, Reply<std::string> reply) {
     deliver<std::string>("text", reply, [] { return std::string("# Notes\n\nFirst paragraph.\n\nSecond paragraph."); });
 }
 
+void ScriptedEngine::find(const std::string&, const std::string&, const std::string& words,
+                          Reply<std::vector<Found>> reply) {
+    deliver<std::vector<Found>>("find", reply, [&]() -> Result<std::vector<Found>> {
+        std::vector<Found> found;
+        if (words == "word")
+            for (const std::uint32_t page : {2u, 3u, 9u})
+                found.push_back({page, {page * 1000, 4}, {{72, 100.f + static_cast<float>(page), 40, 12}}});
+        return found;
+    });
+}
+
 void ScriptedEngine::shutdown() {
     clock_.stop();
     shutDown = true;

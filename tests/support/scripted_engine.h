@@ -74,6 +74,8 @@ class ScriptedEngine final : public EnginePort {
     void render(const std::string& document, const std::string& password, std::uint32_t page, std::uint32_t widthPx,
                 std::function<bool()> wanted, Reply<PageImage> reply) override;
     void text(const std::string& document, Reply<std::string> reply) override;
+    void find(const std::string& document, const std::string& password, const std::string& words,
+              Reply<std::vector<Found>> reply) override;  // "word": once on pages 2, 3 and 9; else nothing
     void shutdown() override;
 
   private:

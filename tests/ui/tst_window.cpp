@@ -170,6 +170,31 @@ class TestWindow : public QObject {
         QCOMPARE(kept.shade(), static_cast<int>(Look::Dark));
     }
 
+    void wordsAreFoundGoneThroughAndLeftFromTheKeyboard() {
+        openDocument();
+        QQuickItem* pages = item("pages");
+        QTRY_VERIFY(pages->property("count").toInt() > 12);
+        QTest::keyClick(win(), Qt::Key_F, Qt::ControlModifier);
+        QTRY_VERIFY(item("findWords")->hasActiveFocus());
+        type("word");
+        QTRY_COMPARE(app().pages()->hits(), 3);
+        QCOMPARE(app().pages()->hit(), 1);
+        QTRY_COMPARE(pages->property("shownPage").toInt(), 2);
+        QCOMPARE(item("findCount")->property("text").toString(), QStringLiteral("1 of 3"));
+        QTest::keyClick(win(), Qt::Key_Return);
+        QTest::keyClick(win(), Qt::Key_Return);
+        QTRY_COMPARE(pages->property("shownPage").toInt(), 9);
+        QTest::keyClick(win(), Qt::Key_F3);
+        QCOMPARE(app().pages()->hit(), 1);
+        QTest::keyClick(win(), Qt::Key_Return, Qt::ShiftModifier);
+        QCOMPARE(app().pages()->hit(), 3);
+        type("x");
+        QTRY_COMPARE(app().pages()->hits(), 0);
+        QTest::keyClick(win(), Qt::Key_Escape);
+        QCOMPARE(app().pages()->hits(), -1);
+        QVERIFY(pages->hasActiveFocus());
+    }
+
     void f1ListsTheKeysAndEscapeClosesTheList() {
         QObject* dialog = win()->findChild<QObject*>(QStringLiteral("keysDialog"));
         QVERIFY(dialog);

@@ -21,6 +21,13 @@ struct PageImage {
     std::vector<std::byte> pixels;
 };
 
+/// Words that were looked for, where they stand.
+struct Found {
+    std::uint32_t page = 0;  // from 1; 0: text without pages
+    ByteSpan span;
+    std::vector<Box> boxes;  // points; a line each, on the page where the words begin
+};
+
 struct PagesOptions {
     std::filesystem::path dataDir;
     std::filesystem::path pdfHelper;
@@ -40,6 +47,10 @@ class Pages {
                                      std::uint32_t widthPx) = 0;
     /// A document without pages: its text as it is (UTF-8).
     virtual Result<std::string> text(const std::string& document) = 0;
+    /// Where words stand in a document, in its order, at most `most`: whatever the case, across line ends. The text of
+    /// the document that was searched last stays in memory until words are empty.
+    virtual Result<std::vector<Found>> find(const std::string& document, const std::string& password,
+                                            const std::string& words, std::uint32_t most) = 0;
 };
 
 }  // namespace carrel
