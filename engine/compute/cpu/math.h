@@ -23,7 +23,14 @@ inline constexpr float kExp2[] = {1.3264727e-3f, 9.6715127e-3f, 5.5507337e-2f, 2
 template <bool Fused>
 CARREL_INLINE float expFast(float x) {
     const float clamped = x < -87.0f ? -87.0f : x > 88.0f ? 88.0f : x;
-    const float n = madd<Fused>(clamped, kLog2E, kToWhole) - kToWhole, r = madd<Fused>(clamped, kLog2E, -n);
+    const float n = madd<Fused>(clamped, kLog2E, kToWhole) - kToWhole;
+    float r;
+    if constexpr (Fused) {
+        r = madd<Fused>(clamped, kLog2E, -n);
+    } else {  // the product's own rounding would show: take n ln 2 away in two parts instead
+        constexpr float kLn2High = 0.693359375f, kLn2Low = -2.12194440e-4f;
+        r = ((clamped - n * kLn2High) - n * kLn2Low) * kLog2E;
+    }
     float p = madd<Fused>(kExp2[0], r, kExp2[1]);  // no loop: it would keep loops around it from being vectorized
     p = madd<Fused>(p, r, kExp2[2]);
     p = madd<Fused>(p, r, kExp2[3]);
