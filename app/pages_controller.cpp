@@ -63,21 +63,19 @@ void PagesController::showPlace(std::uint32_t page, const ByteSpan& span, const 
         return;
     }
     if (page == 0 || page > pages_.sizes().size()) return;
-    QVariantList marks;
-    for (const Box& b : boxes) marks << QRectF(b.x, b.y, b.width, b.height);
-    setMarks(static_cast<int>(page), marks);
+    setMarks(static_cast<int>(page), rectangles(boxes));
     const float height = pages_.sizes()[page - 1].height;
     const float top = boxes.empty() ? 0 : boxes.front().y;
     emit placeWanted(static_cast<int>(page) - 1, height > 0 ? std::clamp(top / height, 0.f, 1.f) : 0.);
 }
 
 void PagesController::endFind() {
+    if (search_ == 0) return;  // nothing was ever looked for
     ++search_;
-    if (!searching_) return;
     searching_ = false;
     hit_ = 0;
     pages_.setFound({});
-    port_.find(document_.toStdString(), {}, {}, [](const Result<std::vector<Found>>&) {});
+    port_.find({}, {}, {}, [](const Result<std::vector<Found>>&) {});  // also one that has no answer yet
     emit found();
 }
 

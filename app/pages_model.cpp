@@ -1,7 +1,6 @@
 #include "pages_model.h"
 
 #include <QRectF>
-#include <QVariantList>
 
 #include <algorithm>
 
@@ -11,6 +10,12 @@ namespace {
 constexpr qsizetype kLongestParagraph = 4000;  // bytes; one row is laid out at once
 
 }  // namespace
+
+QVariantList rectangles(const std::vector<Box>& boxes) {
+    QVariantList out;
+    for (const Box& b : boxes) out << QRectF(b.x, b.y, b.width, b.height);
+    return out;
+}
 
 int PagesModel::rowCount(const QModelIndex& parent) const {
     return parent.isValid() ? 0 : static_cast<int>(sizes_.size() + paragraphs_.size());
@@ -36,8 +41,7 @@ QVariant PagesModel::data(const QModelIndex& index, int role) const {
                 QVariantList boxes;
                 const auto here =
                     std::ranges::equal_range(found_, static_cast<std::uint32_t>(row) + 1, {}, &Found::page);
-                for (const Found& found : here)
-                    for (const Box& b : found.boxes) boxes << QRectF(b.x, b.y, b.width, b.height);
+                for (const Found& found : here) boxes << rectangles(found.boxes);
                 return boxes;
             }
             default:

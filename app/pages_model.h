@@ -5,8 +5,12 @@
 #include <QtQml/qqmlregistration.h>
 #include <QAbstractListModel>
 #include <QSizeF>
+#include <QVariantList>
 
 namespace carrel::app {
+
+/// Boxes in points as QML takes them.
+QVariantList rectangles(const std::vector<Box>& boxes);
 
 /// The open document as a list: pages to draw, or for text without pages its paragraphs. One of the two is empty.
 class PagesModel : public QAbstractListModel {

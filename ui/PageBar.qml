@@ -37,7 +37,7 @@ RowLayout {
         }
         text: root.page
         // What is typed stays as it is while pages go by.
-        onActiveFocusChanged: text = Qt.binding(() => activeFocus ? text : root.page)
+        onActiveFocusChanged: text = activeFocus ? text : Qt.binding(() => root.page)
         onAccepted: root.pageWanted(wanted)
         Keys.onEscapePressed: {
             text = root.page;

@@ -61,12 +61,12 @@ class HelperPages final : public Pages {
             searched_.reset();
             return found;
         }
-        if (!searched_ || searched_->document.sha256 != document) {
+        if (!searched_ || searched_->document.sha256 != document || searched_->password != password) {
             if (!isSha256(document)) return Error{Code::NotFound, document, "there is no such document"};
             auto loaded =
                 store_.load(document, {.pdfHelper = helper_, .password = password, .progress = {}, .stop = {}});
             if (!loaded) return loaded.error();
-            searched_.emplace(std::move(*loaded));
+            searched_.emplace(std::move(*loaded), password);
         }
         const Document& in = searched_->document;
         for (const ByteSpan& span : searched_->text.find(words, most)) {
@@ -81,8 +81,10 @@ class HelperPages final : public Pages {
   private:
     struct Searched {
         Document document;
+        std::string password;
         FoldedText text;
-        explicit Searched(Document&& of) : document(std::move(of)), text(document.text) {}
+        Searched(Document&& of, std::string by)
+            : document(std::move(of)), password(std::move(by)), text(document.text) {}
     };
     struct Open {
         std::string document, password;
