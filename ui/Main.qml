@@ -165,7 +165,7 @@ ApplicationWindow {
     SettingsDialog {
         id: settings
         objectName: "settingsDialog"
-        look: root.app.look
+        app: root.app
     }
     Binding {
         target: Theme

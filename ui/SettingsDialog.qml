@@ -1,20 +1,20 @@
-pragma ComponentBehavior: Bound
-
 import QtQuick
 import QtQuick.Controls
 import QtQuick.Layouts
 import Carrel.app
 
-// What a person may choose; each has a default that does.
+// What a person may choose, group by group; each has a default that does.
 Popup {
     id: root
 
-    required property Look look
+    required property AppController app
 
     parent: Overlay.overlay
     anchors.centerIn: parent
-    width: Math.min(Theme.base * 30, parent ? parent.width - 48 : 420)
+    width: Math.min(Theme.base * 38, parent ? parent.width - 48 : 520)
+    height: Math.min(groups.implicitHeight + title.implicitHeight + close.implicitHeight + 84, parent ? parent.height - 48 : 600)
     padding: 24
+    rightPadding: 12
     modal: true
     focus: true
     background: Rectangle {
@@ -22,18 +22,24 @@ Popup {
         color: Theme.paper
         border.color: Theme.line
     }
-    onOpened: larger.forceActiveFocus()
-
-    component Name: Text {
-        Layout.fillWidth: true
-        color: Theme.text
-        font.pixelSize: Theme.base
-        elide: Text.ElideRight
+    onOpened: {
+        scroll.contentY = 0;
+        groups.nextItemInFocusChain(true).forceActiveFocus(Qt.PopupFocusReason);
     }
+
+    // Whatever the keyboard reaches is in view.
+    readonly property Item reached: root.opened && root.parent ? root.parent.Window.activeFocusItem : null
+    onReachedChanged: {
+        const at = reached ? reached.mapToItem(groups, 0, 0).y : -1;
+        if (at >= 0 && at < groups.height)
+            scroll.contentY = Math.max(Math.min(scroll.contentY, at - 8), at + reached.height + 8 - scroll.height);
+    }
+
     ColumnLayout {
         anchors.fill: parent
         spacing: 12
         Text {
+            id: title
             Layout.fillWidth: true
             text: qsTr("Settings")
             color: Theme.text
@@ -42,59 +48,26 @@ Popup {
             Accessible.role: Accessible.Heading
             Accessible.name: text
         }
-        RowLayout {
+        Flickable {
+            id: scroll
+            objectName: "settingsScroll"
             Layout.fillWidth: true
-            Name { text: qsTr("Size of text") }
-            TextButton {
-                objectName: "textSmaller"
-                implicitWidth: Theme.base * 2.4
-                text: "−"
-                enabled: root.look.textPercent > 80
-                Accessible.name: qsTr("Smaller text")
-                onClicked: root.look.textPercent -= 10
-            }
-            Text {
-                Layout.preferredWidth: Theme.base * 4
-                text: qsTr("%1 %").arg(root.look.textPercent)
-                color: Theme.text
-                font.pixelSize: Theme.base
-                horizontalAlignment: Text.AlignHCenter
-                Accessible.role: Accessible.StaticText
-                Accessible.name: text
-            }
-            TextButton {
-                id: larger
-                objectName: "textLarger"
-                implicitWidth: Theme.base * 2.4
-                text: "+"
-                enabled: root.look.textPercent < 200
-                Accessible.name: qsTr("Larger text")
-                onClicked: root.look.textPercent += 10
-            }
-        }
-        RowLayout {
-            Layout.fillWidth: true
-            Name { text: qsTr("Colours") }
-            Repeater {
-                model: [
-                    { shade: Look.System, text: qsTr("As the system") },
-                    { shade: Look.Light, text: qsTr("Light") },
-                    { shade: Look.Dark, text: qsTr("Dark") }
-                ]
-                TextButton {
-                    required property var modelData
-                    objectName: "shade" + modelData.shade
-                    primary: root.look.shade === modelData.shade
-                    text: modelData.text
-                    Accessible.role: Accessible.RadioButton
-                    Accessible.checked: primary
-                    onClicked: root.look.shade = modelData.shade
-                }
+            Layout.fillHeight: true
+            contentHeight: groups.implicitHeight
+            clip: true
+            boundsBehavior: Flickable.StopAtBounds
+            ScrollBar.vertical: ScrollBar {}
+            ColumnLayout {
+                id: groups
+                width: scroll.width - 12
+                spacing: 22
+                LookSettings { look: root.app.look }
             }
         }
         TextButton {
+            id: close
             Layout.alignment: Qt.AlignRight
-            Layout.topMargin: 8
+            Layout.rightMargin: 12
             objectName: "settingsClose"
             text: qsTr("Close")
             onClicked: root.close()
