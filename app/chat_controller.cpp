@@ -6,7 +6,7 @@
 
 namespace carrel::app {
 
-constexpr auto kDraftPause = std::chrono::milliseconds(500);
+constexpr auto kDraftSave = std::chrono::milliseconds(500);
 constexpr auto kPartialSave = std::chrono::milliseconds(1000);
 
 ChatController::ChatController(EnginePort& port, Passwords& passwords, std::function<bool(const QString&)> canAnswer,
@@ -17,7 +17,7 @@ ChatController::ChatController(EnginePort& port, Passwords& passwords, std::func
     connect(&port, &EnginePort::answered, this, &ChatController::answered);
     connect(&port, &EnginePort::turnFailed, this, &ChatController::failed);
     draftTimer_.setSingleShot(true);
-    draftTimer_.setInterval(kDraftPause);
+    draftTimer_.setInterval(kDraftSave);
     saveTimer_.setInterval(kPartialSave);
     connect(&draftTimer_, &QTimer::timeout, this, &ChatController::flushDraft);
     connect(&saveTimer_, &QTimer::timeout, this, &ChatController::savePartial);
@@ -166,7 +166,7 @@ void ChatController::edit(const QString& draft) {
     if (draft == draft_ || current_.isEmpty()) return;
     draft_ = draft;
     draftDirty_ = true;
-    draftTimer_.start();
+    if (!draftTimer_.isActive()) draftTimer_.start();  // a person who never pauses is saved all the same
 }
 
 void ChatController::flushDraft() {

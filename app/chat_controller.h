@@ -53,7 +53,7 @@ class ChatController : public QObject {
     Q_INVOKABLE void ask(const QString& question);
     Q_INVOKABLE void askAll(const QStringList& questions);  // in a new chat, unless the one shown is empty
     Q_INVOKABLE void stop();                                // all that is under way in the chat shown
-    Q_INVOKABLE void edit(const QString& draft);            // on every change; written after a pause in typing
+    Q_INVOKABLE void edit(const QString& draft);            // on every change; written within half a second
     Q_INVOKABLE void newChat();
     Q_INVOKABLE void show(const QString& chat);
     Q_INVOKABLE void forgetChat(const QString& chat);

@@ -153,6 +153,17 @@ class TestChat : public QObject {
         QCOMPARE(d.engine.drafts[0].second, std::string("What"));
     }
 
+    void aDraftIsSavedWhileTheTypingGoesOn() {
+        Desk d;
+        QString text;
+        QElapsedTimer typing;
+        for (typing.start(); d.engine.drafts.empty() && typing.elapsed() < 10000;) {
+            d.chat.edit(text += QLatin1Char('x'));
+            QTest::qWait(30);
+        }
+        QVERIFY(!d.engine.drafts.empty());
+    }
+
     void aDraftIsSavedAtOnceWhenAnotherChatIsShownAndComesBack() {
         Desk d;
         const QString first = d.chat.current();
