@@ -64,9 +64,17 @@ class EnginePort : public QObject {
                            Reply<std::vector<PageSize>> reply) = 0;
     virtual void render(const std::string& document, const std::string& password, std::uint32_t page,
                         std::uint32_t widthPx, std::function<bool()> wanted, Reply<PageImage> reply) = 0;
+    virtual void outline(const std::string& document, const std::string& password,
+                         Reply<std::vector<OutlineEntry>> reply) = 0;
+    virtual void links(const std::string& document, const std::string& password, std::uint32_t page,
+                       Reply<std::vector<PageLink>> reply) = 0;
+    // Text: never behind a page that is being drawn.
     virtual void text(const std::string& document, Reply<std::string> reply) = 0;
+    virtual void words(const std::string& document, const std::string& password, std::uint32_t page,
+                       Reply<PageWords> reply) = 0;
     virtual void find(const std::string& document, const std::string& password, const std::string& words,
                       Reply<std::vector<Found>> reply) = 0;
+    virtual void letGoOfText() = 0;  // that words and find keep in memory
 
     /// Finishes what was asked of the library, stops the rest, joins every thread. No reply or signal comes afterwards.
     virtual void shutdown() = 0;

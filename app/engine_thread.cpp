@@ -43,6 +43,7 @@ EngineThread::EngineThread(const ComputeOptions& options, QObject* parent)
       library_("library", [options] { return Library::open(libraryOptions(options)); }),
       intake_("intake", [options] { return Library::open(libraryOptions(options)); }),
       pages_("pages", [options] { return Pages::open(pagesOptions(options)); }),
+      texts_("texts", [options] { return Pages::open(pagesOptions(options)); }),
       compute_("compute", [this, options] {
           // Threads inherit it: set before the engine starts its own.
           setpriority(PRIO_PROCESS, static_cast<id_t>(syscall(SYS_gettid)), kComputeNice);
@@ -181,13 +182,36 @@ void EngineThread::render(const std::string& document, const std::string& passwo
 }
 
 void EngineThread::text(const std::string& document, Reply<std::string> reply) {
-    on<std::string>(pages_, std::move(reply), [document](Pages& pages) { return pages.text(document); });
+    on<std::string>(texts_, std::move(reply), [document](Pages& pages) { return pages.text(document); });
+}
+
+void EngineThread::words(const std::string& document, const std::string& password, std::uint32_t page,
+                         Reply<PageWords> reply) {
+    on<PageWords>(texts_, std::move(reply), [=](Pages& pages) { return pages.words(document, password, page); });
+}
+
+void EngineThread::letGoOfText() {
+    texts_.post([this] {
+        if (texts_.door()) texts_.door()->letGo();
+    });
+}
+
+void EngineThread::outline(const std::string& document, const std::string& password,
+                           Reply<std::vector<OutlineEntry>> reply) {
+    on<std::vector<OutlineEntry>>(pages_, std::move(reply),
+                                  [document, password](Pages& pages) { return pages.outline(document, password); });
+}
+
+void EngineThread::links(const std::string& document, const std::string& password, std::uint32_t page,
+                         Reply<std::vector<PageLink>> reply) {
+    on<std::vector<PageLink>>(pages_, std::move(reply),
+                              [=](Pages& pages) { return pages.links(document, password, page); });
 }
 
 void EngineThread::find(const std::string& document, const std::string& password, const std::string& words,
                         Reply<std::vector<Found>> reply) {
     constexpr std::uint32_t kMost = 10'000;
-    on<std::vector<Found>>(pages_, std::move(reply), [document, password, words](Pages& pages) {
+    on<std::vector<Found>>(texts_, std::move(reply), [document, password, words](Pages& pages) {
         return pages.find(document, password, words, kMost);
     });
 }
@@ -198,6 +222,7 @@ void EngineThread::shutdown() {
     library_.close();  // before compute: a chat that is forgotten here takes its tails with it there
     compute_.close();  // its last events may still write turns: none is heard any more, the controllers saved before
     pages_.close();
+    texts_.close();
     intake_.close();
 }
 

@@ -11,8 +11,9 @@ namespace carrel::app {
 
 class ComputeLoop;
 
-/// The engine behind the window: Compute, Library and Pages, each on a thread of its own, and a second Library
-/// connection for taking in documents, so that a draft is saved while a long file is being added.
+/// The engine behind the window: Compute, Library and Pages, each on a thread of its own, and two second doors: of
+/// Library for taking in documents, so that a draft is saved while a long file is being added, and of Pages for their
+/// text, so that words are found while a slow page is drawn.
 class EngineThread final : public EnginePort {
     Q_OBJECT
 
@@ -47,9 +48,16 @@ class EngineThread final : public EnginePort {
                    Reply<std::vector<PageSize>> reply) override;
     void render(const std::string& document, const std::string& password, std::uint32_t page, std::uint32_t widthPx,
                 std::function<bool()> wanted, Reply<PageImage> reply) override;
+    void outline(const std::string& document, const std::string& password,
+                 Reply<std::vector<OutlineEntry>> reply) override;
+    void links(const std::string& document, const std::string& password, std::uint32_t page,
+               Reply<std::vector<PageLink>> reply) override;
     void text(const std::string& document, Reply<std::string> reply) override;
+    void words(const std::string& document, const std::string& password, std::uint32_t page,
+               Reply<PageWords> reply) override;
     void find(const std::string& document, const std::string& password, const std::string& words,
               Reply<std::vector<Found>> reply) override;
+    void letGoOfText() override;
 
     void shutdown() override;
 
@@ -64,7 +72,7 @@ class EngineThread final : public EnginePort {
     std::atomic<bool> closing_ = false;
     std::unique_ptr<ComputeLoop> loop_;  // lives on the compute lane; outlives it
     Lane<Library> library_, intake_;
-    Lane<Pages> pages_;
+    Lane<Pages> pages_, texts_;
     Lane<Compute> compute_;
 };
 

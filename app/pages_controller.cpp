@@ -7,7 +7,18 @@
 namespace carrel::app {
 
 PagesController::PagesController(EnginePort& port, Passwords& passwords, QObject* parent)
-    : QObject(parent), port_(port), passwords_(passwords) {}
+    : QObject(parent),
+      port_(port),
+      passwords_(passwords),
+      selection_(port, passwords, pages_),
+      navigator_(port, passwords, pages_) {
+    connect(&navigator_, &Navigator::placeWanted, this, &PagesController::placeWanted);
+}
+
+int PagesController::shapeAt(int page, const QPointF& at) {
+    if (navigator_.isLinkAt(page, at)) return Qt::PointingHandCursor;
+    return selection_.isWordAt(page, at) ? Qt::IBeamCursor : Qt::ArrowCursor;
+}
 
 void PagesController::setMarks(int page, const QVariantList& marks) {
     markedPage_ = page;
@@ -18,7 +29,10 @@ void PagesController::setMarks(int page, const QVariantList& marks) {
 void PagesController::close() {
     document_.clear();
     endFind();
+    selection_.open({});
+    navigator_.open({});
     pages_.setPages({});
+    port_.letGoOfText();
     setMarks(0, {});
     emit documentChanged();
 }
@@ -39,6 +53,7 @@ void PagesController::open(const DocumentRow& row) {
             if (!stillOpen()) return;
             if (!text) return failed(text.error());
             pages_.setText(*text);
+            navigator_.open(document_);
             emit documentChanged();
         });
         return;
@@ -48,25 +63,27 @@ void PagesController::open(const DocumentRow& row) {
                         if (!stillOpen()) return;
                         if (!sizes) return failed(sizes.error());
                         pages_.setPages(*sizes);
+                        selection_.open(document_);
+                        navigator_.open(document_);
                         emit documentChanged();
                     });
 }
 
 void PagesController::show(const Source& source) {
-    showPlace(source.page, source.span, source.boxes);
+    showPlace(source.page, source.span, source.boxes, true);
 }
 
-void PagesController::showPlace(std::uint32_t page, const ByteSpan& span, const std::vector<Box>& boxes) {
+void PagesController::showPlace(std::uint32_t page, const ByteSpan& span, const std::vector<Box>& boxes, bool jump) {
     if (!hasPages()) {
         const int row = pages_.highlight(span);
-        if (row >= 0) emit placeWanted(row, 0);
+        if (row >= 0) emit placeWanted(row, 0, jump);
         return;
     }
     if (page == 0 || page > pages_.sizes().size()) return;
     setMarks(static_cast<int>(page), rectangles(boxes));
     const float height = pages_.sizes()[page - 1].height;
     const float top = boxes.empty() ? 0 : boxes.front().y;
-    emit placeWanted(static_cast<int>(page) - 1, height > 0 ? std::clamp(top / height, 0.f, 1.f) : 0.);
+    emit placeWanted(static_cast<int>(page) - 1, height > 0 ? std::clamp(top / height, 0.f, 1.f) : 0., jump);
 }
 
 void PagesController::endFind() {
@@ -75,7 +92,6 @@ void PagesController::endFind() {
     searching_ = false;
     hit_ = 0;
     pages_.setFound({});
-    port_.find({}, {}, {}, [](const Result<std::vector<Found>>&) {});  // also one that has no answer yet
     emit found();
 }
 
@@ -106,7 +122,7 @@ void PagesController::nextHit(int step) {
     if (!searching_ || count == 0) return;
     hit_ = ((hit_ - 1 + step) % count + count) % count + 1;
     const Found& hit = pages_.found()[static_cast<std::size_t>(hit_) - 1];
-    showPlace(hit.page, hit.span, hit.boxes);
+    showPlace(hit.page, hit.span, hit.boxes, false);
     emit found();
 }
 

@@ -1,6 +1,8 @@
 #pragma once
 
 #include "engine_port.h"
+#include "navigator.h"
+#include "page_selection.h"
 #include "pages_model.h"
 #include "passwords.h"
 
@@ -15,6 +17,8 @@ class PagesController : public QObject {
     QML_ELEMENT
     QML_UNCREATABLE("AppController owns it")
     Q_PROPERTY(carrel::app::PagesModel* pages READ pages CONSTANT)
+    Q_PROPERTY(carrel::app::PageSelection* selection READ selection CONSTANT)
+    Q_PROPERTY(carrel::app::Navigator* navigator READ navigator CONSTANT)
     Q_PROPERTY(QString document READ document NOTIFY documentChanged)  // SHA-256; part of the images' address
     Q_PROPERTY(bool hasPages READ hasPages NOTIFY documentChanged)
     Q_PROPERTY(QSizeF widestPage READ widestPage NOTIFY documentChanged)  // points; each side's own greatest
@@ -27,6 +31,8 @@ class PagesController : public QObject {
     PagesController(EnginePort& port, Passwords& passwords, QObject* parent = nullptr);
 
     PagesModel* pages() { return &pages_; }
+    PageSelection* selection() { return &selection_; }
+    Navigator* navigator() { return &navigator_; }
     QString document() const { return document_; }
     bool hasPages() const { return !pages_.sizes().empty(); }
     QSizeF widestPage() const { return pages_.widest(); }
@@ -38,6 +44,8 @@ class PagesController : public QObject {
     /// Marks where words stand and shows the first of them that is not before a row of the list; empty ends it.
     Q_INVOKABLE void find(const QString& words, int fromRow);
     Q_INVOKABLE void nextHit(int step);  // 1 or -1; around the end
+    /// What the pointer is to look like over a place of a page (Qt::CursorShape), as far as is known by now.
+    Q_INVOKABLE int shapeAt(int page, const QPointF& at);
 
     void open(const DocumentRow& row);
     void close();
@@ -47,19 +55,21 @@ class PagesController : public QObject {
     void documentChanged();
     void found();
     void marked();
-    /// Row of the list to bring into view, and how far down its height, 0..1.
-    void placeWanted(int row, double down);
+    /// Row of the list to bring into view, and how far down its height, 0..1. A jump is one to come back from.
+    void placeWanted(int row, double down, bool jump);
     void problem(const QString& sentence);
     void needsPassword(const QString& sha, bool wrong);
 
   private:
     void setMarks(int page, const QVariantList& marks);
-    void showPlace(std::uint32_t page, const ByteSpan& span, const std::vector<Box>& boxes);
+    void showPlace(std::uint32_t page, const ByteSpan& span, const std::vector<Box>& boxes, bool jump);
     void endFind();
 
     EnginePort& port_;
     Passwords& passwords_;
     PagesModel pages_;
+    PageSelection selection_;
+    Navigator navigator_;
     QString document_;
     int markedPage_ = 0, hit_ = 0;
     bool searching_ = false;

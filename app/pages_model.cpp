@@ -3,6 +3,7 @@
 #include <QRectF>
 
 #include <algorithm>
+#include <utility>
 
 namespace carrel::app {
 namespace {
@@ -22,8 +23,8 @@ int PagesModel::rowCount(const QModelIndex& parent) const {
 }
 
 QHash<int, QByteArray> PagesModel::roleNames() const {
-    return {{PageRole, "page"}, {WidthRole, "pointWidth"}, {HeightRole, "pointHeight"},
-            {TextRole, "text"}, {HtmlRole, "html"},        {FoundRole, "found"}};
+    return {{PageRole, "page"}, {WidthRole, "pointWidth"}, {HeightRole, "pointHeight"}, {TextRole, "text"},
+            {HtmlRole, "html"}, {FoundRole, "found"},      {ChosenRole, "chosen"}};
 }
 
 QVariant PagesModel::data(const QModelIndex& index, int role) const {
@@ -44,13 +45,17 @@ QVariant PagesModel::data(const QModelIndex& index, int role) const {
                 for (const Found& found : here) boxes << rectangles(found.boxes);
                 return boxes;
             }
+            case ChosenRole: {
+                const auto here = chosen_.find(static_cast<std::uint32_t>(row) + 1);
+                return here == chosen_.end() ? QVariantList() : rectangles(here->second);
+            }
             default:
                 return {};
         }
     }
     const Paragraph& p = paragraphs_[row - sizes_.size()];
     if (role == PageRole) return 0;
-    if (role == FoundRole) return QVariantList();
+    if (role == FoundRole || role == ChosenRole) return QVariantList();
     if (role == TextRole) return QString::fromUtf8(p.utf8);
     if (role != HtmlRole) return {};
     const auto size = static_cast<std::uint64_t>(p.utf8.size());
@@ -71,6 +76,7 @@ void PagesModel::setPages(std::vector<PageSize> sizes) {
     paragraphs_.clear();
     marked_ = {};
     found_.clear();
+    chosen_.clear();
     endResetModel();
 }
 
@@ -80,6 +86,7 @@ void PagesModel::setText(const std::string& utf8) {
     paragraphs_.clear();
     marked_ = {};
     found_.clear();
+    chosen_.clear();
     const QByteArray all = QByteArray::fromStdString(utf8);
     for (qsizetype at = 0; at < all.size();) {
         qsizetype end = all.indexOf("\n\n", at);
@@ -111,8 +118,21 @@ int PagesModel::highlight(const ByteSpan& span) {
     marked_ = span;
     if (paragraphs_.empty()) return -1;
     emit dataChanged(index(0), index(rowCount() - 1), {HtmlRole});
-    const auto after = std::ranges::upper_bound(paragraphs_, span.first, {}, &Paragraph::first);
+    return rowOf(span.first);
+}
+
+int PagesModel::rowOf(std::uint64_t byte) const {
+    if (paragraphs_.empty()) return -1;
+    const auto after = std::ranges::upper_bound(paragraphs_, byte, {}, &Paragraph::first);
     return after == paragraphs_.begin() ? 0 : static_cast<int>(after - paragraphs_.begin()) - 1;
+}
+
+void PagesModel::setChosen(std::map<std::uint32_t, std::vector<Box>> boxes) {
+    std::map<std::uint32_t, std::vector<Box>> before = std::exchange(chosen_, std::move(boxes));
+    before.insert(chosen_.begin(), chosen_.end());  // whose pages have changed
+    if (before.empty() || before.rbegin()->first > sizes_.size()) return;
+    emit dataChanged(index(static_cast<int>(before.begin()->first) - 1),
+                     index(static_cast<int>(before.rbegin()->first) - 1), {ChosenRole});
 }
 
 }  // namespace carrel::app

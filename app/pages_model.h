@@ -7,6 +7,8 @@
 #include <QSizeF>
 #include <QVariantList>
 
+#include <map>
+
 namespace carrel::app {
 
 /// Boxes in points as QML takes them.
@@ -25,7 +27,8 @@ class PagesModel : public QAbstractListModel {
         HeightRole,  // points
         TextRole,    // paragraph
         HtmlRole,    // the same, what is highlighted inside <b>
-        FoundRole    // rectangles in points: what was looked for on this page
+        FoundRole,   // rectangles in points: what was looked for on this page
+        ChosenRole   // rectangles in points: words chosen by the person
     };
 
     using QAbstractListModel::QAbstractListModel;
@@ -37,7 +40,9 @@ class PagesModel : public QAbstractListModel {
     void setText(const std::string& utf8);
     /// Marks bytes of the text; the row where they begin, or -1.
     int highlight(const ByteSpan& span);
-    void setFound(std::vector<Found> found);  // ascending
+    int rowOf(std::uint64_t byte) const;                              // of the paragraph that holds it, or -1
+    void setChosen(std::map<std::uint32_t, std::vector<Box>> boxes);  // by page
+    void setFound(std::vector<Found> found);                          // ascending
     const std::vector<Found>& found() const { return found_; }
     const std::vector<PageSize>& sizes() const { return sizes_; }
     QSizeF widest() const;  // of the pages, points; each side's own greatest
@@ -51,6 +56,7 @@ class PagesModel : public QAbstractListModel {
     std::vector<Paragraph> paragraphs_;
     ByteSpan marked_;
     std::vector<Found> found_;
+    std::map<std::uint32_t, std::vector<Box>> chosen_;
 };
 
 }  // namespace carrel::app

@@ -10,6 +10,10 @@ FocusScope {
     readonly property Item conversation: view
     readonly property Item input: composer
     readonly property bool ready: root.app.chat.current !== "" && (root.app.model.state === ModelController.Loaded || root.app.model.state === ModelController.Loading)
+    function quote(quotation: string) {
+        if (quotation !== "")
+            composer.quote(quotation);
+    }
     signal linkWanted(string address)
     signal listWanted()
     signal memoryWanted()

@@ -15,6 +15,12 @@ FocusScope {
 
     implicitHeight: frame.implicitHeight + 24
 
+    // Puts words that a question is about in front of what is written.
+    function quote(quotation: string) {
+        area.text = quotation + "\n" + area.text;
+        area.cursorPosition = area.length;
+        area.forceActiveFocus(Qt.OtherFocusReason);
+    }
     function send() {
         if (area.text.trim() !== "" && !root.answering && root.ready)
             root.asked(area.text);

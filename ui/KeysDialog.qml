@@ -11,6 +11,8 @@ Popup {
         { sequences: ["Return"], text: qsTr("Ask; Shift+Return begins a line") },
         { sequences: ["Del"], text: qsTr("Forget the chosen document") },
         { sequences: ["PgUp", "PgDown"], text: qsTr("Go through the pages") },
+        { sequences: ["Ctrl+A", "Shift+→"], text: qsTr("Choose the page's words, or one more") },
+        { sequences: ["Ctrl+C"], text: qsTr("Copy the chosen words") },
         { sequences: ["Tab", "Shift+Tab"], text: qsTr("Go from one thing to the next") }
     ]
 

@@ -44,6 +44,9 @@ ApplicationWindow {
         { sequences: ["F3"], text: qsTr("Next hit"), run: () => root.app.pages.nextHit(1) },
         { sequences: ["Shift+F3"], text: qsTr("Previous hit"), run: () => root.app.pages.nextHit(-1) },
         { sequences: ["Ctrl+G"], text: qsTr("Go to a page"), run: () => pages.choosePage() },
+        { sequences: ["Ctrl+Shift+O"], text: qsTr("Table of contents"), run: () => pages.showOutline() },
+        { sequences: ["Alt+Left"], text: qsTr("Back to where you were in the document"), run: () => root.app.pages.navigator.back() },
+        { sequences: ["Ctrl+Shift+L"], text: qsTr("Ask about the words chosen on the page"), run: () => chat.quote(root.app.pages.selection.quotation()), when: () => root.app.pages.selection.any },
         { sequences: ["Ctrl++", "Ctrl+="], text: qsTr("Larger pages"), run: () => pages.zoom(1) },
         { sequences: ["Ctrl+-"], text: qsTr("Smaller pages"), run: () => pages.zoom(-1) },
         { sequences: ["Ctrl+0"], text: qsTr("Pages as wide as their pane"), run: () => pages.fit("width") },
@@ -119,6 +122,8 @@ ApplicationWindow {
                 SplitView.minimumWidth: memory.visible ? Math.max(220, Math.min(480, root.width - 520)) : 220
                 visible: root.app.library.current !== ""
                 pages: root.app.pages
+                onCopyWanted: (text) => root.app.copy(text)
+                onAskWanted: (quotation) => chat.quote(quotation)
             }
         }
     }
@@ -155,6 +160,12 @@ ApplicationWindow {
         objectName: "questionsDialog"
         ready: chat.ready
         onAsked: (list) => root.app.chat.askAll(list)
+    }
+    Connections {
+        target: root.app.pages.navigator
+        function onAddressWanted(address: string) {
+            link.ask(address);
+        }
     }
     Connections {
         target: root.app.chat

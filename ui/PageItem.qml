@@ -12,6 +12,7 @@ Item {
     required property real pointHeight
     required property string html       // of a paragraph, where the document has no pages
     required property var found         // rectangles in points: what is looked for
+    required property var chosen        // rectangles in points: words chosen by the person
     property string document
     property real imageWidth: 0         // device-independent pixels; settles after a change of size
     property var marks: []              // rectangles in points
@@ -69,6 +70,10 @@ Item {
         Repeater {
             model: root.marks
             Marked { color: Theme.mark }
+        }
+        Repeater {
+            model: root.chosen
+            Marked { color: Theme.chosen }
         }
     }
     Text {

@@ -11,6 +11,8 @@ FocusScope {
 
     required property PagesController pages
     readonly property Item view: list
+    signal copyWanted(string text)
+    signal askWanted(string quotation)
 
     function zoom(steps: int) {
         const levels = [0.5, 0.67, 0.8, 0.9, 1, 1.1, 1.25, 1.5, 1.75, 2, 2.5, 3, 4];
@@ -35,6 +37,12 @@ FocusScope {
             bar.edit();
     }
 
+    function showOutline() {
+        const place = list.place(0.3);
+        if (list.count > 0)
+            outline.show(root.pages.navigator.entryAt(place.x, place.y));
+    }
+
     Rectangle {
         anchors.fill: parent
         color: root.pages.hasPages || list.count === 0 ? Theme.desk : Theme.paper
@@ -46,11 +54,25 @@ FocusScope {
             Layout.fillWidth: true
             Layout.preferredHeight: Theme.barHeight
             color: Theme.pane
+            TextButton {
+                id: contents
+                objectName: "contents"
+                anchors {
+                    left: parent.left
+                    leftMargin: Theme.gap
+                    verticalCenter: parent.verticalCenter
+                }
+                visible: root.pages.navigator.outline.length > 0
+                implicitWidth: implicitHeight
+                text: "\u2261"
+                Accessible.name: qsTr("Table of contents")
+                onClicked: root.showOutline()
+            }
             PageBar {
                 id: bar
                 anchors {
                     fill: parent
-                    leftMargin: Theme.pad
+                    leftMargin: contents.visible ? contents.width + 2 * Theme.gap : Theme.pad
                     rightMargin: Theme.gap
                 }
                 visible: root.pages.hasPages
@@ -59,6 +81,7 @@ FocusScope {
                 percent: Math.round(list.zoom * 100)
                 fit: list.fit
                 onPageWanted: (page) => {
+                    list.leave();
                     list.positionViewAtIndex(page - 1, ListView.Beginning);
                     list.forceActiveFocus();
                 }
@@ -68,7 +91,7 @@ FocusScope {
             Text {
                 anchors {
                     left: parent.left
-                    leftMargin: Theme.pad
+                    leftMargin: contents.visible ? contents.width + 2 * Theme.gap : Theme.pad
                     verticalCenter: parent.verticalCenter
                 }
                 text: qsTr("Text")
@@ -122,6 +145,17 @@ FocusScope {
                 show(row, down, 0.5);
                 contentX = Math.max(0, Math.min(across * contentWidth - width / 2, contentWidth - width));
             }
+            // The row at a part of the window's height, and how far down that row.
+            function place(at: real): point {
+                const y = contentY + height * at;
+                const row = Math.max(0, indexAt(contentWidth / 2, y), indexAt(contentWidth / 2, y + spacing + 1));
+                const item = itemAtIndex(row);
+                return Qt.point(row, item ? Math.max(0, (y - item.y) / item.height) : 0);
+            }
+            function leave() {
+                const left = place(0.3);
+                root.pages.navigator.leave(left.x, left.y);
+            }
             // Brings a place down the height of a row to a part of the window's height.
             function show(row: int, down: real, at: real) {
                 positionViewAtIndex(row, ListView.Beginning);
@@ -149,14 +183,30 @@ FocusScope {
             ScrollBar.horizontal: ScrollBar {}
             Accessible.role: Accessible.Document
             Accessible.name: qsTr("Document pages")
-            Keys.onUpPressed: flick(0, 700)
-            Keys.onDownPressed: flick(0, -700)
-            Keys.onPressed: (event) => {
-                const step = event.key === Qt.Key_PageUp ? -1 : event.key === Qt.Key_PageDown ? 1 : 0;
-                if (step !== 0) {
-                    event.accepted = true;
+            Keys.onPressed: (event) => event.accepted = keyed(event.key, event.modifiers & Qt.ShiftModifier, event.modifiers & Qt.ControlModifier)
+            function keyed(key: int, shift: bool, control: bool): bool {
+                const step = key === Qt.Key_PageUp ? -1 : key === Qt.Key_PageDown ? 1 : 0;
+                const words = root.pages.selection;
+                const end = words.end;
+                if (step !== 0)
                     positionViewAtIndex(Math.max(0, Math.min(count - 1, shownPage - 1 + step)), ListView.Beginning);
-                }
+                else if (control && key === Qt.Key_A)
+                    words.selectPage(shownPage);
+                else if (control && key === Qt.Key_C)
+                    root.copyWanted(words.text());
+                else if (key === Qt.Key_Escape && words.any)
+                    words.clear();
+                else if (key === Qt.Key_Return && words.any)
+                    return root.pages.navigator.followLink(words.page, Qt.point(end.x + end.width / 2, end.y + end.height / 2));
+                else if (shift && (key === Qt.Key_Right || key === Qt.Key_Left))
+                    words.step(key === Qt.Key_Right ? PageSelection.NextWord : PageSelection.PreviousWord, shownPage);
+                else if (shift && (key === Qt.Key_Down || key === Qt.Key_Up))
+                    words.step(key === Qt.Key_Down ? PageSelection.NextLine : PageSelection.PreviousLine, shownPage);
+                else if (key === Qt.Key_Down || key === Qt.Key_Up)
+                    flick(0, key === Qt.Key_Down ? -700 : 700);
+                else
+                    return false;
+                return true;
             }
             Timer {
                 id: settle
@@ -166,6 +216,13 @@ FocusScope {
             WheelHandler {
                 acceptedModifiers: Qt.ControlModifier
                 onWheel: (event) => root.zoom(event.angleDelta.y > 0 ? 1 : -1)
+            }
+            PagePointer {
+                id: pointer
+                pages: root.pages
+                list: list
+                scaling: list.scaling
+                onMenuWanted: menu.popup()
             }
             delegate: PageItem {
                 x: (list.contentWidth - width) / 2
@@ -179,10 +236,53 @@ FocusScope {
                 function onDocumentChanged() {
                     finding.visible = false;
                 }
-                function onPlaceWanted(row: int, down: real) {
+                function onPlaceWanted(row: int, down: real, jump: bool) {
+                    if (jump)
+                        list.leave();
                     list.show(row, down, 0.3);
                 }
             }
         }
+    }    SelectionBar {
+        id: beside
+        // Below the last of the chosen words, or above it at the pane's foot.
+        readonly property Item page: {
+            list.contentY;   // items come and go
+            return root.pages.selection.any ? list.itemAtIndex(root.pages.selection.page - 1) : null;
+        }
+        readonly property rect word: root.pages.selection.end
+        readonly property real wordTop: list.y + (page ? page.y + word.y * list.scaling : 0) - list.contentY
+        readonly property real below: wordTop + word.height * list.scaling + 6
+        visible: page !== null && !pointer.dragging && wordTop > list.y && wordTop < list.y + list.height
+        x: Math.max(4, Math.min((page ? page.x + word.x * list.scaling : 0) - list.contentX, root.width - width - 4))
+        y: below + height < root.height - 4 ? below : wordTop - height - 6
+        onCopyWanted: root.copyWanted(root.pages.selection.text())
+        onAskWanted: root.askWanted(root.pages.selection.quotation())
+    }
+    Menu {
+        id: menu
+        MenuItem {
+            text: qsTr("Copy")
+            enabled: root.pages.selection.any
+            onTriggered: root.copyWanted(root.pages.selection.text())
+        }
+        MenuItem {
+            text: qsTr("Ask about this")
+            enabled: root.pages.selection.any
+            onTriggered: root.askWanted(root.pages.selection.quotation())
+        }
+        MenuItem {
+            text: qsTr("Choose the whole page")
+            onTriggered: root.pages.selection.selectPage(list.shownPage)
+        }
+    }
+    OutlinePopup {
+        id: outline
+        objectName: "outlinePopup"
+        navigator: root.pages.navigator
+        x: Theme.gap
+        y: list.y + Theme.gap
+        width: Math.min(root.width - 2 * Theme.gap, Theme.base * 30)
+        height: Math.min(list.height - 2 * Theme.gap, Theme.base * 36)
     }
 }

@@ -24,6 +24,7 @@ QtObject {
     readonly property color soft: dark ? "#2b3642" : "#e9eff6"
     readonly property color code: dark ? "#1d1f22" : "#f5f3ef"
     readonly property color mark: "#66f5c518"   // over a page, which is paper white in the dark too
+    readonly property color chosen: "#553b82d0"
     readonly property color found: "#c58a00"
     readonly property color device: dark ? "#5fa3ea" : "#1f66b3"   // where KV is: told apart by lightness, too
     readonly property color host: dark ? "#e3ad4f" : "#d9962b"

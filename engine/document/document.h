@@ -14,12 +14,6 @@
 
 namespace carrel {
 
-/// One word of a page: its bytes in the document's text and where it stands.
-struct WordBox {
-    std::uint32_t first = 0, count = 0;  // bytes
-    Box box;
-};
-
 /// One page, or one section (heading to heading) of a text without pages.
 struct Place {
     ByteSpan text;

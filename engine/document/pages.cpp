@@ -15,6 +15,20 @@ namespace {
 constexpr std::size_t kWarmHelpers = 2;
 constexpr std::uint32_t kMaxWidthPx = 8192, kMaxHeightPx = 32767;  // the latter is cairo's
 
+std::vector<OutlineEntry> headingsOf(const Document& document) {
+    std::vector<OutlineEntry> out;
+    if (document.kind != DocumentKind::Markdown) return out;
+    for (const Place& place : document.places) {
+        if (place.heading.empty()) continue;
+        const std::string_view text = std::string_view(document.text).substr(place.text.first, place.text.count);
+        const auto hashes = std::min<std::size_t>(text.find_first_not_of('#'), 6);
+        const auto below = text.substr(std::min(text.size(), text.find('\n') + 1), 1);  // of a heading without '#'
+        const auto level = hashes > 0 ? hashes - 1 : below == "-" ? 1 : 0;
+        out.push_back({place.heading, static_cast<std::uint32_t>(level), {.byte = place.text.first}});
+    }
+    return out;
+}
+
 class HelperPages final : public Pages {
   public:
     explicit HelperPages(const PagesOptions& options) : helper_(options.pdfHelper), store_(options.dataDir) {}
@@ -45,6 +59,28 @@ class HelperPages final : public Pages {
         return (*open)->client->render(page - 1, widthPx, static_cast<std::uint32_t>(height));
     }
 
+    Result<std::vector<OutlineEntry>> outline(const std::string& document, const std::string& password) override {
+        const auto pdf = isPdf(document);
+        if (!pdf) return pdf.error();
+        if (!*pdf) {
+            auto loaded = store_.load(document, {.pdfHelper = helper_, .password = {}, .progress = {}, .stop = {}});
+            if (!loaded) return loaded.error();
+            return headingsOf(*loaded);
+        }
+        const auto open = opened(document, password);
+        if (!open) return open.error();
+        return (*open)->client->outline();
+    }
+
+    Result<std::vector<PageLink>> links(const std::string& document, const std::string& password,
+                                        std::uint32_t page) override {
+        const auto open = opened(document, password);
+        if (!open) return open.error();
+        if (page == 0 || page > (*open)->info.sizes.size())
+            return Error{Code::InvalidArgument, document + ", page " + std::to_string(page), "there is no such page"};
+        return (*open)->client->links(page - 1);
+    }
+
     Result<std::string> text(const std::string& document) override {
         const auto pdf = isPdf(document);
         if (!pdf) return pdf.error();
@@ -56,20 +92,12 @@ class HelperPages final : public Pages {
 
     Result<std::vector<Found>> find(const std::string& document, const std::string& password, const std::string& words,
                                     std::uint32_t most) override {
+        const auto held = heldText(document, password);
+        if (!held) return held.error();
+        if (!(*held)->folded) (*held)->folded.emplace((*held)->document.text);
         std::vector<Found> found;
-        if (words.empty()) {
-            searched_.reset();
-            return found;
-        }
-        if (!searched_ || searched_->document.sha256 != document || searched_->password != password) {
-            if (!isSha256(document)) return Error{Code::NotFound, document, "there is no such document"};
-            auto loaded =
-                store_.load(document, {.pdfHelper = helper_, .password = password, .progress = {}, .stop = {}});
-            if (!loaded) return loaded.error();
-            searched_.emplace(std::move(*loaded), password);
-        }
-        const Document& in = searched_->document;
-        for (const ByteSpan& span : searched_->text.find(words, most)) {
+        const Document& in = (*held)->document;
+        for (const ByteSpan& span : (*held)->folded->find(words, most)) {
             const bool paged = in.hasPages() && !in.places.empty();
             found.push_back({.page = paged ? static_cast<std::uint32_t>(in.placeOf(span.first)) + 1 : 0,
                              .span = span,
@@ -78,13 +106,23 @@ class HelperPages final : public Pages {
         return found;
     }
 
+    Result<PageWords> words(const std::string& document, const std::string& password, std::uint32_t page) override {
+        const auto held = heldText(document, password);
+        if (!held) return held.error();
+        const Document& in = (*held)->document;
+        if (!in.hasPages() || page == 0 || page > in.places.size())
+            return Error{Code::InvalidArgument, document + ", page " + std::to_string(page), "there is no such page"};
+        const Place& place = in.places[page - 1];
+        return PageWords{place.text, in.text.substr(place.text.first, place.text.count), place.words};
+    }
+
+    void letGo() override { held_.reset(); }
+
   private:
-    struct Searched {
+    struct HeldText {
         Document document;
         std::string password;
-        FoldedText text;
-        Searched(Document&& of, std::string by)
-            : document(std::move(of)), password(std::move(by)), text(document.text) {}
+        std::optional<FoldedText> folded;  // once it is searched; refers to document
     };
     struct Open {
         std::string document, password;
@@ -95,6 +133,15 @@ class HelperPages final : public Pages {
     Result<bool> isPdf(const std::string& document) const {
         if (!isSha256(document)) return Error{Code::NotFound, document, "there is no such document"};
         return looksLikePdf(store_.original(document));
+    }
+
+    Result<HeldText*> heldText(const std::string& document, const std::string& password) {
+        if (held_ && held_->document.sha256 == document && held_->password == password) return held_.get();
+        if (!isSha256(document)) return Error{Code::NotFound, document, "there is no such document"};
+        auto loaded = store_.load(document, {.pdfHelper = helper_, .password = password, .progress = {}, .stop = {}});
+        if (!loaded) return loaded.error();
+        held_ = std::make_unique<HeldText>(HeldText{std::move(*loaded), password, {}});
+        return held_.get();
     }
 
     /// The document's helper, warm or started now; the one used longest ago makes room.
@@ -120,7 +167,7 @@ class HelperPages final : public Pages {
     std::filesystem::path helper_;
     DocumentStore store_;
     std::list<Open> open_;  // last used first
-    std::optional<Searched> searched_;
+    std::unique_ptr<HeldText> held_;
 };
 
 }  // namespace

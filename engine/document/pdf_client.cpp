@@ -89,6 +89,21 @@ bool plausible(const PageSize& size) {
            size.width < 1e6f && size.height < 1e6f;
 }
 
+Result<Target> readTarget(ByteReader& in) {
+    const auto page = in.read<std::uint32_t>();
+    const auto y = in.read<float>();
+    if (!page || !y || *page > kMaxPages || !std::isfinite(*y)) return in.truncated();
+    return Target{.page = *page, .y = *y};
+}
+
+Result<std::string> readName(ByteReader& in) {
+    const auto bytes = in.read<std::uint32_t>();
+    if (!bytes || *bytes > kMaxNameBytes) return in.truncated();
+    const auto name = in.take(*bytes);
+    if (!name) return name.error();
+    return oneLine(cleanUtf8(*name));
+}
+
 }  // namespace
 
 Result<std::unique_ptr<PdfClient>> PdfClient::start(const std::filesystem::path& helper,
@@ -253,6 +268,48 @@ Result<PdfPage> PdfClient::text(std::uint32_t page, std::stop_token stop) {
             !std::isfinite(box.x + box.y + box.width + box.height))
             return broken();
         end = std::uint64_t{word.first} + word.count;
+    }
+    return out;
+}
+
+Result<std::vector<OutlineEntry>> PdfClient::outline() {
+    const auto reply = ask(Kind::Outline, {}, kPageLimit, {});
+    if (!reply) return reply.error();
+    const auto broken = [&] { return fail("the document helper broke its protocol"); };
+    ByteReader in(*reply, "reply");
+    const auto outcome = in.read<Outcome>();
+    if (!outcome) return broken();
+    if (*outcome != Outcome::Ok) return errorOf(*outcome, name_);
+    const auto count = in.read<std::uint32_t>();
+    if (!count || *count > kMaxOutline) return broken();
+    std::vector<OutlineEntry> out;
+    for (std::uint32_t i = 0; i < *count; ++i) {
+        const auto level = in.read<std::uint32_t>();
+        const auto target = readTarget(in);
+        const auto title = readName(in);
+        if (!level || *level >= kMaxOutlineDepth || !target || !title) return broken();
+        if (!title->empty()) out.push_back({*title, *level, *target});
+    }
+    return out;
+}
+
+Result<std::vector<PageLink>> PdfClient::links(std::uint32_t page) {
+    const auto reply = ask(Kind::Links, std::as_bytes(std::span(&page, 1)), kPageLimit, {});
+    if (!reply) return reply.error();
+    const auto broken = [&] { return fail("the document helper broke its protocol"); };
+    ByteReader in(*reply, "reply");
+    const auto outcome = in.read<Outcome>();
+    if (!outcome) return broken();
+    if (*outcome != Outcome::Ok) return errorOf(*outcome, name_ + ", page " + std::to_string(page + 1));
+    const auto count = in.read<std::uint32_t>();
+    if (!count || *count > kMaxLinks) return broken();
+    std::vector<PageLink> out;
+    for (std::uint32_t i = 0; i < *count; ++i) {
+        const auto box = in.read<Box>();
+        const auto target = readTarget(in);
+        const auto address = readName(in);
+        if (!box || !target || !address || !std::isfinite(box->x + box->y + box->width + box->height)) return broken();
+        out.push_back({*box, *target, *address});
     }
     return out;
 }

@@ -45,6 +45,8 @@ class PdfClient {
     Result<PdfPage> text(std::uint32_t page,
                          std::stop_token stop);  // page from 0; Corrupt where that page cannot be read
     Result<PageImage> render(std::uint32_t page, std::uint32_t width, std::uint32_t height);
+    Result<std::vector<OutlineEntry>> outline();
+    Result<std::vector<PageLink>> links(std::uint32_t page);  // page from 0
     bool alive();
 
   private:

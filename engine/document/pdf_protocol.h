@@ -15,6 +15,12 @@
 ///   Render  request: u32 page, u32 width, u32 height in pixels, with a memfd of width * height * 4 bytes, sealed
 ///   against resizing
 ///           reply: u32 Outcome; the pixels are in the memfd
+///   Outline request: nothing
+///           reply: u32 Outcome; then, for Ok: u32 entries, each {u32 level, u32 page from 1 or 0, f32 y, u32 bytes,
+///           title (UTF-8)}
+///   Links   request: u32 page from 0
+///           reply: u32 Outcome; then, for Ok: u32 links, each {f32 x, y, width, height, u32 page from 1 or 0, f32 y,
+///           u32 bytes, address}
 namespace carrel::pdf {
 
 inline constexpr std::uint32_t kMagic = 0x46445043;  // "CPDF"
@@ -23,9 +29,10 @@ inline constexpr std::uint32_t kMaxRequestBytes = 64u << 10;
 inline constexpr std::uint32_t kMaxReplyBytes = 64u << 20;
 inline constexpr std::uint32_t kMaxPages = 200'000;
 inline constexpr std::uint32_t kMaxImageBytes = 512u << 20;  // 8192 x 16384
+inline constexpr std::uint32_t kMaxOutline = 50'000, kMaxOutlineDepth = 32, kMaxLinks = 5'000, kMaxNameBytes = 2048;
 inline constexpr int kSocketFd = 0, kDocumentFd = 3;
 
-enum class Kind : std::uint16_t { Open = 1, Text = 2, Render = 3 };
+enum class Kind : std::uint16_t { Open = 1, Text = 2, Render = 3, Outline = 4, Links = 5 };
 enum class Outcome : std::uint32_t { Ok, NeedsPassword, WrongPassword, Damaged, NoPage, NoMemory, TooLarge };
 
 struct FrameHeader {

@@ -282,6 +282,39 @@ void ScriptedEngine::text(const std::string&, Reply<std::string> reply) {
     deliver<std::string>("text", reply, [] { return std::string("# Notes\n\nFirst paragraph.\n\nSecond paragraph."); });
 }
 
+// Each page: the words "Page N of the scripted document" in one line, then "line 1" to "line 9".
+void ScriptedEngine::words(const std::string&, const std::string&, std::uint32_t page, Reply<PageWords> reply) {
+    deliver<PageWords>("words", reply, [page] {
+        PageWords out;
+        out.span = {page * 1000, 0};
+        float x = 72, y = 64;
+        const auto put = [&](const std::string& word, char after) {
+            const auto width = 7.f * static_cast<float>(word.size());
+            out.words.push_back({static_cast<std::uint32_t>(out.span.first + out.text.size()),
+                                 static_cast<std::uint32_t>(word.size()),
+                                 {x, y, width, 12}});
+            out.text += word + after;
+            x += width + 5;
+            if (after == '\n') x = 72, y += 18;
+        };
+        for (const std::string word : {"Page", "#", "of", "the", "scripted", "document"})
+            put(word == "#" ? std::to_string(page) : word, word == "document" ? '\n' : ' ');
+        for (int line = 1; line < 10; ++line) put("line", ' '), put(std::to_string(line), '\n');
+        out.text.pop_back();
+        out.span.count = out.text.size();
+        return out;
+    });
+}
+
+void ScriptedEngine::outline(const std::string&, const std::string&, Reply<std::vector<OutlineEntry>> reply) {
+    deliver<std::vector<OutlineEntry>>("outline", reply, [this] { return outlineEntries; });
+}
+
+void ScriptedEngine::links(const std::string&, const std::string&, std::uint32_t page,
+                           Reply<std::vector<PageLink>> reply) {
+    deliver<std::vector<PageLink>>("links", reply, [this, page] { return pageLinks[page]; });
+}
+
 void ScriptedEngine::find(const std::string&, const std::string&, const std::string& words,
                           Reply<std::vector<Found>> reply) {
     deliver<std::vector<Found>>("find", reply, [&]() -> Result<std::vector<Found>> {

@@ -39,8 +39,10 @@ class ScriptedEngine final : public EnginePort {
     std::string script = "The answer.";
     std::string chatTemplate = "chatml";  // of every model
     std::vector<Source> sources;
-    std::optional<TierView> tierView;  // by itself: made up from what was asked
-    bool holdTiers = false;            // replies wait in heldTiers
+    std::vector<OutlineEntry> outlineEntries;                  // of every document
+    std::map<std::uint32_t, std::vector<PageLink>> pageLinks;  // by page, of every document
+    std::optional<TierView> tierView;                          // by itself: made up from what was asked
+    bool holdTiers = false;                                    // replies wait in heldTiers
     std::vector<Reply<std::optional<TierView>>> heldTiers;
 
     /// A document as it would be after add(): 42 pages for .pdf, text without pages otherwise.
@@ -73,9 +75,16 @@ class ScriptedEngine final : public EnginePort {
                    Reply<std::vector<PageSize>> reply) override;
     void render(const std::string& document, const std::string& password, std::uint32_t page, std::uint32_t widthPx,
                 std::function<bool()> wanted, Reply<PageImage> reply) override;
+    void outline(const std::string& document, const std::string& password,
+                 Reply<std::vector<OutlineEntry>> reply) override;
+    void links(const std::string& document, const std::string& password, std::uint32_t page,
+               Reply<std::vector<PageLink>> reply) override;
     void text(const std::string& document, Reply<std::string> reply) override;
+    void words(const std::string& document, const std::string& password, std::uint32_t page,
+               Reply<PageWords> reply) override;
     void find(const std::string& document, const std::string& password, const std::string& words,
               Reply<std::vector<Found>> reply) override;  // "word": once on pages 2, 3 and 9; else nothing
+    void letGoOfText() override {}
     void shutdown() override;
 
   private:

@@ -3,6 +3,7 @@
 
 #include <QAccessible>
 #include <QApplication>
+#include <QClipboard>
 #include <QMimeData>
 #include <QQuickItem>
 #include <QQuickWindow>
@@ -43,6 +44,22 @@ class TestWindow : public QObject {
     }
     void type(const char* text) {
         for (; *text; ++text) QTest::keyClick(win(), *text);
+    }
+    /// Where a place of a page (points) is on screen.
+    QPoint onPage(int page, double x, double y) {
+        QQuickItem* list = item("pages");
+        for (QQuickItem* child : list->property("contentItem").value<QQuickItem*>()->childItems())
+            if (child->property("page").toInt() == page && child->property("pointWidth").isValid()) {
+                const double scaling = child->width() / child->property("pointWidth").toDouble();
+                return child->mapToScene({x * scaling, y * scaling}).toPoint();
+            }
+        return {};
+    }
+    void drag(const QPoint& from, const QPoint& to) {
+        QTest::mousePress(win(), Qt::LeftButton, {}, from);
+        QTest::mouseMove(win(), (from + to) / 2);
+        QTest::mouseMove(win(), to);
+        QTest::mouseRelease(win(), Qt::LeftButton, {}, to);
     }
     void openDocument() {
         app().library()->addFiles({QUrl::fromLocalFile(QStringLiteral("/x/Field notes.pdf"))});
@@ -193,6 +210,99 @@ class TestWindow : public QObject {
         QTest::keyClick(win(), Qt::Key_Escape);
         QCOMPARE(app().pages()->hits(), -1);
         QVERIFY(pages->hasActiveFocus());
+    }
+
+    void wordsOnAPageAreChosenByMouseAndKeyboardCopiedAndAskedAbout() {
+        openDocument();
+        QQuickItem* pages = item("pages");
+        QTRY_VERIFY(pages->property("count").toInt() > 12);
+        QTRY_VERIFY(!onPage(1, 0, 0).isNull());
+        PageSelection& chosen = *app().pages()->selection();
+        // Each line is "line N"; words are 7 points a letter, five apart, lines 18 points.
+        QTest::mouseMove(win(), onPage(1, 100, 90));
+        drag(onPage(1, 80, 88), onPage(1, 110, 106));
+        QTRY_COMPARE(chosen.text(), QStringLiteral("line 1\nline 2"));
+        QTest::keyClick(win(), Qt::Key_C, Qt::ControlModifier);
+        QCOMPARE(QGuiApplication::clipboard()->text(), chosen.text());
+        QTest::keyClick(win(), Qt::Key_Right, Qt::ShiftModifier);
+        QCOMPARE(chosen.text(), QStringLiteral("line 1\nline 2\nline"));
+        QTest::keyClick(win(), Qt::Key_Up, Qt::ShiftModifier);
+        QCOMPARE(chosen.text(), QStringLiteral("line 1\nline"));
+        QTest::keyClick(win(), Qt::Key_Escape);
+        QVERIFY(!chosen.any());
+
+        const QPoint word = onPage(1, 80, 70);
+        QTest::mouseClick(win(), Qt::LeftButton, {}, word, 700);
+        QVERIFY(!chosen.any());
+        QTest::mouseClick(win(), Qt::LeftButton, {}, word);
+        QTRY_COMPARE(chosen.text(), QStringLiteral("Page"));
+        QTest::mouseClick(win(), Qt::LeftButton, {}, word);
+        QTRY_COMPARE(chosen.text(), QStringLiteral("Page 1 of the scripted document"));
+        app().chat()->edit(QString());
+        item("composer")->setProperty("text", QStringLiteral("Why?"));
+        click(item("askChosen"));
+        QCOMPARE(item("composer")->property("text").toString(),
+                 QStringLiteral("“Page 1 of the scripted document”\nWhy?"));
+        QVERIFY(item("composer")->hasActiveFocus());
+
+        pages->forceActiveFocus();
+        QTest::keyClick(win(), Qt::Key_A, Qt::ControlModifier);
+        QTRY_VERIFY(chosen.text().endsWith(QStringLiteral("line 9")));
+        QTest::keyClick(win(), Qt::Key_Right, Qt::ShiftModifier);  // asks for the next page's words
+        QTest::qWait(50);
+        QTest::keyClick(win(), Qt::Key_Right, Qt::ShiftModifier);
+        QTRY_VERIFY(chosen.text().endsWith(QStringLiteral("line 9\n\nPage")));
+    }
+
+    void theTableOfContentsIsGoneThroughFromTheKeyboardAndAltLeftComesBack() {
+        engine_->outlineEntries = {{"One", 0, {1, 0, 0}}, {"Two", 0, {5, 421, 0}}, {"Two and a half", 1, {9, 0, 0}}};
+        openDocument();
+        QQuickItem* pages = item("pages");
+        QTRY_VERIFY(pages->property("count").toInt() > 12);
+        QObject* popup = win()->findChild<QObject*>(QStringLiteral("outlinePopup"));
+        QTRY_VERIFY(item("contents")->isVisible());
+        QTest::keyClick(win(), Qt::Key_O, Qt::ControlModifier | Qt::ShiftModifier);
+        QTRY_VERIFY(popup->property("opened").toBool());
+        QCOMPARE(popup->property("shown").toInt(), 0);
+        QTest::keyClick(win(), Qt::Key_Down);
+        QTest::keyClick(win(), Qt::Key_Down);
+        QTest::keyClick(win(), Qt::Key_Return);
+        QTRY_COMPARE(pages->property("shownPage").toInt(), 9);
+        QTRY_VERIFY(!popup->property("visible").toBool());
+        click(item("contents"));
+        QTRY_VERIFY(popup->property("opened").toBool());
+        QCOMPARE(popup->property("shown").toInt(), 2);
+        QTest::keyClick(win(), Qt::Key_Up);
+        QTest::keyClick(win(), Qt::Key_Return);
+        QTRY_COMPARE(pages->property("shownPage").toInt(), 5);
+        QTest::keyClick(win(), Qt::Key_Left, Qt::AltModifier);
+        QTRY_COMPARE(pages->property("shownPage").toInt(), 9);
+        QTest::keyClick(win(), Qt::Key_Left, Qt::AltModifier);
+        QTRY_COMPARE(pages->property("shownPage").toInt(), 1);
+        QVERIFY(!app().pages()->navigator()->canGoBack());
+    }
+
+    void aLinkOnAPageLeadsToItsPlaceAndOneThatLeadsOutsideIsAskedAboutFirst() {
+        engine_->pageLinks[1] = {{{72, 60, 100, 20}, {7, 100, 0}, {}},
+                                 {{72, 120, 100, 20}, {}, "https://example.org/x"},
+                                 {{72, 180, 100, 20}, {}, "file:///etc/passwd"}};
+        openDocument();
+        QQuickItem* pages = item("pages");
+        QTRY_VERIFY(!onPage(1, 0, 0).isNull());
+        Navigator& navigator = *app().pages()->navigator();
+        QSignalSpy outside(&navigator, &Navigator::addressWanted);
+        (void)navigator.isLinkAt(1, {0, 0});
+        QTRY_VERIFY(navigator.isLinkAt(1, {80, 130}));
+        QCOMPARE(app().pages()->shapeAt(1, {80, 130}), static_cast<int>(Qt::PointingHandCursor));
+        QTest::mouseClick(win(), Qt::LeftButton, {}, onPage(1, 100, 190));
+        QTest::mouseClick(win(), Qt::LeftButton, {}, onPage(1, 100, 130), 700);
+        QCOMPARE(outside.size(), 1);
+        QTRY_VERIFY(item("no")->isVisible());
+        QTest::keyClick(win(), Qt::Key_Escape);
+        QTest::mouseClick(win(), Qt::LeftButton, {}, onPage(1, 100, 70), 700);
+        QTRY_COMPARE(pages->property("shownPage").toInt(), 7);
+        QTest::keyClick(win(), Qt::Key_Left, Qt::AltModifier);
+        QTRY_COMPARE(pages->property("shownPage").toInt(), 1);
     }
 
     void f1ListsTheKeysAndEscapeClosesTheList() {

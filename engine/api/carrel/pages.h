@@ -21,6 +21,40 @@ struct PageImage {
     std::vector<std::byte> pixels;
 };
 
+/// One word of a page: its bytes in the document's text and where it stands.
+struct WordBox {
+    std::uint32_t first = 0, count = 0;  // bytes
+    Box box;
+};
+
+/// A page as it was extracted, which is what a model reads of it.
+struct PageWords {
+    ByteSpan span;               // of the page, in the document's text
+    std::string text;            // those bytes
+    std::vector<WordBox> words;  // ascending in first; a word hyphenated over two lines is two
+};
+
+/// A place in a document to go to.
+struct Target {
+    std::uint32_t page = 0;  // from 1; 0: text without pages, or nowhere
+    float y = 0;             // points from the page's top
+    std::uint64_t byte = 0;  // of text without pages
+};
+
+/// One line of a document's table of contents.
+struct OutlineEntry {
+    std::string title;        // never empty
+    std::uint32_t level = 0;  // from 0
+    Target target;
+};
+
+/// Something on a page that leads elsewhere: to a page of the document, or to an address outside of it.
+struct PageLink {
+    Box box;
+    Target target;        // page 0: outside
+    std::string address;  // as the document has it: to be shown before it is believed
+};
+
 /// Words that were looked for, where they stand.
 struct Found {
     std::uint32_t page = 0;  // from 1; 0: text without pages
@@ -45,12 +79,20 @@ class Pages {
     /// Page (from 1) drawn `widthPx` wide, at most 8192.
     virtual Result<PageImage> render(const std::string& document, const std::string& password, std::uint32_t page,
                                      std::uint32_t widthPx) = 0;
+    /// The table of contents that the document brings along, or the headings of a Markdown text; often empty.
+    virtual Result<std::vector<OutlineEntry>> outline(const std::string& document, const std::string& password) = 0;
+    /// The links on a page (from 1).
+    virtual Result<std::vector<PageLink>> links(const std::string& document, const std::string& password,
+                                                std::uint32_t page) = 0;
     /// A document without pages: its text as it is (UTF-8).
     virtual Result<std::string> text(const std::string& document) = 0;
-    /// Where words stand in a document, in its order, at most `most`: whatever the case, across line ends. The text of
-    /// the document that was searched last stays in memory until words are empty.
+    /// The words of a page (from 1), from the stored extraction.
+    virtual Result<PageWords> words(const std::string& document, const std::string& password, std::uint32_t page) = 0;
+    /// Where words stand in a document, in its order, at most `most`: whatever the case, across line ends.
     virtual Result<std::vector<Found>> find(const std::string& document, const std::string& password,
                                             const std::string& words, std::uint32_t most) = 0;
+    /// Lets go of the text that words() and find() keep in memory: that of the document they were asked about last.
+    virtual void letGo() = 0;
 };
 
 }  // namespace carrel

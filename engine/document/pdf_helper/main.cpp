@@ -85,6 +85,10 @@ class Reply {
         bytes_.append(reinterpret_cast<const char*>(&value), sizeof value);
     }
     void add(std::string_view bytes) { bytes_.append(bytes); }
+    void addSized(std::string_view bytes) {
+        add(static_cast<std::uint32_t>(bytes.size()));
+        add(bytes);
+    }
     void add(std::span<const WordBox> words) {
         bytes_.append(reinterpret_cast<const char*>(words.data()), words.size_bytes());
     }
@@ -124,6 +128,10 @@ class Server {
                     return text(in);
                 case Kind::Render:
                     return render(in, fd);
+                case Kind::Outline:
+                    return outline();
+                case Kind::Links:
+                    return links(in);
             }
         } catch (const std::bad_alloc&) {
             return Reply(Outcome::NoMemory);
@@ -139,8 +147,7 @@ class Server {
         title.resize(std::min<std::size_t>(title.size(), 1024));
         out.add<std::uint32_t>(file_.usedPassword());
         out.add(file_.pages());
-        out.add(static_cast<std::uint32_t>(title.size()));
-        out.add(std::string_view(title));
+        out.addSized(title);
         for (const auto& size : file_.sizes()) out.add(size);
         open_ = true;
         return out;
@@ -174,6 +181,37 @@ class Server {
         const auto result = file_.render(*page, *width, *height, static_cast<std::byte*>(pixels));
         ::munmap(pixels, bytes);
         return Reply(result);
+    }
+
+    Reply outline() {
+        if (!open_) return Reply(Outcome::NoPage);
+        Reply out(Outcome::Ok);
+        const auto entries = file_.outline();
+        out.add(static_cast<std::uint32_t>(entries.size()));
+        for (const auto& entry : entries) {
+            out.add(entry.level);
+            out.add(entry.target.page);
+            out.add(entry.target.y);
+            out.addSized(entry.title);
+        }
+        return out;
+    }
+
+    Reply links(ByteReader& in) {
+        const auto page = in.read<std::uint32_t>();
+        if (!page || !open_ || *page >= file_.pages()) return Reply(Outcome::NoPage);
+        std::vector<PageLink> found;
+        const auto result = file_.links(*page, found);
+        Reply out(result);
+        if (result != Outcome::Ok) return out;
+        out.add(static_cast<std::uint32_t>(found.size()));
+        for (const auto& link : found) {
+            out.add(link.box);
+            out.add(link.target.page);
+            out.add(link.target.y);
+            out.addSized(link.address);
+        }
+        return out;
     }
 
     Complaints complaints_;

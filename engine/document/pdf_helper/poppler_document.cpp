@@ -1,26 +1,15 @@
 #include "document/pdf_helper/poppler_document.h"
 
+#include "document/pdf_helper/glib_owners.h"
+
 #include <cairo.h>
 #include <fcntl.h>
-#include <poppler.h>
 
 #include <algorithm>
 #include <cmath>
 
 namespace carrel::pdf {
 namespace {
-
-struct GObjectUnref {
-    void operator()(void* object) const { g_object_unref(object); }
-};
-struct GFree {
-    void operator()(void* memory) const { g_free(memory); }
-};
-using PagePtr = std::unique_ptr<PopplerPage, GObjectUnref>;
-
-PagePtr pageOf(PopplerDocument* document, std::uint32_t page) {
-    return PagePtr(poppler_document_get_page(document, static_cast<int>(page)));
-}
 
 PopplerDocument* load(int fd, const char* password, int& errorCode) {
     const int own = ::fcntl(fd, F_DUPFD_CLOEXEC, 4);  // Poppler closes what it is given

@@ -25,6 +25,10 @@ class PopplerFile {
     /// Draws on white; `pixels` holds width * height * 4 bytes.
     Outcome render(std::uint32_t page, std::uint32_t width, std::uint32_t height, std::byte* pixels) const;
 
+    /// What leads somewhere, in the file's order; cut at kMaxOutline, kMaxOutlineDepth and kMaxLinks.
+    std::vector<OutlineEntry> outline() const;
+    Outcome links(std::uint32_t page, std::vector<PageLink>& out) const;
+
   private:
     struct Unref {
         void operator()(PopplerDocument* document) const;

@@ -47,22 +47,13 @@ inline DocumentOptions withHelper(std::filesystem::path helper = CARREL_PDF, std
     return options;
 }
 
-/// A PDF of one content stream a page (Letter), in Helvetica that is not embedded.
-inline std::string pdfOf(const std::vector<std::string>& streams) {
-    std::string out = "%PDF-1.4\n", kids;
+/// A PDF of objects 1 and up; the first is its catalog.
+inline std::string pdfOfObjects(const std::vector<std::string>& bodies) {
+    std::string out = "%PDF-1.4\n";
     std::vector<std::size_t> offsets;
-    const auto object = [&](const std::string& body) {
+    for (const auto& body : bodies) {
         offsets.push_back(out.size());
         out += std::to_string(offsets.size()) + " 0 obj\n" + body + "\nendobj\n";
-    };
-    for (std::size_t i = 0; i < streams.size(); ++i) kids += std::to_string(4 + 2 * i) + " 0 R ";
-    object("<< /Type /Catalog /Pages 2 0 R >>");
-    object("<< /Type /Pages /Kids [" + kids + "] /Count " + std::to_string(streams.size()) + " >>");
-    object("<< /Type /Font /Subtype /Type1 /BaseFont /Helvetica /Encoding /WinAnsiEncoding >>");
-    for (const auto& stream : streams) {
-        object("<< /Type /Page /Parent 2 0 R /MediaBox [0 0 612 792] /Contents " + std::to_string(offsets.size() + 2) +
-               " 0 R /Resources << /Font << /F1 3 0 R >> >> >>");
-        object("<< /Length " + std::to_string(stream.size()) + " >>\nstream\n" + stream + "\nendstream");
     }
     const auto table = out.size();
     out += "xref\n0 " + std::to_string(offsets.size() + 1) + "\n0000000000 65535 f \n";
@@ -72,6 +63,22 @@ inline std::string pdfOf(const std::vector<std::string>& streams) {
     }
     return out + "trailer << /Size " + std::to_string(offsets.size() + 1) + " /Root 1 0 R >>\nstartxref\n" +
            std::to_string(table) + "\n%%EOF\n";
+}
+
+/// A PDF of one content stream a page (Letter), in Helvetica that is not embedded.
+inline std::string pdfOf(const std::vector<std::string>& streams) {
+    std::string kids;
+    for (std::size_t i = 0; i < streams.size(); ++i) kids += std::to_string(4 + 2 * i) + " 0 R ";
+    std::vector<std::string> bodies{
+        "<< /Type /Catalog /Pages 2 0 R >>",
+        "<< /Type /Pages /Kids [" + kids + "] /Count " + std::to_string(streams.size()) + " >>",
+        "<< /Type /Font /Subtype /Type1 /BaseFont /Helvetica /Encoding /WinAnsiEncoding >>"};
+    for (const auto& stream : streams) {
+        bodies.push_back("<< /Type /Page /Parent 2 0 R /MediaBox [0 0 612 792] /Contents " +
+                         std::to_string(bodies.size() + 2) + " 0 R /Resources << /Font << /F1 3 0 R >> >> >>");
+        bodies.push_back("<< /Length " + std::to_string(stream.size()) + " >>\nstream\n" + stream + "\nendstream");
+    }
+    return pdfOfObjects(bodies);
 }
 
 /// Lines at (x, y), y counted from the page's foot.
