@@ -4,24 +4,14 @@
 
 #include <QApplication>
 #include <QCommandLineParser>
-#include <QDir>
 #include <QStandardPaths>
+
+#include <carrel/pages.h>
 
 #include <cstdio>
 
 using namespace carrel;
 using namespace carrel::app;
-
-namespace {
-
-QString pdfHelper() {
-    const QDir here(QCoreApplication::applicationDirPath());
-    for (const char* place : {"carrel-pdf", "../libexec/carrel/carrel-pdf", "../lib/carrel/carrel-pdf"})
-        if (here.exists(QString::fromLatin1(place))) return here.absoluteFilePath(QString::fromLatin1(place));
-    return here.absoluteFilePath(QStringLiteral("carrel-pdf"));  // its absence is reported by name
-}
-
-}  // namespace
 
 int main(int argc, char** argv) {
     // Before anything else of Qt runs: no part of the window can talk to the internet.
@@ -45,7 +35,7 @@ int main(int argc, char** argv) {
 
     ComputeOptions compute;
     compute.dataDir = parser.value(QStringLiteral("data")).toStdString();
-    compute.pdfHelper = pdfHelper().toStdString();
+    compute.pdfHelper = pdfHelperOf(QCoreApplication::applicationFilePath().toStdString());
     compute.threads = parser.value(QStringLiteral("threads")).toUInt();
     AppOptions options;
     options.modelsFolder = data + QStringLiteral("/models");

@@ -12,7 +12,7 @@
 /// What every command shares. The contract of names, keys, units and exit codes is the command line's own help and
 /// README.
 struct Common {
-    std::filesystem::path program;  // carrel-cli itself; carrel-pdf lies beside it
+    std::filesystem::path program;  // carrel-cli itself
     std::filesystem::path model, data;
     unsigned threads = 0;
     std::string isa;
@@ -29,7 +29,8 @@ struct Output {
 using CommandResult = carrel::Result<Output>;
 
 std::filesystem::path defaultDataDir();  // $XDG_DATA_HOME/carrel
-std::filesystem::path defaultModel();    // the catalog's default, where `models/fetch` puts it
+/// The catalog's default: where models/fetch puts it, or else in a folder of $XDG_DATA_DIRS, where its package does.
+std::filesystem::path defaultModel();
 
 CommandResult tokenizeCommand(const Common& common, const std::filesystem::path& file,
                               const std::filesystem::path& texts);

@@ -1,5 +1,6 @@
 #include <carrel/compute.h>
 #include <carrel/library.h>
+#include <carrel/pages.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -15,7 +16,7 @@ using nlohmann::json;
 namespace {
 
 std::filesystem::path helperOf(const Common& common) {
-    return common.program.parent_path() / "carrel-pdf";
+    return pdfHelperOf(common.program);
 }
 
 /// Waits for what it asked and keeps it; progress goes to stderr.

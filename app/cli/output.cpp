@@ -2,6 +2,7 @@
 
 #include <cstdio>
 #include <cstdlib>
+#include <sstream>
 
 #include "commands.h"
 
@@ -15,7 +16,14 @@ std::filesystem::path defaultDataDir() {
 }
 
 std::filesystem::path defaultModel() {
-    return defaultDataDir() / "models/qwen2.5-coder-0.5b-instruct-q4_k_m.gguf";
+    const std::filesystem::path name = "models/qwen2.5-coder-0.5b-instruct-q4_k_m.gguf";
+    const char* set = std::getenv("XDG_DATA_DIRS");
+    std::istringstream folders(set != nullptr && *set != '\0' ? set : "/usr/local/share:/usr/share");
+    std::error_code ignored;
+    std::filesystem::path file = defaultDataDir() / name;
+    for (std::string folder; !std::filesystem::exists(file, ignored) && std::getline(folders, folder, ':');)
+        file = std::filesystem::path(folder) / "carrel" / name;
+    return std::filesystem::exists(file, ignored) ? file : defaultDataDir() / name;
 }
 
 std::string codeName(Code code) {

@@ -172,6 +172,13 @@ class HelperPages final : public Pages {
 
 }  // namespace
 
+std::filesystem::path pdfHelperOf(const std::filesystem::path& program) {
+    const std::filesystem::path folder = program.parent_path();
+    const auto installed = folder.parent_path() / "libexec/carrel/carrel-pdf";
+    std::error_code ignored;
+    return std::filesystem::exists(installed, ignored) ? installed : folder / "carrel-pdf";
+}
+
 Result<std::unique_ptr<Pages>> Pages::open(const PagesOptions& options) {
     return std::unique_ptr<Pages>(std::make_unique<HelperPages>(options));
 }

@@ -34,8 +34,10 @@ class Dev(unittest.TestCase):
 
     @unittest.skipUnless(shutil.which("shellcheck"), "shellcheck is not installed")
     def test_shellcheck_finds_nothing(self):
-        scripts = [tree.ROOT / name for name in ("dev", ".ci/run", "tests/chroot/walk")]
-        done = subprocess.run(["shellcheck", *(path for path in scripts if path.exists())], capture_output=True, text=True)
+        scripts = [tree.ROOT / name for name in ("dev", ".ci/run")] + [
+            path for path in (tree.ROOT / "tests/chroot").iterdir() if path.suffix != ".py" and path.is_file()]
+        done = subprocess.run(["shellcheck", "-x", *(path for path in scripts if path.exists())],
+                              capture_output=True, text=True, cwd=tree.ROOT)
         self.assertEqual(done.returncode, 0, done.stdout)
 
 

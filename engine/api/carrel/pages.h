@@ -62,6 +62,10 @@ struct Found {
     std::vector<Box> boxes;  // points; a line each, on the page where the words begin
 };
 
+/// Where carrel-pdf belongs to a program of this path: in ../libexec/carrel where both are installed, beside it where
+/// they were built. Its absence is reported by who starts it.
+std::filesystem::path pdfHelperOf(const std::filesystem::path& program);
+
 struct PagesOptions {
     std::filesystem::path dataDir;
     std::filesystem::path pdfHelper;

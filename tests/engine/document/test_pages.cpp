@@ -189,3 +189,13 @@ TEST_CASE("a document without contents has none, and a Markdown text's are its h
     CHECK((*outline)[2].title == "Fishes");
     CHECK((*outline)[2].level == 1);
 }
+
+TEST_CASE("the helper is looked for where it is installed, then where it was built") {
+    const TempFolder folder;
+    std::filesystem::create_directories(folder / "bin");
+    std::filesystem::create_directories(folder / "libexec/carrel");
+    const auto program = folder / "bin/carrel";
+    CHECK(pdfHelperOf(program) == folder / "bin/carrel-pdf");
+    write(folder / "libexec/carrel/carrel-pdf", "");
+    CHECK(pdfHelperOf(program) == folder / "libexec/carrel/carrel-pdf");
+}
