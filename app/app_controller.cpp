@@ -16,7 +16,8 @@ AppController::AppController(EnginePort& port, const AppOptions& options, QObjec
       options_(options),
       settings_(options.settingsFile),
       look_(settings_),
-      library_(port, passwords_),
+      library_(port, passwords_,
+               {options.dataFolder, [this](const QString& sha) { return settings_.paused(sha); }, options.undoTime}),
       reading_(port, passwords_, settings_),
       chat_(port, passwords_, [this](const QString& sha) { return reading_.canAnswer(sha); }),
       pages_(port, passwords_),
@@ -38,6 +39,13 @@ AppController::AppController(EnginePort& port, const AppOptions& options, QObjec
             tiers_.setDocument({});
         }
     });
+    connect(&library_, &LibraryController::forgotten, &reading_, &ReadingController::forgotten);
+    connect(&library_, &LibraryController::readingHidden, &reading_, &ReadingController::hide);
+    connect(&library_, &LibraryController::readingKept, &reading_, &ReadingController::keep);
+    connect(&library_, &LibraryController::readingGone, &reading_, &ReadingController::gone);
+    connect(&reading_, &ReadingController::keepWanted, &library_,
+            [this](const QString& sha) { library_.forgetting()->keep(Forgetting::Reading, sha); });
+    connect(&chat_, &ChatController::answeringChanged, this, [this] { reading_.setAnswering(chat_.answering()); });
     connect(&reading_, &ReadingController::documentChanged, library_.documents(), &LibraryModel::setReading);
     connect(&reading_, &ReadingController::answerable, &chat_, &ChatController::answerable);
     connect(&reading_, &ReadingController::needsPassword, &library_, &LibraryController::askPassword);
@@ -49,6 +57,7 @@ AppController::AppController(EnginePort& port, const AppOptions& options, QObjec
         reading_.modelAboutToChange();
     });
     connect(&model_, &ModelController::loaded, &reading_, &ReadingController::modelLoaded);
+    connect(&model_, &ModelController::loaded, &library_, &LibraryController::refresh);
     connect(&library_, &LibraryController::problem, this, &AppController::showProblem);
     connect(&reading_, &ReadingController::problem, this, &AppController::showProblem);
     connect(&chat_, &ChatController::problem, this, &AppController::showProblem);

@@ -18,7 +18,9 @@ struct AppOptions {
     QString modelsFolder;  // where choices of models are looked for
     QString model;         // loaded first; empty: the one used last, or the default
     QString settingsFile;
-    QStringList files;  // to add at start
+    QString dataFolder;
+    QStringList files;                                              // to add at start
+    std::chrono::milliseconds undoTime = std::chrono::seconds(10);  // of what was forgotten
 };
 
 /// The window's controllers and how they depend on each other. GUI thread.

@@ -88,6 +88,11 @@ void EngineThread::readingOf(const std::string& document, Reply<ReadingSummary> 
                        [document](Compute& compute) { return compute.readingOf(document); });
 }
 
+void EngineThread::storedReadings(Reply<std::vector<StoredReading>> reply) {
+    on<std::vector<StoredReading>>(compute_, std::move(reply),
+                                   [](Compute& compute) { return compute.storedReadings({}); });
+}
+
 void EngineThread::forgetReadings(const std::string& document, Reply<void> reply) {
     on<void>(compute_, std::move(reply), [document](Compute& compute) { return compute.forgetReadings(document); });
 }

@@ -50,6 +50,7 @@ int main(int argc, char** argv) {
     AppOptions options;
     options.modelsFolder = data + QStringLiteral("/models");
     options.model = parser.value(QStringLiteral("model"));
+    options.dataFolder = parser.value(QStringLiteral("data"));
     options.settingsFile = parser.value(QStringLiteral("data")) + QStringLiteral("/window.ini");
     options.files = parser.positionalArguments();
 

@@ -129,7 +129,8 @@ FocusScope {
                 id: item
                 current: sha === root.library.current
                 onClicked: root.library.open(sha)
-                onForgetWanted: forget.ask(item.sha, item.title)
+                onForgetWanted: root.library.forget(item.sha)
+                onMenuWanted: (x, y) => documentMenu.show(item, x, y)
                 Keys.onReturnPressed: root.library.open(sha)
             }
             Text {
@@ -172,16 +173,9 @@ FocusScope {
             onOtherWanted: root.modelFileWanted()
         }
     }
-    ConfirmDialog {
-        id: forget
-        property string sha
-        function ask(which: string, title: string) {
-            sha = which;
-            heading = qsTr("Forget “%1”?").arg(title);
-            open();
-        }
-        body: qsTr("Carrel's copy, what was read of it and its chats are deleted. The original file stays where it is.")
-        yes: qsTr("Forget")
-        onAccepted: root.library.forget(sha)
+    DocumentMenu {
+        id: documentMenu
+        objectName: "menuOfDocument"
+        library: root.library
     }
 }

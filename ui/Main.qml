@@ -51,6 +51,7 @@ ApplicationWindow {
         { sequences: ["Ctrl+-"], text: qsTr("Smaller pages"), run: () => pages.zoom(-1) },
         { sequences: ["Ctrl+0"], text: qsTr("Pages as wide as their pane"), run: () => pages.fit("width") },
         { sequences: ["Ctrl+9"], text: qsTr("Whole pages"), run: () => pages.fit("page") },
+        { sequences: ["Ctrl+Z"], text: qsTr("Undo forgetting"), run: () => root.app.library.forgetting.undo(), when: () => root.app.library.forgetting.sentence !== "" },
         { sequences: ["F6"], text: qsTr("Next part of the window"), run: () => root.nextPane(1) },
         { sequences: ["Shift+F6"], text: qsTr("Previous part of the window"), run: () => root.nextPane(-1) },
         { sequences: ["Ctrl+,"], text: qsTr("Settings"), run: () => settings.open() },
@@ -125,6 +126,10 @@ ApplicationWindow {
                 onCopyWanted: (text) => root.app.copy(text)
                 onAskWanted: (quotation) => chat.quote(quotation)
             }
+        }
+        UndoBar {
+            Layout.fillWidth: true
+            forgetting: root.app.library.forgetting
         }
     }
     DropArea {

@@ -39,6 +39,10 @@ class Engine final : public Compute {
           store_(std::move(store)),
           documents_(options_.dataDir) {}
 
+    ~Engine() override {
+        for (const auto& reading : readings_) remember(*reading);
+    }
+
     Result<ModelInfo> loadModel(const std::filesystem::path& file) override {
         if (activeRead_ || batch_)
             return Error{Code::InvalidArgument, file.string(), "a reading or an answer is under way"};
@@ -46,7 +50,7 @@ class Engine final : public Compute {
         if (loaded_)  // a file that cannot run leaves it alone
             if (const auto info = inspectModel(file); !info) return info.error();
         tails_.clear();
-        readings_.clear();
+        while (!readings_.empty()) closeReading(readings_.back()->document().sha256);
         loaded_.reset();
         auto loaded = LoadedModel::load(file, *backend_, options_.dataDir);
         if (!loaded) return loaded.error();
@@ -101,8 +105,9 @@ class Engine final : public Compute {
         std::vector<StoredReading> out;
         for (const StreamInfo& row : *rows)
             if (row.tokens > 0)
-                out.push_back({row.key.model, loaded_ && row.key.model == loaded_->model().fingerprint, row.tokens,
-                               row.diskBytes});
+                out.push_back({row.key.document, row.key.model,
+                               loaded_ && row.key.model == loaded_->model().fingerprint, row.tokens, row.diskBytes,
+                               row.use.coverage, row.use.complete, row.use.at});
         return out;
     }
 
@@ -181,7 +186,16 @@ class Engine final : public Compute {
         return at == readings_.end() ? nullptr : at->get();
     }
 
+    /// Without it less is known of the reading in lists and when room is made; the reading is whole.
+    void remember(const Reading& reading) {
+        const auto at = std::chrono::system_clock::now().time_since_epoch();
+        const auto done = store_->used(reading.stream(), {std::chrono::duration_cast<std::chrono::seconds>(at).count(),
+                                                          reading.coverage(), reading.complete()});
+        static_cast<void>(static_cast<bool>(done));
+    }
+
     void closeReading(std::string document) {  // not the reading's own: that goes
+        if (const Reading* reading = find(document)) remember(*reading);
         std::erase_if(tails_, [&](const auto& tail) { return tail->document == document; });
         std::erase_if(readings_, [&](const auto& reading) { return reading->document().sha256 == document; });
     }
@@ -202,6 +216,7 @@ class Engine final : public Compute {
         auto reading = Reading::open(*loaded_, *store_, std::move(*document), options_.kv, suspect);
         if (!reading) return reading.error();
         readings_.push_back(std::move(*reading));
+        remember(*readings_.back());
         return readings_.back().get();
     }
 
@@ -257,7 +272,10 @@ class Engine final : public Compute {
             return openActive();
         }
         if (!more) return endRead(more.error());
-        if (reading.tokens() != before) progress();
+        if (reading.tokens() != before) {
+            remember(reading);
+            progress();
+        }
         const bool mended = activeRead_->request.ticket == kMending && !reading.damaged();
         if (!*more || mended) endRead(summary(reading, secondsSince(activeRead_->started)));
     }

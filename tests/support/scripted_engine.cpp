@@ -1,6 +1,7 @@
 #include "scripted_engine.h"
 
 #include <QCryptographicHash>
+#include <QDateTime>
 #include <QFileInfo>
 #include <QImage>
 #include <QPainter>
@@ -119,9 +120,23 @@ void ScriptedEngine::readingOf(const std::string& document, Reply<ReadingSummary
     });
 }
 
+void ScriptedEngine::storedReadings(Reply<std::vector<StoredReading>> reply) {
+    deliver<std::vector<StoredReading>>("storedReadings", reply, [this] {
+        for (const auto& [document, pages] : pagesRead_) {
+            std::erase_if(stored, [&](const StoredReading& one) { return one.document == document; });
+            const auto tokens = static_cast<std::uint32_t>(pages * kTokensPerPage);
+            stored.push_back({document, "scripted", true, tokens, std::uint64_t{tokens} * 12'288,
+                              summary(document, static_cast<std::uint32_t>(pages), kPages).coverage, pages >= kPages,
+                              QDateTime::currentSecsSinceEpoch()});
+        }
+        return stored;
+    });
+}
+
 void ScriptedEngine::forgetReadings(const std::string& document, Reply<void> reply) {
     forgottenReadings.push_back(document);
     pagesRead_.erase(document);
+    std::erase_if(stored, [&](const StoredReading& one) { return one.document == document; });
     deliver<void>("forgetReadings", reply, [] { return Status(); });
 }
 

@@ -34,8 +34,9 @@ class ScriptedEngine final : public EnginePort {
     std::map<std::string, std::vector<ChatRow>> chatRows;  // by document
     std::map<std::string, std::vector<TurnRow>> turnRows;  // by chat
     std::map<std::string, ReadingSummary> summaries;       // by document: what is on disk
-    std::map<std::string, Error> failures;                 // by the port's function name: every call fails
-    std::string password = "secret";                       // of documents with "enc" in their file's name
+    std::vector<StoredReading> stored;
+    std::map<std::string, Error> failures;  // by the port's function name: every call fails
+    std::string password = "secret";        // of documents with "enc" in their file's name
     std::string script = "The answer.";
     std::string chatTemplate = "chatml";  // of every model
     std::vector<Source> sources;
@@ -55,6 +56,7 @@ class ScriptedEngine final : public EnginePort {
     void read(ReadRequest request) override;
     void ask(TurnRequest request) override;
     void readingOf(const std::string& document, Reply<ReadingSummary> reply) override;
+    void storedReadings(Reply<std::vector<StoredReading>> reply) override;
     void forgetReadings(const std::string& document, Reply<void> reply) override;
     void forgetTail(const std::string& tail) override { forgottenTails.push_back(tail); }
     void tiers(const std::string& document, Reply<std::optional<TierView>> reply) override;

@@ -387,6 +387,44 @@ class TestWindow : public QObject {
         QTRY_VERIFY(!app().tiers()->watching());
     }
 
+    void aDocumentIsForgottenFromItsMenuAndHadBackByKeyboard() {
+        openDocument();
+        QTRY_VERIFY(shown(QStringLiteral("documentState")));
+        QAccessible::setActive(true);
+        item("library")->forceActiveFocus(Qt::TabFocusReason);
+        QTest::keyClick(win(), Qt::Key_F10, Qt::ShiftModifier);
+        QObject* menu = win()->findChild<QObject*>(QStringLiteral("menuOfDocument"));
+        QTRY_VERIFY(menu->property("opened").toBool());
+        QTest::keyClick(win(), Qt::Key_Down);
+        QTest::keyClick(win(), Qt::Key_Down);
+        QTest::keyClick(win(), Qt::Key_Down);
+        QTest::keyClick(win(), Qt::Key_Return);
+        QTRY_VERIFY(app().library()->current().isEmpty());
+        QTRY_VERIFY(item("forgotten")->isVisible());
+        QVERIFY(item("forgotten")->property("text").toString().contains(QStringLiteral("Field notes")));
+        QCOMPARE(engine_->rows.size(), 3u);
+        QTest::keyClick(win(), Qt::Key_Z, Qt::ControlModifier);
+        QTRY_COMPARE(app().library()->currentTitle(), QStringLiteral("Field notes"));
+        QTRY_VERIFY(!item("forgotten")->isVisible());
+        app().close();
+        QCOMPARE(engine_->rows.size(), 3u);
+    }
+
+    void whatWasReadIsForgottenAndReadAgainFromTheMenu() {
+        openDocument();
+        QQuickItem* more = nullptr;
+        QTRY_VERIFY((more = shown(QStringLiteral("documentMenu"))));
+        click(more);
+        QTRY_VERIFY(item("forgetReading") && item("forgetReading")->isVisible());
+        QTRY_VERIFY(item("forgetReading")->isEnabled());
+        click(item("forgetReading"));
+        QTRY_COMPARE(app().reading()->fraction(), 0.0);
+        QVERIFY(engine_->forgottenReadings.empty());
+        click(item("undo"));
+        QTRY_COMPARE(app().reading()->state(), ReadingController::Reading);
+        QVERIFY(engine_->forgottenReadings.empty());
+    }
+
     void pauseAndResumeAreButtons() {
         openDocument();
         click(item("pause"));

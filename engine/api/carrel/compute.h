@@ -47,10 +47,14 @@ struct ReadRequest {
 
 /// A reading on disk.
 struct StoredReading {
+    std::string document;      // SHA-256, hex
     std::string model;         // fingerprint
     bool loadedModel = false;  // it is the loaded model's
     std::uint32_t tokens = 0;  // with the prompt's opening
     std::uint64_t diskBytes = 0;
+    Coverage coverage;        // totals are 0 where that is not known
+    bool complete = false;    // all that fits the model's window is read
+    std::int64_t usedAt = 0;  // read or asked last; seconds since 1970
 };
 
 /// What verify() found.
@@ -94,7 +98,7 @@ class Compute {
     /// How far this document is read under the loaded model, without opening it: coverage's totals are 0 where that is
     /// not known. Cheap.
     virtual Result<ReadingSummary> readingOf(const std::string& document) = 0;
-    /// What is on disk for this document, of every model. Needs no model. Cheap.
+    /// What is on disk for this document (empty: for all), of every model. Needs no model. Cheap.
     virtual Result<std::vector<StoredReading>> storedReadings(const std::string& document) = 0;
     /// Where an open reading's KV is and what answering read; nothing where it is not open. Cheap enough for a few
     /// calls a second.

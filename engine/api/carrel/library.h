@@ -23,6 +23,7 @@ struct DocumentRow {
     std::string originalPath;  // where it came from; may be gone
     std::uint32_t pages = 0;   // 0: text without pages
     std::uint64_t fileBytes = 0, textBytes = 0;
+    std::uint64_t diskBytes = 0;  // of Carrel's copy and of what was extracted from it
     DocumentState state = DocumentState::Adding;
     std::string reason;                           // for Refused and NoText: what and why
     std::vector<std::uint32_t> pagesWithoutText;  // from 1: damaged or empty pages, named to the person
