@@ -1,5 +1,7 @@
 #include "app_controller.h"
 
+#include "words.h"
+
 #include <QClipboard>
 #include <QDesktopServices>
 #include <QDir>
@@ -22,7 +24,8 @@ AppController::AppController(EnginePort& port, const AppOptions& options, QObjec
       chat_(port, passwords_, [this](const QString& sha) { return reading_.canAnswer(sha); }),
       pages_(port, passwords_),
       model_(port, settings_, options.modelsFolder),
-      tiers_(port) {
+      tiers_(port),
+      disk_(port, settings_) {
     connect(&library_, &LibraryController::documentOpened, this, [this](const DocumentRow& row) {
         const QString sha = QString::fromStdString(row.sha256);
         settings_.setLastDocument(sha);
@@ -58,6 +61,8 @@ AppController::AppController(EnginePort& port, const AppOptions& options, QObjec
     });
     connect(&model_, &ModelController::loaded, &reading_, &ReadingController::modelLoaded);
     connect(&model_, &ModelController::loaded, &library_, &LibraryController::refresh);
+    connect(&port_, &EnginePort::readingEvicted, this, &AppController::evicted);
+    connect(&disk_, &DiskController::problem, this, &AppController::showProblem);
     connect(&library_, &LibraryController::problem, this, &AppController::showProblem);
     connect(&reading_, &ReadingController::problem, this, &AppController::showProblem);
     connect(&chat_, &ChatController::problem, this, &AppController::showProblem);
@@ -121,6 +126,25 @@ void AppController::chooseModel() {
         if (!files.isEmpty()) model_.choose(files.first());
     });
     d->open();
+}
+
+// Several at once are named together.
+void AppController::evicted(const QString& sha, quint64 bytes) {
+    const DocumentRow* row = library_.documents()->find(sha);
+    const QString title = row ? QString::fromStdString(row->title) : tr("a document that is no longer here");
+    evicted_ << tr("“%1” (%2)").arg(title, bytesText(bytes));
+    reading_.evicted(sha);
+    library_.refresh();
+    disk_.refresh();
+    showProblem(
+        tr("To make room on the disk, Carrel let go of what was read of %1. The text and the chats stay; it can be "
+           "read again.")
+            .arg(evicted_.join(QStringLiteral(", "))));
+}
+
+void AppController::dismissProblem() {
+    evicted_.clear();
+    showProblem({});
 }
 
 void AppController::showProblem(const QString& sentence) {

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "chat_controller.h"
+#include "disk_controller.h"
 #include "library_controller.h"
 #include "look.h"
 #include "model_controller.h"
@@ -34,6 +35,7 @@ class AppController : public QObject {
     Q_PROPERTY(carrel::app::PagesController* pages READ pages CONSTANT)
     Q_PROPERTY(carrel::app::ModelController* model READ model CONSTANT)
     Q_PROPERTY(carrel::app::TierController* tiers READ tiers CONSTANT)
+    Q_PROPERTY(carrel::app::DiskController* disk READ disk CONSTANT)
     Q_PROPERTY(carrel::app::Look* look READ look CONSTANT)
     Q_PROPERTY(QString problem READ problem NOTIFY problemChanged)  // a sentence; empty: none
 
@@ -47,6 +49,7 @@ class AppController : public QObject {
     PagesController* pages() { return &pages_; }
     ModelController* model() { return &model_; }
     TierController* tiers() { return &tiers_; }
+    DiskController* disk() { return &disk_; }
     Look* look() { return &look_; }
     Passwords& passwords() { return passwords_; }
     QString problem() const { return problem_; }
@@ -57,7 +60,7 @@ class AppController : public QObject {
     Q_INVOKABLE void chooseDocuments();  // open dialog
     Q_INVOKABLE void chooseModel();
     Q_INVOKABLE void showProblem(const QString& sentence);
-    Q_INVOKABLE void dismissProblem() { showProblem({}); }
+    Q_INVOKABLE void dismissProblem();
     Q_INVOKABLE void openLink(const QString& address);  // after the person said yes
     Q_INVOKABLE void copy(const QString& text);
 
@@ -65,6 +68,7 @@ class AppController : public QObject {
     void problemChanged();
 
   private:
+    void evicted(const QString& sha, quint64 bytes);
     QFileDialog* dialog(const QString& title, const QString& filter);
 
     EnginePort& port_;
@@ -78,7 +82,9 @@ class AppController : public QObject {
     PagesController pages_;
     ModelController model_;
     TierController tiers_;
+    DiskController disk_;
     QString problem_;
+    QStringList evicted_;  // named in the problem that is shown
     QPointer<QFileDialog> dialog_;
     bool closed_ = false;
 };

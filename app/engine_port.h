@@ -42,7 +42,9 @@ class EnginePort : public QObject {
     virtual void readingOf(const std::string& document, Reply<ReadingSummary> reply) = 0;
     virtual void storedReadings(Reply<std::vector<StoredReading>> reply) = 0;  // of all documents
     virtual void forgetReadings(const std::string& document, Reply<void> reply) = 0;
-    virtual void forgetTail(const std::string& tail) = 0;  // of a question that has ended
+    virtual void diskUse(Reply<DiskUse> reply) = 0;
+    virtual void setQuota(std::uint64_t bytes, Reply<DiskUse> reply) = 0;  // 0: automatic
+    virtual void forgetTail(const std::string& tail) = 0;                  // of a question that has ended
     virtual void tiers(const std::string& document, Reply<std::optional<TierView>> reply) = 0;
 
     // Library. progress is called on the GUI thread: pages done, pages in all.
@@ -83,6 +85,7 @@ class EnginePort : public QObject {
   signals:
     void readingProgress(quint64 ticket, const carrel::ReadingProgress& progress);
     void readingEnded(quint64 ticket, const carrel::Result<carrel::ReadingSummary>& summary);  // Cancelled: paused
+    void readingEvicted(const QString& document, quint64 bytes);  // to make room for another
     void turnStage(quint64 ticket, carrel::TurnStage stage);
     void turnText(quint64 ticket, const QString& text);           // to append; at most 30 a second
     void answered(quint64 ticket, const carrel::Answer& answer);  // exactly one of these two

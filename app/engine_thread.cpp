@@ -97,6 +97,14 @@ void EngineThread::forgetReadings(const std::string& document, Reply<void> reply
     on<void>(compute_, std::move(reply), [document](Compute& compute) { return compute.forgetReadings(document); });
 }
 
+void EngineThread::diskUse(Reply<DiskUse> reply) {
+    on<DiskUse>(compute_, std::move(reply), [](Compute& compute) { return compute.diskUse(); });
+}
+
+void EngineThread::setQuota(std::uint64_t bytes, Reply<DiskUse> reply) {
+    on<DiskUse>(compute_, std::move(reply), [bytes](Compute& compute) { return compute.setQuota(bytes); });
+}
+
 void EngineThread::forgetTail(const std::string& tail) {
     on<void>(compute_, {}, [tail](Compute& compute) { return compute.forgetChat(tail); });
 }

@@ -28,6 +28,8 @@ class EngineThread final : public EnginePort {
     void readingOf(const std::string& document, Reply<ReadingSummary> reply) override;
     void storedReadings(Reply<std::vector<StoredReading>> reply) override;
     void forgetReadings(const std::string& document, Reply<void> reply) override;
+    void diskUse(Reply<DiskUse> reply) override;
+    void setQuota(std::uint64_t bytes, Reply<DiskUse> reply) override;
     void forgetTail(const std::string& tail) override;
     void tiers(const std::string& document, Reply<std::optional<TierView>> reply) override;
 

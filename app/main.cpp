@@ -54,6 +54,8 @@ int main(int argc, char** argv) {
     options.settingsFile = parser.value(QStringLiteral("data")) + QStringLiteral("/window.ini");
     options.files = parser.positionalArguments();
 
+    compute.disk.quotaBytes = static_cast<std::uint64_t>(Settings(options.settingsFile).quotaGb()) * 1'000'000'000;
+
     EngineThread engine(compute);
     Window window(engine, options);
     if (!window.window())

@@ -40,7 +40,7 @@ QString ReadingController::name(const Entry& e) const {
         case Partly:
             return readyText(e.summary.coverage);
         case Failed:
-            return (e.diskFull ? tr("Paused: the disk is full") : tr("Reading stopped")) + pages();
+            return (e.diskFull ? tr("Paused: no room on the disk") : tr("Reading stopped")) + pages();
     }
     return {};
 }
@@ -249,6 +249,12 @@ void ReadingController::gone(const QString& sha) {
     e.summary = {};
     settings_.setPaused(sha, true);  // not read again by itself
     set(sha, e.ticket != 0 ? Pausing : Paused);
+}
+
+void ReadingController::evicted(const QString& sha) {
+    if (!entries_.contains(sha) || entries_[sha].ticket != 0) return;
+    entries_[sha] = {};
+    set(sha, None);  // opening it reads it again
 }
 
 void ReadingController::forgotten(const QString& sha) {

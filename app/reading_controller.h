@@ -49,6 +49,7 @@ class ReadingController : public QObject {
     void hide(const QString& sha);       // what was read is as if it were not there
     void keep(const QString& sha);       // it is, after all
     void gone(const QString& sha);       // it was deleted
+    void evicted(const QString& sha);    // it was deleted to make room
     void setAnswering(bool on);          // readings wait meanwhile
     void stopAll();                      // the window closes: all go on at the next start
 

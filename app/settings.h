@@ -31,6 +31,9 @@ class Settings {
     int libraryOrder() const { return store_.value(QStringLiteral("libraryOrder")).toInt(); }  // ShownLibrary::Order
     void setLibraryOrder(int order) { store_.setValue(QStringLiteral("libraryOrder"), order); }
 
+    int quotaGb() const { return store_.value(QStringLiteral("quotaGb")).toInt(); }  // of readings; 0: automatic
+    void setQuotaGb(int gigabytes) { store_.setValue(QStringLiteral("quotaGb"), gigabytes); }
+
     int textPercent() const { return store_.value(QStringLiteral("textPercent"), 100).toInt(); }
     void setTextPercent(int percent) { store_.setValue(QStringLiteral("textPercent"), percent); }
     int shade() const { return store_.value(QStringLiteral("shade")).toInt(); }  // Look::Shade

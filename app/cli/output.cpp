@@ -96,7 +96,8 @@ std::string sentence(const carrel::Error& error) {
             case Code::Io:
                 return "Reading or writing failed; what was finished before is kept";
             case Code::DiskFull:
-                return "The disk is full; free some space and run the same command again, what was read stays read";
+                return "There is not enough room on the disk; free some and run the same command again, what was read "
+                       "stays read";
             case Code::NoMemory:
                 return "There is not enough memory; close other programs or choose a smaller model";
             case Code::Truncated:

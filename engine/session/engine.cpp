@@ -8,6 +8,7 @@
 #include "compute/registry.h"
 #include "document/document.h"
 #include "session/loaded_model.h"
+#include "session/quota.h"
 #include "session/reading.h"
 #include "session/turn_batch.h"
 #include "store/reading_store.h"
@@ -32,9 +33,10 @@ const Error kStopped{Code::Cancelled, "", "stopped"};
 class Engine final : public Compute {
   public:
     Engine(ComputeOptions options, EventSink& events, std::unique_ptr<Backend> backend,
-           std::unique_ptr<ReadingStore> store)
+           std::unique_ptr<ReadingStore> store, FileSystem& files)
         : options_(std::move(options)),
           events_(events),
+          files_(files),
           backend_(std::move(backend)),
           store_(std::move(store)),
           documents_(options_.dataDir) {}
@@ -126,6 +128,18 @@ class Engine final : public Compute {
         return out;
     }
 
+    Result<DiskUse> diskUse() override {
+        const auto kept = keptReadings(*store_, files_, options_.dataDir);
+        if (!kept) return kept.error();
+        return DiskUse{quotaOf(options_.disk, kept->freeBytes, kept->usedBytes), kept->usedBytes, kept->freeBytes};
+    }
+
+    Result<DiskUse> setQuota(std::uint64_t bytes) override {
+        options_.disk.quotaBytes = bytes;
+        if (auto evicted = makeRoomFor(0); !evicted && evicted.error().code != Code::DiskFull) return evicted.error();
+        return diskUse();
+    }
+
     Result<StoredCheck> verify(const std::string& document) override {
         const bool open = find(document) != nullptr;
         const auto reading = openReading(document, {}, {}, true);
@@ -177,6 +191,12 @@ class Engine final : public Compute {
         TurnStage stage = TurnStage::Opening;  // reported then
         bool waits = false;                    // until what there was of its document is read again
     };
+
+    Status makeRoomFor(std::uint64_t need) {
+        const auto open = [this](const StreamInfo& row) { return find(row.key.document) != nullptr; };
+        const auto tell = [this](const StreamInfo& row) { events_.readingEvicted(row.key.document, row.diskBytes); };
+        return evictFor(need, options_.disk, *store_, files_, options_.dataDir, open, tell);
+    }
 
     static Error noModel() { return {Code::InvalidArgument, "", "no model is loaded"}; }
 
@@ -247,6 +267,8 @@ class Engine final : public Compute {
                                          activeRead_->request.stop, activeRead_->mending);
         if (!reading) return endRead(reading.error());
         activeRead_->reading = *reading;
+        if (!(*reading)->complete() && !activeRead_->mending)
+            if (auto room = makeRoomFor((*reading)->restBytes()); !room) return endRead(room.error());
         progress();
         if ((*reading)->complete() || (activeRead_->request.ticket == kMending && !(*reading)->damaged()))
             endRead(summary(**reading, secondsSince(activeRead_->started)));
@@ -450,6 +472,7 @@ class Engine final : public Compute {
 
     ComputeOptions options_;
     EventSink& events_;
+    FileSystem& files_;
     std::unique_ptr<Backend> backend_;
     std::unique_ptr<LoadedModel> loaded_;
     std::unique_ptr<ReadingStore> store_;
@@ -475,7 +498,8 @@ Result<std::unique_ptr<Compute>> openCompute(const ComputeOptions& options, Even
     if (!backend) return backend.error();
     auto store = ReadingStore::open(files, options.dataDir);
     if (!store) return store.error();
-    return std::unique_ptr<Compute>(std::make_unique<Engine>(options, events, std::move(*backend), std::move(*store)));
+    return std::unique_ptr<Compute>(
+        std::make_unique<Engine>(options, events, std::move(*backend), std::move(*store), files));
 }
 
 }  // namespace carrel

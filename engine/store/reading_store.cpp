@@ -267,6 +267,12 @@ Status DiskStore::sweepTails(const std::string& id) {
 
 }  // namespace
 
+std::uint64_t mostStoredBytes(KvShape shape, KvCodec codec, std::uint32_t tokens) {
+    constexpr std::uint32_t kBatch = 2 * kGroupTokens;
+    const std::uint64_t batches = (std::uint64_t{tokens} + kBatch - 1) / kBatch;
+    return batches * (mostBatchBytes(shape, codec, kBatch) + mostSketchBytes(shape, codec, kBatch)) + kPage;
+}
+
 Result<std::unique_ptr<ReadingStore>> ReadingStore::open(FileSystem& files, const std::filesystem::path& dataDir,
                                                          StoreLimits limits) {
     auto store = std::make_unique<DiskStore>(files, dataDir / "readings", limits);

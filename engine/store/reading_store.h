@@ -145,6 +145,9 @@ struct StreamInfo {
     ReadingUse use;
 };
 
+/// Bytes that so many tokens take on disk at most, in batches of two groups (larger ones take less).
+std::uint64_t mostStoredBytes(KvShape shape, KvCodec codec, std::uint32_t tokens);
+
 struct StoreLimits {
     std::uint64_t segmentBytes = std::uint64_t{1} << 30;  // a commit past this size starts a new segment file
     std::uint64_t reserveBytes = std::uint64_t{64}

@@ -152,7 +152,7 @@ class TestReading : public QObject {
         QCOMPARE(name, QStringLiteral("Paused: a question goes first · 3 of 42 pages"));
         d.reading.setAnswering(false);
         d.engine.endReading(0, Error{Code::DiskFull, {}, {}});
-        QCOMPARE(name, QStringLiteral("Paused: the disk is full · 3 of 42 pages"));
+        QCOMPARE(name, QStringLiteral("Paused: no room on the disk · 3 of 42 pages"));
         d.reading.resume();
         d.progress(1, 4);
         d.reading.open(QStringLiteral("other"));

@@ -140,6 +140,17 @@ void ScriptedEngine::forgetReadings(const std::string& document, Reply<void> rep
     deliver<void>("forgetReadings", reply, [] { return Status(); });
 }
 
+void ScriptedEngine::diskUse(Reply<DiskUse> reply) {
+    deliver<DiskUse>("diskUse", reply, [this] {
+        return DiskUse{quotaBytes == 0 ? 18'200'000'000 : quotaBytes, 3'400'000'000, 91'000'000'000};
+    });
+}
+
+void ScriptedEngine::setQuota(std::uint64_t bytes, Reply<DiskUse> reply) {
+    quotaBytes = bytes;
+    diskUse(std::move(reply));
+}
+
 void ScriptedEngine::tiers(const std::string& document, Reply<std::optional<TierView>> reply) {
     tierPolls.push_back(document);
     if (holdTiers) return heldTiers.push_back(std::move(reply));

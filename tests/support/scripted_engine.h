@@ -35,6 +35,7 @@ class ScriptedEngine final : public EnginePort {
     std::map<std::string, std::vector<TurnRow>> turnRows;  // by chat
     std::map<std::string, ReadingSummary> summaries;       // by document: what is on disk
     std::vector<StoredReading> stored;
+    std::uint64_t quotaBytes = 0;           // as it was set
     std::map<std::string, Error> failures;  // by the port's function name: every call fails
     std::string password = "secret";        // of documents with "enc" in their file's name
     std::string script = "The answer.";
@@ -58,6 +59,8 @@ class ScriptedEngine final : public EnginePort {
     void readingOf(const std::string& document, Reply<ReadingSummary> reply) override;
     void storedReadings(Reply<std::vector<StoredReading>> reply) override;
     void forgetReadings(const std::string& document, Reply<void> reply) override;
+    void diskUse(Reply<DiskUse> reply) override;
+    void setQuota(std::uint64_t bytes, Reply<DiskUse> reply) override;
     void forgetTail(const std::string& tail) override { forgottenTails.push_back(tail); }
     void tiers(const std::string& document, Reply<std::optional<TierView>> reply) override;
     void add(const std::filesystem::path& file, const std::string& password,

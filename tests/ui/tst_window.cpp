@@ -187,6 +187,25 @@ class TestWindow : public QObject {
         QCOMPARE(kept.shade(), static_cast<int>(Look::Dark));
     }
 
+    void theQuotaOfReadingsIsChosenAndKeptAndWhatIsEvictedIsNamed() {
+        QTest::keyClick(win(), Qt::Key_Comma, Qt::ControlModifier);
+        QTRY_VERIFY(item("quota") && item("quota")->isVisible());
+        QTRY_VERIFY(item("diskText")->property("text").toString().startsWith(QStringLiteral("3.4 GB of 18.2 GB")));
+        click(item("quota"));
+        type("7");
+        QTest::keyClick(win(), Qt::Key_Return);
+        QTRY_COMPARE(engine_->quotaBytes, 7'000'000'000u);
+        QTRY_VERIFY(item("diskText")->property("text").toString().contains(QStringLiteral("of 7.0 GB")));
+        QCOMPARE(Settings(folder_->filePath(QStringLiteral("window.ini"))).quotaGb(), 7);
+        click(item("quotaAutomatic"));
+        QTRY_COMPARE(engine_->quotaBytes, 0u);
+        QTest::keyClick(win(), Qt::Key_Escape);
+        for (const DocumentRow& row : engine_->rows)
+            emit engine_->readingEvicted(QString::fromStdString(row.sha256), 5 << 20);
+        for (const char* part : {"Reading list", "Debian Policy Manual", "5.0 MiB"})
+            QVERIFY(app().problem().contains(QString::fromLatin1(part)));
+    }
+
     void wordsAreFoundGoneThroughAndLeftFromTheKeyboard() {
         openDocument();
         QQuickItem* pages = item("pages");
