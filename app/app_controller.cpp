@@ -20,6 +20,7 @@ AppController::AppController(EnginePort& port, const AppOptions& options, QObjec
       look_(settings_),
       library_(port, passwords_,
                {options.dataFolder, [this](const QString& sha) { return settings_.paused(sha); }, options.undoTime}),
+      finding_(port, *library_.documents()),
       reading_(port, passwords_, settings_),
       chat_(port, passwords_, [this](const QString& sha) { return reading_.canAnswer(sha); }),
       pages_(port, passwords_),
@@ -42,6 +43,12 @@ AppController::AppController(EnginePort& port, const AppOptions& options, QObjec
             tiers_.setDocument({});
         }
     });
+    connect(&finding_, &LibraryFind::hitWanted, this,
+            [this](const QString& sha, const QString& words, int page, quint64 byte) {
+                library_.open(sha);
+                if (pages_.document() == sha) pages_.showWords(words, page, byte);
+            });
+    connect(&finding_, &LibraryFind::problem, this, &AppController::showProblem);
     connect(&library_, &LibraryController::forgotten, &reading_, &ReadingController::forgotten);
     connect(&library_, &LibraryController::readingHidden, &reading_, &ReadingController::hide);
     connect(&library_, &LibraryController::readingKept, &reading_, &ReadingController::keep);

@@ -3,6 +3,7 @@
 #include "chat_controller.h"
 #include "disk_controller.h"
 #include "library_controller.h"
+#include "library_find.h"
 #include "look.h"
 #include "model_controller.h"
 #include "pages_controller.h"
@@ -30,6 +31,7 @@ class AppController : public QObject {
     QML_ELEMENT
     QML_UNCREATABLE("main makes it")
     Q_PROPERTY(carrel::app::LibraryController* library READ library CONSTANT)
+    Q_PROPERTY(carrel::app::LibraryFind* finding READ finding CONSTANT)
     Q_PROPERTY(carrel::app::ReadingController* reading READ reading CONSTANT)
     Q_PROPERTY(carrel::app::ChatController* chat READ chat CONSTANT)
     Q_PROPERTY(carrel::app::PagesController* pages READ pages CONSTANT)
@@ -44,6 +46,7 @@ class AppController : public QObject {
     ~AppController() override;
 
     LibraryController* library() { return &library_; }
+    LibraryFind* finding() { return &finding_; }
     ReadingController* reading() { return &reading_; }
     ChatController* chat() { return &chat_; }
     PagesController* pages() { return &pages_; }
@@ -77,6 +80,7 @@ class AppController : public QObject {
     Look look_;
     Passwords passwords_;
     LibraryController library_;
+    LibraryFind finding_;
     ReadingController reading_;
     ChatController chat_;
     PagesController pages_;

@@ -54,6 +54,7 @@ class EnginePort : public QObject {
     virtual void documents(Reply<std::vector<DocumentRow>> reply) = 0;
     virtual void opened(const std::string& document, Reply<void> reply) = 0;
     virtual void forget(const std::string& document, Reply<void> reply) = 0;
+    virtual void findAll(const std::string& words, Reply<std::vector<Hit>> reply) = 0;  // in all documents, as typed
     virtual void newChat(const std::string& document, Reply<ChatRow> reply) = 0;
     virtual void chats(const std::string& document, Reply<std::vector<ChatRow>> reply) = 0;
     virtual void saveDraft(const std::string& chat, const std::string& text, Reply<void> reply) = 0;

@@ -11,6 +11,7 @@ namespace {
 
 constexpr std::chrono::milliseconds kModelChange{60'000};  // a stopped turn ends within a batch, long before
 constexpr std::chrono::milliseconds kClosing{700};         // of the second in which a closed window is gone
+constexpr std::uint32_t kMostHits = 60;                    // of a search in all documents
 constexpr int kComputeNice = 10;                           // the window and everything else on this PC go first
 
 LibraryOptions libraryOptions(const ComputeOptions& o) {
@@ -137,6 +138,11 @@ void EngineThread::opened(const std::string& document, Reply<void> reply) {
 
 void EngineThread::forget(const std::string& document, Reply<void> reply) {
     on<void>(library_, std::move(reply), [document](Library& library) { return library.forget(document); });
+}
+
+void EngineThread::findAll(const std::string& words, Reply<std::vector<Hit>> reply) {
+    on<std::vector<Hit>>(library_, std::move(reply),
+                         [words](Library& library) { return library.find(words, {}, kMostHits, true); });
 }
 
 void EngineThread::newChat(const std::string& document, Reply<ChatRow> reply) {

@@ -39,6 +39,7 @@ class EngineThread final : public EnginePort {
     void documents(Reply<std::vector<DocumentRow>> reply) override;
     void opened(const std::string& document, Reply<void> reply) override;
     void forget(const std::string& document, Reply<void> reply) override;
+    void findAll(const std::string& words, Reply<std::vector<Hit>> reply) override;
     void newChat(const std::string& document, Reply<ChatRow> reply) override;
     void chats(const std::string& document, Reply<std::vector<ChatRow>> reply) override;
     void saveDraft(const std::string& chat, const std::string& text, Reply<void> reply) override;

@@ -10,10 +10,16 @@ FocusScope {
     id: root
 
     required property LibraryController library
+    required property LibraryFind finding
     required property ModelController model
     signal addWanted()
     signal modelFileWanted()
     signal settingsWanted()
+
+    function find() {
+        if (root.library.documents.count > 0)
+            results.edit();
+    }
 
     Rectangle {
         anchors.fill: parent
@@ -51,12 +57,22 @@ FocusScope {
             }
         }
         Line { Layout.fillWidth: true }
+        FindResults {
+            id: results
+            Layout.fillWidth: true
+            Layout.fillHeight: searching
+            Layout.margins: Theme.gap
+            Layout.bottomMargin: 0
+            visible: root.library.documents.count > 0
+            finding: root.finding
+            onLeft: list.forceActiveFocus(Qt.OtherFocusReason)
+        }
         RowLayout {
             Layout.fillWidth: true
             Layout.margins: Theme.gap
             Layout.bottomMargin: 0
             spacing: 2
-            visible: root.library.documents.count > 5   // fewer are seen at a glance
+            visible: root.library.documents.count > 5 && !results.searching   // fewer are seen at a glance
             TextField {
                 id: words
                 objectName: "libraryWords"
@@ -113,6 +129,7 @@ FocusScope {
         ListView {
             id: list
             objectName: "library"
+            visible: !results.searching
             Layout.fillWidth: true
             Layout.fillHeight: true
             Layout.margins: Theme.gap

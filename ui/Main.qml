@@ -41,6 +41,7 @@ ApplicationWindow {
         { sequences: ["Esc"], text: qsTr("Close what is open, or stop the answer"), run: () => memory.visible ? memory.close() : root.app.chat.stop(), when: () => memory.visible || root.app.chat.answering },
         { sequences: ["Ctrl+M"], text: qsTr("Show where the document's memory is"), run: () => memory.visible ? memory.close() : memory.open(), when: () => root.app.library.current !== "" },
         { sequences: ["Ctrl+F"], text: qsTr("Find in the document"), run: () => pages.find() },
+        { sequences: ["Ctrl+Shift+F"], text: qsTr("Find in all documents"), run: () => library.find() },
         { sequences: ["F3"], text: qsTr("Next hit"), run: () => root.app.pages.nextHit(1) },
         { sequences: ["Shift+F3"], text: qsTr("Previous hit"), run: () => root.app.pages.nextHit(-1) },
         { sequences: ["Ctrl+G"], text: qsTr("Go to a page"), run: () => pages.choosePage() },
@@ -101,6 +102,7 @@ ApplicationWindow {
                 SplitView.preferredWidth: Math.min(root.width * 0.28, Math.max(240, Theme.base * 17))
                 SplitView.minimumWidth: 170
                 library: root.app.library
+                finding: root.app.finding
                 model: root.app.model
                 onAddWanted: root.app.chooseDocuments()
                 onModelFileWanted: root.app.chooseModel()

@@ -233,6 +233,12 @@ void ScriptedEngine::forget(const std::string& document, Reply<void> reply) {
     });
 }
 
+void ScriptedEngine::findAll(const std::string& words, Reply<std::vector<Hit>> reply) {
+    deliver<std::vector<Hit>>("findAll", reply, [this, words] {
+        return words.find("word") == std::string::npos ? std::vector<Hit>() : hits;
+    });
+}
+
 void ScriptedEngine::newChat(const std::string& document, Reply<ChatRow> reply) {
     deliver<ChatRow>("newChat", reply, [this, document] {
         ChatRow chat{"chat" + std::to_string(++lastId_), document, {}, {}, lastId_};

@@ -35,6 +35,7 @@ class ScriptedEngine final : public EnginePort {
     std::map<std::string, std::vector<TurnRow>> turnRows;  // by chat
     std::map<std::string, ReadingSummary> summaries;       // by document: what is on disk
     std::vector<StoredReading> stored;
+    std::vector<Hit> hits;                  // of a search for words with "word" in them
     std::uint64_t quotaBytes = 0;           // as it was set
     std::map<std::string, Error> failures;  // by the port's function name: every call fails
     std::string password = "secret";        // of documents with "enc" in their file's name
@@ -69,6 +70,7 @@ class ScriptedEngine final : public EnginePort {
     void documents(Reply<std::vector<DocumentRow>> reply) override;
     void opened(const std::string& document, Reply<void> reply) override;
     void forget(const std::string& document, Reply<void> reply) override;
+    void findAll(const std::string& words, Reply<std::vector<Hit>> reply) override;
     void newChat(const std::string& document, Reply<ChatRow> reply) override;
     void chats(const std::string& document, Reply<std::vector<ChatRow>> reply) override;
     void saveDraft(const std::string& chat, const std::string& text, Reply<void> reply) override;

@@ -324,6 +324,34 @@ class TestWindow : public QObject {
         QTRY_COMPARE(pages->property("shownPage").toInt(), 1);
     }
 
+    void wordsAreFoundInAllDocumentsAndTheirPlaceIsOpenedByKeyboard() {
+        openDocument();
+        const std::string policy = ScriptedEngine::document("/demo/Debian Policy Manual.pdf").sha256;
+        engine_->hits = {{policy, "p. 9", "a word of it", "a \2word\3 of <it>", 9, {9000, 12}, 2},
+                         {policy, "p. 2", "one more word", "one more \2word\3", 2, {2000, 13}, 1}};
+        QTest::keyClick(win(), Qt::Key_F, Qt::ControlModifier | Qt::ShiftModifier);
+        QTRY_VERIFY(item("findAllWords")->hasActiveFocus());
+        type("wor");
+        QTRY_VERIFY(item("findAllNote")->property("text").toString().startsWith(QStringLiteral("No document")));
+        type("d");
+        QTRY_COMPARE(item("findAllHits")->property("count").toInt(), 2);
+        QVERIFY(!item("library")->isVisible());
+        QModelIndex first = app().finding()->index(0);
+        QCOMPARE(first.data(LibraryFind::TitleRole).toString(), QStringLiteral("Debian Policy Manual"));
+        QCOMPARE(first.data(LibraryFind::SnippetRole).toString(), QStringLiteral("a <b>word</b> of &lt;it&gt;"));
+        QTest::keyClick(win(), Qt::Key_Down);
+        QTest::keyClick(win(), Qt::Key_Return);
+        QTRY_COMPARE(app().library()->currentTitle(), QStringLiteral("Debian Policy Manual"));
+        QTRY_COMPARE(app().pages()->hit(), 3);
+        QTRY_COMPARE(item("pages")->property("shownPage").toInt(), 9);
+        QTRY_VERIFY(item("findWords")->isVisible());
+        QCOMPARE(item("findWords")->property("text").toString(), QStringLiteral("word"));
+        QTest::keyClick(win(), Qt::Key_F, Qt::ControlModifier | Qt::ShiftModifier);
+        QTest::keyClick(win(), Qt::Key_Escape);
+        QTRY_VERIFY(item("library")->isVisible());
+        QVERIFY(app().finding()->words().isEmpty());
+    }
+
     void f1ListsTheKeysAndEscapeClosesTheList() {
         QObject* dialog = win()->findChild<QObject*>(QStringLiteral("keysDialog"));
         QVERIFY(dialog);
