@@ -26,7 +26,8 @@ AppController::AppController(EnginePort& port, const AppOptions& options, QObjec
       pages_(port, passwords_),
       model_(port, settings_, options.modelsFolder),
       tiers_(port),
-      disk_(port, settings_) {
+      disk_(port, settings_),
+      mover_(options.dataFolder, options.moveData) {
     connect(&library_, &LibraryController::documentOpened, this, [this](const DocumentRow& row) {
         const QString sha = QString::fromStdString(row.sha256);
         settings_.setLastDocument(sha);
@@ -69,6 +70,12 @@ AppController::AppController(EnginePort& port, const AppOptions& options, QObjec
     connect(&model_, &ModelController::loaded, &reading_, &ReadingController::modelLoaded);
     connect(&model_, &ModelController::loaded, &library_, &LibraryController::refresh);
     connect(&port_, &EnginePort::readingEvicted, this, &AppController::evicted);
+    connect(&mover_, &DataMover::problem, this, &AppController::showProblem);
+    connect(&mover_, &DataMover::aboutToMove, this, [this] {
+        close();
+        settings_.save();
+    });
+    connect(&mover_, &DataMover::ended, this, &AppController::reopenWanted);
     connect(&disk_, &DiskController::problem, this, &AppController::showProblem);
     connect(&library_, &LibraryController::problem, this, &AppController::showProblem);
     connect(&reading_, &ReadingController::problem, this, &AppController::showProblem);
@@ -82,6 +89,7 @@ AppController::~AppController() {
 }
 
 void AppController::start() {
+    showProblem(options_.notice);
     ShownLibrary* shown = library_.shown();
     shown->setOrder(static_cast<ShownLibrary::Order>(std::clamp(settings_.libraryOrder(), 0, 3)));
     connect(shown, &ShownLibrary::changed, this, [this, shown] { settings_.setLibraryOrder(shown->order()); });
@@ -131,6 +139,16 @@ void AppController::chooseModel() {
     d->setFileMode(QFileDialog::ExistingFile);
     connect(d, &QFileDialog::filesSelected, this, [this](const QStringList& files) {
         if (!files.isEmpty()) model_.choose(files.first());
+    });
+    d->open();
+}
+
+void AppController::chooseDataFolder() {
+    QFileDialog* d = dialog(tr("Where Carrel's data is to be"), {});
+    d->setFileMode(QFileDialog::Directory);
+    d->setOption(QFileDialog::ShowDirsOnly);
+    connect(d, &QFileDialog::filesSelected, this, [this](const QStringList& folders) {
+        if (!folders.isEmpty()) mover_.choose(folders.first());
     });
     d->open();
 }

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "chat_controller.h"
+#include "data_mover.h"
 #include "disk_controller.h"
 #include "library_controller.h"
 #include "library_find.h"
@@ -21,6 +22,8 @@ struct AppOptions {
     QString model;         // loaded first; empty: the one used last, or the default
     QString settingsFile;
     QString dataFolder;
+    MoveData moveData;                                              // empty: the folder was given and stays there
+    QString notice;                                                 // a sentence to begin with
     QStringList files;                                              // to add at start
     std::chrono::milliseconds undoTime = std::chrono::seconds(10);  // of what was forgotten
 };
@@ -38,6 +41,7 @@ class AppController : public QObject {
     Q_PROPERTY(carrel::app::ModelController* model READ model CONSTANT)
     Q_PROPERTY(carrel::app::TierController* tiers READ tiers CONSTANT)
     Q_PROPERTY(carrel::app::DiskController* disk READ disk CONSTANT)
+    Q_PROPERTY(carrel::app::DataMover* mover READ mover CONSTANT)
     Q_PROPERTY(carrel::app::Look* look READ look CONSTANT)
     Q_PROPERTY(QString problem READ problem NOTIFY problemChanged)  // a sentence; empty: none
 
@@ -53,6 +57,7 @@ class AppController : public QObject {
     ModelController* model() { return &model_; }
     TierController* tiers() { return &tiers_; }
     DiskController* disk() { return &disk_; }
+    DataMover* mover() { return &mover_; }
     Look* look() { return &look_; }
     Passwords& passwords() { return passwords_; }
     QString problem() const { return problem_; }
@@ -62,6 +67,7 @@ class AppController : public QObject {
 
     Q_INVOKABLE void chooseDocuments();  // open dialog
     Q_INVOKABLE void chooseModel();
+    Q_INVOKABLE void chooseDataFolder();
     Q_INVOKABLE void showProblem(const QString& sentence);
     Q_INVOKABLE void dismissProblem();
     Q_INVOKABLE void openLink(const QString& address);  // after the person said yes
@@ -69,6 +75,7 @@ class AppController : public QObject {
 
   signals:
     void problemChanged();
+    void reopenWanted(const QString& sentence);  // close this window, open another and say so
 
   private:
     void evicted(const QString& sha, quint64 bytes);
@@ -87,6 +94,7 @@ class AppController : public QObject {
     ModelController model_;
     TierController tiers_;
     DiskController disk_;
+    DataMover mover_;
     QString problem_;
     QStringList evicted_;  // named in the problem that is shown
     QPointer<QFileDialog> dialog_;

@@ -16,7 +16,7 @@ QString tr(const char* text) {
 }
 
 QString pagesText(const DocumentRow& row) {
-    if (row.pages == 0) return tr("Text");
+    if (row.pages == 0) return row.state == DocumentState::Ready ? tr("Text") : QString();  // not known else
     return row.pages == 1 ? tr("1 page") : tr("%1 pages").arg(row.pages);
 }
 
@@ -40,7 +40,7 @@ std::int64_t usedAt(const DocumentFacts& facts) {
 
 std::uint64_t DocumentFacts::readingBytes() const {
     std::uint64_t bytes = 0;
-    for (const StoredReading& reading : stored) bytes += reading.diskBytes;
+    for (const StoredReading& one : stored) bytes += one.diskBytes;
     return bytes;
 }
 
@@ -80,13 +80,15 @@ QString dayText(std::int64_t at) {
 }
 
 QString briefText(const DocumentFacts& facts) {
-    return QStringList{pagesText(facts.row), bytesText(facts.diskBytes()), dayText(usedAt(facts))}.join(
-        QStringLiteral(" · "));
+    QStringList parts{pagesText(facts.row), bytesText(facts.diskBytes()), dayText(usedAt(facts))};
+    parts.removeAll(QString());
+    return parts.join(QStringLiteral(" · "));
 }
 
 QString fullText(const DocumentFacts& facts) {
     const DocumentRow& row = facts.row;
     QStringList lines{stateText(facts), pagesText(row)};
+    lines.removeAll(QString());
     if (!row.pagesWithoutText.empty())
         lines << tr("%1 of them without text").arg(static_cast<qulonglong>(row.pagesWithoutText.size()));
     lines << tr("%1 on disk").arg(bytesText(facts.diskBytes()));

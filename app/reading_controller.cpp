@@ -162,6 +162,7 @@ void ReadingController::ended(quint64 ticket, const Result<ReadingSummary>& summ
         return startNext();
     }
     const Code code = summary.error().code;
+    if (code == Code::Cancelled && e.yielded && sha == sha_) return lookUp(sha);  // wanted again before it had stopped
     if (code == Code::Cancelled) {
         set(sha, e.yielded ? Queued : Paused);
         return startNext();

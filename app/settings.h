@@ -10,6 +10,8 @@ class Settings {
   public:
     explicit Settings(const QString& file) : store_(file, QSettings::IniFormat) {}
 
+    void save() { store_.sync(); }  // else a moment later
+
     QString model() const { return store_.value(QStringLiteral("model")).toString(); }  // path of a GGUF
     void setModel(const QString& file) { store_.setValue(QStringLiteral("model"), file); }
 

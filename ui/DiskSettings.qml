@@ -8,6 +8,8 @@ SettingsGroup {
     id: root
 
     required property DiskController disk
+    required property DataMover mover
+    signal folderWanted()
 
     title: qsTr("Disk")
     SettingRow {
@@ -59,5 +61,17 @@ SettingsGroup {
         wrapMode: Text.Wrap
         Accessible.role: Accessible.StaticText
         Accessible.name: text
+    }
+    SettingRow {
+        name: qsTr("Data folder")
+        hint: root.mover.folder
+        TextButton {
+            objectName: "moveData"
+            text: qsTr("Move…")
+            enabled: root.mover.movable
+            Accessible.name: qsTr("Move the data folder")
+            Accessible.description: root.mover.movable ? root.mover.folder : qsTr("It was named when Carrel was started and stays there.")
+            onClicked: root.folderWanted()
+        }
     }
 }

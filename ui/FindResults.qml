@@ -11,7 +11,7 @@ ColumnLayout {
 
     required property LibraryFind finding
     readonly property bool searching: words.text !== ""
-    signal left()
+    signal closed()
 
     function edit() {
         words.forceActiveFocus(Qt.ShortcutFocusReason);
@@ -38,9 +38,12 @@ ColumnLayout {
         onTextChanged: text === "" ? (root.finding.words = "") : typed.restart()
         Keys.onEscapePressed: {
             clear();
-            root.left();
+            root.closed();
         }
-        Keys.onDownPressed: list.forceActiveFocus(Qt.TabFocusReason)
+        Keys.onDownPressed: {
+            list.currentIndex = 0;
+            list.forceActiveFocus(Qt.TabFocusReason);
+        }
         Keys.onReturnPressed: {
             typed.stop();
             if (root.finding.words === text)

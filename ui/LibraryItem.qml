@@ -100,8 +100,7 @@ ItemDelegate {
             }
         }
         TextButton {
-            id: more
-            objectName: "documentMenu"
+            objectName: "menuOf" + root.title
             Layout.alignment: Qt.AlignTop
             opacity: root.hovered || root.visualFocus || visualFocus || root.current ? 1 : 0
             implicitWidth: implicitHeight

@@ -65,7 +65,7 @@ FocusScope {
             Layout.bottomMargin: 0
             visible: root.library.documents.count > 0
             finding: root.finding
-            onLeft: list.forceActiveFocus(Qt.OtherFocusReason)
+            onClosed: list.forceActiveFocus(Qt.OtherFocusReason)
         }
         RowLayout {
             Layout.fillWidth: true

@@ -201,6 +201,10 @@ ApplicationWindow {
         keys: root.keys
     }
     PasswordDialog { library: root.app.library }
+    MoveDialog {
+        objectName: "moveDialog"
+        mover: root.app.mover
+    }
     ConfirmDialog {
         id: link
         property string address

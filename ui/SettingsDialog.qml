@@ -63,7 +63,11 @@ Popup {
                 width: scroll.width - 12
                 spacing: 22
                 LookSettings { look: root.app.look }
-                DiskSettings { disk: root.app.disk }
+                DiskSettings {
+                    disk: root.app.disk
+                    mover: root.app.mover
+                    onFolderWanted: root.app.chooseDataFolder()
+                }
             }
         }
         TextButton {

@@ -28,8 +28,7 @@ struct Output {
 };
 using CommandResult = carrel::Result<Output>;
 
-std::filesystem::path defaultDataDir();  // $XDG_DATA_HOME/carrel
-std::filesystem::path defaultModel();    // the catalog's default, where `models/fetch` puts it
+std::filesystem::path defaultModel();  // the catalog's default, where `models/fetch` puts it
 
 CommandResult tokenizeCommand(const Common& common, const std::filesystem::path& file,
                               const std::filesystem::path& texts);

@@ -1,3 +1,4 @@
+#include <carrel/data_folder.h>
 #include <unistd.h>
 
 #include <cstdio>
@@ -7,15 +8,8 @@
 
 using namespace carrel;
 
-std::filesystem::path defaultDataDir() {
-    if (const char* xdg = std::getenv("XDG_DATA_HOME"); xdg != nullptr && *xdg == '/')
-        return std::filesystem::path(xdg) / "carrel";
-    const char* home = std::getenv("HOME");
-    return std::filesystem::path(home != nullptr ? home : "/") / ".local/share/carrel";
-}
-
 std::filesystem::path defaultModel() {
-    return defaultDataDir() / "models/qwen2.5-coder-0.5b-instruct-q4_k_m.gguf";
+    return defaultDataFolder() / "models/qwen2.5-coder-0.5b-instruct-q4_k_m.gguf";
 }
 
 std::string codeName(Code code) {

@@ -111,6 +111,18 @@ class TestReading : public QObject {
         QVERIFY(d.engine.forgottenReadings.empty());
     }
 
+    void whatIsKeptBeforeItHasStoppedGoesOnAsSoonAsItHas() {
+        Desk d;
+        d.open();
+        d.progress(0, 3);
+        d.reading.hide(QStringLiteral("doc"));
+        d.reading.keep(QStringLiteral("doc"));
+        QCOMPARE(d.engine.reads.size(), 1u);
+        d.engine.endReading(0, Error{Code::Cancelled, {}, {}});
+        QTRY_COMPARE(d.engine.reads.size(), 2u);
+        QVERIFY(!d.engine.reads[1].stop.stop_requested());
+    }
+
     void whatWasForgottenForGoodIsReadOnlyWhenItIsAskedFor() {
         Desk d;
         d.open();

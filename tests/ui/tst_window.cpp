@@ -460,7 +460,7 @@ class TestWindow : public QObject {
     void whatWasReadIsForgottenAndReadAgainFromTheMenu() {
         openDocument();
         QQuickItem* more = nullptr;
-        QTRY_VERIFY((more = shown(QStringLiteral("documentMenu"))));
+        QTRY_VERIFY((more = shown(QStringLiteral("menuOfField notes"))));
         click(more);
         QTRY_VERIFY(item("forgetReading") && item("forgetReading")->isVisible());
         QTRY_VERIFY(item("forgetReading")->isEnabled());

@@ -483,9 +483,9 @@ TEST_CASE("an index that a newer Carrel made is refused and left alone") {
     TempFolder data;
     openStore(data.path);
     const auto file = data.path / "readings" / "index.sqlite";
-    must(must(SqlDatabase::open(file)).exec("PRAGMA user_version = 2"));
+    must(must(SqlDatabase::open(file)).exec("PRAGMA user_version = 3"));
     CHECK(ReadingStore::open(realFileSystem(), data.path).error().code == Code::Unsupported);
-    CHECK(must(must(SqlDatabase::open(file)).userVersion()) == 2);
+    CHECK(must(must(SqlDatabase::open(file)).userVersion()) == 3);
 }
 
 TEST_CASE("an index of version 1 is lifted, and its readings count as used now") {
