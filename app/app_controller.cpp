@@ -38,7 +38,7 @@ AppController::AppController(EnginePort& port, const AppOptions& options, QObjec
     });
     connect(&library_, &LibraryController::aboutToForget, this, [this](const QString& sha) {
         reading_.forget(sha);
-        chat_.forget(sha);
+        chat_.hide(sha);
         if (pages_.document() == sha) {
             pages_.close();
             tiers_.setDocument({});
@@ -51,6 +51,7 @@ AppController::AppController(EnginePort& port, const AppOptions& options, QObjec
             });
     connect(&finding_, &LibraryFind::problem, this, &AppController::showProblem);
     connect(&library_, &LibraryController::forgotten, &reading_, &ReadingController::forgotten);
+    connect(&library_, &LibraryController::forgotten, &chat_, &ChatController::forget);
     connect(&library_, &LibraryController::readingHidden, &reading_, &ReadingController::hide);
     connect(&library_, &LibraryController::readingKept, &reading_, &ReadingController::keep);
     connect(&library_, &LibraryController::readingGone, &reading_, &ReadingController::gone);

@@ -17,6 +17,8 @@ namespace carrel::app {
 template <class T>
 using Reply = std::function<void(const Result<T>&)>;
 
+constexpr std::uint32_t kMostHits = 60;  // of a search in all documents
+
 /// Where the engine keeps one question of a list, next to its chat's own tail.
 inline std::string listTail(const std::string& chat, std::int64_t turn) {
     return chat + '#' + std::to_string(turn);

@@ -11,7 +11,6 @@ namespace {
 
 constexpr std::chrono::milliseconds kModelChange{60'000};  // a stopped turn ends within a batch, long before
 constexpr std::chrono::milliseconds kClosing{700};         // of the second in which a closed window is gone
-constexpr std::uint32_t kMostHits = 60;                    // of a search in all documents
 constexpr int kComputeNice = 10;                           // the window and everything else on this PC go first
 
 LibraryOptions libraryOptions(const ComputeOptions& o) {

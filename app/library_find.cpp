@@ -73,7 +73,9 @@ QVariant LibraryFind::data(const QModelIndex& index, int role) const {
 QString LibraryFind::note() const {
     if (words_.isEmpty() || !searched_) return {};
     if (hits_.empty()) return tr("No document has these words. Encrypted documents are not searched.");
-    return hits_.size() == 1 ? tr("1 place, the best first") : tr("%1 places, the best first").arg(rowCount());
+    if (hits_.size() == 1) return tr("1 place");
+    return hits_.size() < kMostHits ? tr("%1 places, the best first").arg(rowCount())
+                                    : tr("The best %1 places").arg(rowCount());
 }
 
 void LibraryFind::setWords(const QString& words) {
