@@ -1,5 +1,7 @@
 #include "app_controller.h"
 
+#include "words.h"
+
 #include <QClipboard>
 #include <QDesktopServices>
 #include <QDir>
@@ -16,12 +18,16 @@ AppController::AppController(EnginePort& port, const AppOptions& options, QObjec
       options_(options),
       settings_(options.settingsFile),
       look_(settings_),
-      library_(port, passwords_),
+      library_(port, passwords_,
+               {options.dataFolder, [this](const QString& sha) { return settings_.paused(sha); }, options.undoTime}),
+      finding_(port, *library_.documents()),
       reading_(port, passwords_, settings_),
       chat_(port, passwords_, [this](const QString& sha) { return reading_.canAnswer(sha); }),
       pages_(port, passwords_),
       model_(port, settings_, options.modelsFolder),
-      tiers_(port) {
+      tiers_(port),
+      disk_(port, settings_),
+      mover_(options.dataFolder, options.moveData) {
     connect(&library_, &LibraryController::documentOpened, this, [this](const DocumentRow& row) {
         const QString sha = QString::fromStdString(row.sha256);
         settings_.setLastDocument(sha);
@@ -32,12 +38,26 @@ AppController::AppController(EnginePort& port, const AppOptions& options, QObjec
     });
     connect(&library_, &LibraryController::aboutToForget, this, [this](const QString& sha) {
         reading_.forget(sha);
-        chat_.forget(sha);
+        chat_.hide(sha);
         if (pages_.document() == sha) {
             pages_.close();
             tiers_.setDocument({});
         }
     });
+    connect(&finding_, &LibraryFind::hitWanted, this,
+            [this](const QString& sha, const QString& words, int page, quint64 byte) {
+                library_.open(sha);
+                if (pages_.document() == sha) pages_.showWords(words, page, byte);
+            });
+    connect(&finding_, &LibraryFind::problem, this, &AppController::showProblem);
+    connect(&library_, &LibraryController::forgotten, &reading_, &ReadingController::forgotten);
+    connect(&library_, &LibraryController::forgotten, &chat_, &ChatController::forget);
+    connect(&library_, &LibraryController::readingHidden, &reading_, &ReadingController::hide);
+    connect(&library_, &LibraryController::readingKept, &reading_, &ReadingController::keep);
+    connect(&library_, &LibraryController::readingGone, &reading_, &ReadingController::gone);
+    connect(&reading_, &ReadingController::keepWanted, &library_,
+            [this](const QString& sha) { library_.forgetting()->keep(Forgetting::Reading, sha); });
+    connect(&chat_, &ChatController::answeringChanged, this, [this] { reading_.setAnswering(chat_.answering()); });
     connect(&reading_, &ReadingController::documentChanged, library_.documents(), &LibraryModel::setReading);
     connect(&reading_, &ReadingController::answerable, &chat_, &ChatController::answerable);
     connect(&reading_, &ReadingController::needsPassword, &library_, &LibraryController::askPassword);
@@ -49,6 +69,15 @@ AppController::AppController(EnginePort& port, const AppOptions& options, QObjec
         reading_.modelAboutToChange();
     });
     connect(&model_, &ModelController::loaded, &reading_, &ReadingController::modelLoaded);
+    connect(&model_, &ModelController::loaded, &library_, &LibraryController::refresh);
+    connect(&port_, &EnginePort::readingEvicted, this, &AppController::evicted);
+    connect(&mover_, &DataMover::problem, this, &AppController::showProblem);
+    connect(&mover_, &DataMover::aboutToMove, this, [this] {
+        close();
+        settings_.save();
+    });
+    connect(&mover_, &DataMover::ended, this, &AppController::reopenWanted);
+    connect(&disk_, &DiskController::problem, this, &AppController::showProblem);
     connect(&library_, &LibraryController::problem, this, &AppController::showProblem);
     connect(&reading_, &ReadingController::problem, this, &AppController::showProblem);
     connect(&chat_, &ChatController::problem, this, &AppController::showProblem);
@@ -61,6 +90,7 @@ AppController::~AppController() {
 }
 
 void AppController::start() {
+    showProblem(options_.notice);
     ShownLibrary* shown = library_.shown();
     shown->setOrder(static_cast<ShownLibrary::Order>(std::clamp(settings_.libraryOrder(), 0, 3)));
     connect(shown, &ShownLibrary::changed, this, [this, shown] { settings_.setLibraryOrder(shown->order()); });
@@ -112,6 +142,35 @@ void AppController::chooseModel() {
         if (!files.isEmpty()) model_.choose(files.first());
     });
     d->open();
+}
+
+void AppController::chooseDataFolder() {
+    QFileDialog* d = dialog(tr("Where Carrel's data is to be"), {});
+    d->setFileMode(QFileDialog::Directory);
+    d->setOption(QFileDialog::ShowDirsOnly);
+    connect(d, &QFileDialog::filesSelected, this, [this](const QStringList& folders) {
+        if (!folders.isEmpty()) mover_.choose(folders.first());
+    });
+    d->open();
+}
+
+// Several at once are named together.
+void AppController::evicted(const QString& sha, quint64 bytes) {
+    const DocumentRow* row = library_.documents()->find(sha);
+    const QString title = row ? QString::fromStdString(row->title) : tr("a document that is no longer here");
+    evicted_ << tr("“%1” (%2)").arg(title, bytesText(bytes));
+    reading_.evicted(sha);
+    library_.refresh();
+    disk_.refresh();
+    showProblem(
+        tr("To make room on the disk, Carrel let go of what was read of %1. The text and the chats stay; it can be "
+           "read again.")
+            .arg(evicted_.join(QStringLiteral(", "))));
+}
+
+void AppController::dismissProblem() {
+    evicted_.clear();
+    showProblem({});
 }
 
 void AppController::showProblem(const QString& sentence) {

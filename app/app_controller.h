@@ -1,7 +1,10 @@
 #pragma once
 
 #include "chat_controller.h"
+#include "data_mover.h"
+#include "disk_controller.h"
 #include "library_controller.h"
+#include "library_find.h"
 #include "look.h"
 #include "model_controller.h"
 #include "pages_controller.h"
@@ -18,7 +21,11 @@ struct AppOptions {
     QString modelsFolder;  // where choices of models are looked for
     QString model;         // loaded first; empty: the one used last, or the default
     QString settingsFile;
-    QStringList files;  // to add at start
+    QString dataFolder;
+    MoveData moveData;                                              // empty: the folder was given and stays there
+    QString notice;                                                 // a sentence to begin with
+    QStringList files;                                              // to add at start
+    std::chrono::milliseconds undoTime = std::chrono::seconds(10);  // of what was forgotten
 };
 
 /// The window's controllers and how they depend on each other. GUI thread.
@@ -27,11 +34,14 @@ class AppController : public QObject {
     QML_ELEMENT
     QML_UNCREATABLE("main makes it")
     Q_PROPERTY(carrel::app::LibraryController* library READ library CONSTANT)
+    Q_PROPERTY(carrel::app::LibraryFind* finding READ finding CONSTANT)
     Q_PROPERTY(carrel::app::ReadingController* reading READ reading CONSTANT)
     Q_PROPERTY(carrel::app::ChatController* chat READ chat CONSTANT)
     Q_PROPERTY(carrel::app::PagesController* pages READ pages CONSTANT)
     Q_PROPERTY(carrel::app::ModelController* model READ model CONSTANT)
     Q_PROPERTY(carrel::app::TierController* tiers READ tiers CONSTANT)
+    Q_PROPERTY(carrel::app::DiskController* disk READ disk CONSTANT)
+    Q_PROPERTY(carrel::app::DataMover* mover READ mover CONSTANT)
     Q_PROPERTY(carrel::app::Look* look READ look CONSTANT)
     Q_PROPERTY(QString problem READ problem NOTIFY problemChanged)  // a sentence; empty: none
 
@@ -40,11 +50,14 @@ class AppController : public QObject {
     ~AppController() override;
 
     LibraryController* library() { return &library_; }
+    LibraryFind* finding() { return &finding_; }
     ReadingController* reading() { return &reading_; }
     ChatController* chat() { return &chat_; }
     PagesController* pages() { return &pages_; }
     ModelController* model() { return &model_; }
     TierController* tiers() { return &tiers_; }
+    DiskController* disk() { return &disk_; }
+    DataMover* mover() { return &mover_; }
     Look* look() { return &look_; }
     Passwords& passwords() { return passwords_; }
     QString problem() const { return problem_; }
@@ -54,15 +67,18 @@ class AppController : public QObject {
 
     Q_INVOKABLE void chooseDocuments();  // open dialog
     Q_INVOKABLE void chooseModel();
+    Q_INVOKABLE void chooseDataFolder();
     Q_INVOKABLE void showProblem(const QString& sentence);
-    Q_INVOKABLE void dismissProblem() { showProblem({}); }
+    Q_INVOKABLE void dismissProblem();
     Q_INVOKABLE void openLink(const QString& address);  // after the person said yes
     Q_INVOKABLE void copy(const QString& text);
 
   signals:
     void problemChanged();
+    void reopenWanted(const QString& sentence);  // close this window, open another and say so
 
   private:
+    void evicted(const QString& sha, quint64 bytes);
     QFileDialog* dialog(const QString& title, const QString& filter);
 
     EnginePort& port_;
@@ -71,12 +87,16 @@ class AppController : public QObject {
     Look look_;
     Passwords passwords_;
     LibraryController library_;
+    LibraryFind finding_;
     ReadingController reading_;
     ChatController chat_;
     PagesController pages_;
     ModelController model_;
     TierController tiers_;
+    DiskController disk_;
+    DataMover mover_;
     QString problem_;
+    QStringList evicted_;  // named in the problem that is shown
     QPointer<QFileDialog> dialog_;
     bool closed_ = false;
 };

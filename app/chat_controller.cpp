@@ -155,6 +155,17 @@ void ChatController::drop(const std::function<bool(const Active&)>& which) {
     emit listChanged();
 }
 
+void ChatController::hide(const QString& document) {
+    std::vector<quint64> unsent;
+    for (auto& [ticket, turn] : active_) {
+        if (turn.document != document) continue;
+        turn.stop.request_stop();
+        if (!turn.asked && turn.row.id != 0) unsent.push_back(ticket);
+    }
+    for (const quint64 ticket : unsent) endUnsent(ticket);
+    if (document == document_) open({});
+}
+
 void ChatController::forget(const QString& document) {
     drop([&](const Active& turn) { return turn.document == document; });
     if (document != document_) return;

@@ -47,8 +47,9 @@ class ChatController : public QObject {
     void open(const QString& document);        // empty: nothing is open
     void answerable(const QString& document);  // questions that waited can go
     void stopAll();
-    void forget(const QString& document);
-    void saveNow();  // draft and partial answers, before the window closes
+    void hide(const QString& document);    // out of sight: answers are stopped and saved, and so is the draft
+    void forget(const QString& document);  // and deleted
+    void saveNow();                        // draft and partial answers, before the window closes
 
     Q_INVOKABLE void ask(const QString& question);
     Q_INVOKABLE void askAll(const QStringList& questions);  // in a new chat, unless the one shown is empty

@@ -43,6 +43,12 @@ void ComputeLoop::readingEnded(std::uint64_t ticket, const Result<ReadingSummary
         &port_, [this, ticket, summary] { emit port_.readingEnded(ticket, summary); }, Qt::QueuedConnection);
 }
 
+void ComputeLoop::readingEvicted(const std::string& document, std::uint64_t bytes) {
+    QMetaObject::invokeMethod(
+        &port_, [this, sha = QString::fromStdString(document), bytes] { emit port_.readingEvicted(sha, bytes); },
+        Qt::QueuedConnection);
+}
+
 void ComputeLoop::turnStage(std::uint64_t ticket, TurnStage stage) {
     QMetaObject::invokeMethod(
         &port_, [this, ticket, stage] { emit port_.turnStage(ticket, stage); }, Qt::QueuedConnection);

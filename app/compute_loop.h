@@ -29,6 +29,7 @@ class ComputeLoop final : public EventSink {
 
     void readingProgress(std::uint64_t ticket, const ReadingProgress& progress) override;
     void readingEnded(std::uint64_t ticket, const Result<ReadingSummary>& summary) override;
+    void readingEvicted(const std::string& document, std::uint64_t bytes) override;
     void turnStage(std::uint64_t ticket, TurnStage stage) override;
     void turnText(std::uint64_t ticket, const std::string& text) override;
     void answered(std::uint64_t ticket, const Answer& answer) override;

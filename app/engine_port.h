@@ -17,6 +17,8 @@ namespace carrel::app {
 template <class T>
 using Reply = std::function<void(const Result<T>&)>;
 
+constexpr std::uint32_t kMostHits = 60;  // of a search in all documents
+
 /// Where the engine keeps one question of a list, next to its chat's own tail.
 inline std::string listTail(const std::string& chat, std::int64_t turn) {
     return chat + '#' + std::to_string(turn);
@@ -40,8 +42,11 @@ class EnginePort : public QObject {
     virtual void read(ReadRequest request) = 0;  // ends with readingEnded
     virtual void ask(TurnRequest request) = 0;   // ends with answered or turnFailed
     virtual void readingOf(const std::string& document, Reply<ReadingSummary> reply) = 0;
+    virtual void storedReadings(Reply<std::vector<StoredReading>> reply) = 0;  // of all documents
     virtual void forgetReadings(const std::string& document, Reply<void> reply) = 0;
-    virtual void forgetTail(const std::string& tail) = 0;  // of a question that has ended
+    virtual void diskUse(Reply<DiskUse> reply) = 0;
+    virtual void setQuota(std::uint64_t bytes, Reply<DiskUse> reply) = 0;  // 0: automatic
+    virtual void forgetTail(const std::string& tail) = 0;                  // of a question that has ended
     virtual void tiers(const std::string& document, Reply<std::optional<TierView>> reply) = 0;
 
     // Library. progress is called on the GUI thread: pages done, pages in all.
@@ -51,6 +56,7 @@ class EnginePort : public QObject {
     virtual void documents(Reply<std::vector<DocumentRow>> reply) = 0;
     virtual void opened(const std::string& document, Reply<void> reply) = 0;
     virtual void forget(const std::string& document, Reply<void> reply) = 0;
+    virtual void findAll(const std::string& words, Reply<std::vector<Hit>> reply) = 0;  // in all documents, as typed
     virtual void newChat(const std::string& document, Reply<ChatRow> reply) = 0;
     virtual void chats(const std::string& document, Reply<std::vector<ChatRow>> reply) = 0;
     virtual void saveDraft(const std::string& chat, const std::string& text, Reply<void> reply) = 0;
@@ -82,6 +88,7 @@ class EnginePort : public QObject {
   signals:
     void readingProgress(quint64 ticket, const carrel::ReadingProgress& progress);
     void readingEnded(quint64 ticket, const carrel::Result<carrel::ReadingSummary>& summary);  // Cancelled: paused
+    void readingEvicted(const QString& document, quint64 bytes);  // to make room for another
     void turnStage(quint64 ticket, carrel::TurnStage stage);
     void turnText(quint64 ticket, const QString& text);           // to append; at most 30 a second
     void answered(quint64 ticket, const carrel::Answer& answer);  // exactly one of these two

@@ -88,8 +88,21 @@ void EngineThread::readingOf(const std::string& document, Reply<ReadingSummary> 
                        [document](Compute& compute) { return compute.readingOf(document); });
 }
 
+void EngineThread::storedReadings(Reply<std::vector<StoredReading>> reply) {
+    on<std::vector<StoredReading>>(compute_, std::move(reply),
+                                   [](Compute& compute) { return compute.storedReadings({}); });
+}
+
 void EngineThread::forgetReadings(const std::string& document, Reply<void> reply) {
     on<void>(compute_, std::move(reply), [document](Compute& compute) { return compute.forgetReadings(document); });
+}
+
+void EngineThread::diskUse(Reply<DiskUse> reply) {
+    on<DiskUse>(compute_, std::move(reply), [](Compute& compute) { return compute.diskUse(); });
+}
+
+void EngineThread::setQuota(std::uint64_t bytes, Reply<DiskUse> reply) {
+    on<DiskUse>(compute_, std::move(reply), [bytes](Compute& compute) { return compute.setQuota(bytes); });
 }
 
 void EngineThread::forgetTail(const std::string& tail) {
@@ -124,6 +137,11 @@ void EngineThread::opened(const std::string& document, Reply<void> reply) {
 
 void EngineThread::forget(const std::string& document, Reply<void> reply) {
     on<void>(library_, std::move(reply), [document](Library& library) { return library.forget(document); });
+}
+
+void EngineThread::findAll(const std::string& words, Reply<std::vector<Hit>> reply) {
+    on<std::vector<Hit>>(library_, std::move(reply),
+                         [words](Library& library) { return library.find(words, {}, kMostHits, true); });
 }
 
 void EngineThread::newChat(const std::string& document, Reply<ChatRow> reply) {

@@ -26,7 +26,10 @@ class EngineThread final : public EnginePort {
     void read(ReadRequest request) override;
     void ask(TurnRequest request) override;
     void readingOf(const std::string& document, Reply<ReadingSummary> reply) override;
+    void storedReadings(Reply<std::vector<StoredReading>> reply) override;
     void forgetReadings(const std::string& document, Reply<void> reply) override;
+    void diskUse(Reply<DiskUse> reply) override;
+    void setQuota(std::uint64_t bytes, Reply<DiskUse> reply) override;
     void forgetTail(const std::string& tail) override;
     void tiers(const std::string& document, Reply<std::optional<TierView>> reply) override;
 
@@ -36,6 +39,7 @@ class EngineThread final : public EnginePort {
     void documents(Reply<std::vector<DocumentRow>> reply) override;
     void opened(const std::string& document, Reply<void> reply) override;
     void forget(const std::string& document, Reply<void> reply) override;
+    void findAll(const std::string& words, Reply<std::vector<Hit>> reply) override;
     void newChat(const std::string& document, Reply<ChatRow> reply) override;
     void chats(const std::string& document, Reply<std::vector<ChatRow>> reply) override;
     void saveDraft(const std::string& chat, const std::string& text, Reply<void> reply) override;

@@ -29,7 +29,9 @@ QString pattern(Code code) {
         case Code::Io:
             return tr("Reading or writing %1 failed (%2). Check the disk, then try again; what was saved is kept.");
         case Code::DiskFull:
-            return tr("The disk is full. Free some space, then resume; everything read so far is kept.");
+            return tr(
+                "There is not enough room on the disk (%2). Free some, or allow readings more in the settings, then "
+                "resume; everything read so far is kept.");
         case Code::NoMemory:
             return tr("There is not enough memory for %1 (%2). Close other programs or choose a smaller model.");
         case Code::Truncated:
@@ -74,9 +76,11 @@ QString errorText(const Error& error, const QString& what) {
     // One pass for both, so that a %2 inside a file's name is not taken for a place holder.
     QString sentence = pattern(error.code);
     const QString place = what.isEmpty() ? shortPlace(error) : what;
-    if (sentence.contains(QLatin1String("%2")))
+    if (!sentence.contains(QLatin1String("%1")))
+        sentence.replace(QLatin1String("%2"), detail);
+    else if (sentence.contains(QLatin1String("%2")))
         sentence = sentence.arg(place, detail);
-    else if (sentence.contains(QLatin1String("%1")))
+    else
         sentence = sentence.arg(place);
     return what.isEmpty() && error.where.empty() ? capitalised(sentence) : sentence;
 }

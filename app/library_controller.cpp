@@ -2,12 +2,34 @@
 
 #include "error_text.h"
 
+#include <QDesktopServices>
 #include <QFileInfo>
 
 namespace carrel::app {
 
-LibraryController::LibraryController(EnginePort& port, Passwords& passwords, QObject* parent)
-    : QObject(parent), port_(port), passwords_(passwords) {}
+LibraryController::LibraryController(EnginePort& port, Passwords& passwords, Options options, QObject* parent)
+    : QObject(parent),
+      port_(port),
+      passwords_(passwords),
+      options_(std::move(options)),
+      documents_(options_.paused),
+      forgetting_(options_.undoTime) {
+    connect(&forgetting_, &Forgetting::undone, this, &LibraryController::undone);
+    connect(&forgetting_, &Forgetting::due, this, &LibraryController::due);
+    connect(&port_, &EnginePort::readingEnded, this, &LibraryController::refresh);
+    connect(&port_, &EnginePort::answered, this, &LibraryController::refresh);
+}
+
+void LibraryController::stop() {
+    stopAdding_.request_stop();
+    forgetting_.finish();
+}
+
+void LibraryController::refresh() {
+    port_.storedReadings([this](const Result<std::vector<StoredReading>>& readings) {
+        if (readings) documents_.setStored(*readings);  // a list without sizes is no reason for a message
+    });
+}
 
 QString LibraryController::currentTitle() const {
     const DocumentRow* row = documents_.find(current_);
@@ -21,6 +43,7 @@ void LibraryController::load(const QString& sha) {
             return;
         }
         documents_.setDocuments(*rows);
+        refresh();
         const DocumentRow* row = documents_.find(sha);
         // A password prompt nobody asked for is no greeting: an encrypted document waits to be clicked.
         if (row && row->state == DocumentState::Ready && current_.isEmpty()) open(sha);
@@ -74,6 +97,7 @@ void LibraryController::added(const QString& file, const std::string& password, 
     }
     const DocumentRow& row = *result;
     const QString sha = QString::fromStdString(row.sha256);
+    forgetting_.keep(Forgetting::Document, sha);  // it was forgotten, and is wanted after all
     documents_.put(row);
     switch (row.state) {
         case DocumentState::NeedsPassword:
@@ -116,24 +140,71 @@ void LibraryController::open(const QString& sha) {
     emit documentOpened(*documents_.find(sha));
 }
 
+// Nothing is deleted yet: it is out of sight until it is undone or due.
 void LibraryController::forget(const QString& sha) {
+    const DocumentRow* row = documents_.find(sha);
+    if (!row) return;
+    const QString title = QString::fromStdString(row->title);
+    hidden_[sha] = {*row, documents_.indexOf(sha), sha == current_};
     emit aboutToForget(sha);
-    passwords_.drop(sha.toStdString());
     if (sha == current_) {
         current_.clear();
         emit currentChanged();
     }
-    // The row goes first: what a crash leaves behind then is files nobody can see, and they are swept.
-    port_.forget(sha.toStdString(), [this, sha](const Status& done) {
-        if (!done) {
-            emit problem(errorText(done.error()));
-            return;
-        }
-        documents_.remove(sha);
-    });
-    port_.forgetReadings(sha.toStdString(), [this](const Status& done) {
+    documents_.remove(sha);
+    forgetting_.add(Forgetting::Document, sha, title);
+}
+
+void LibraryController::forgetReading(const QString& sha) {
+    const DocumentRow* row = documents_.find(sha);
+    if (!row) return;
+    emit readingHidden(sha);
+    forgetting_.add(Forgetting::Reading, sha, QString::fromStdString(row->title));
+}
+
+void LibraryController::undone(Forgetting::What what, const QString& sha) {
+    if (what == Forgetting::Reading) {
+        emit readingKept(sha);
+        return;
+    }
+    const Hidden hidden = hidden_.take(sha);
+    documents_.put(hidden.row, hidden.at);
+    refresh();
+    if (hidden.open && current_.isEmpty()) open(sha);
+}
+
+void LibraryController::due(Forgetting::What what, const QString& sha) {
+    const auto told = [this](const Status& done) {
         if (!done && done.error().code != Code::NotFound) emit problem(errorText(done.error()));
+    };
+    if (what == Forgetting::Document) {
+        const Hidden hidden = hidden_.take(sha);
+        // The row goes first: what a crash leaves behind then is files nobody can see, and they are swept.
+        port_.forget(sha.toStdString(), [this, told, hidden](const Status& done) {
+            if (!done) documents_.put(hidden.row, hidden.at);
+            told(done);
+        });
+    }
+    port_.forgetReadings(sha.toStdString(), [this, told](const Status& done) {
+        told(done);
+        refresh();
     });
+    if (what == Forgetting::Reading) {
+        emit readingGone(sha);
+        return;
+    }
+    passwords_.drop(sha.toStdString());
+    emit forgotten(sha);
+}
+
+void LibraryController::showFile(const QString& sha) {
+    const DocumentRow* row = documents_.find(sha);
+    if (!row) return;
+    const QFileInfo original(QString::fromStdString(row->originalPath));
+    const QString folder =
+        original.exists() ? original.absolutePath() : options_.dataFolder + QStringLiteral("/documents/") + sha;
+    if (!QDesktopServices::openUrl(QUrl::fromLocalFile(folder)))
+        emit problem(tr("No file manager could be opened. The file is in %1.").arg(folder));
 }
 
 void LibraryController::prompt(const QString& title, const QString& file, const QString& sha, bool wrong) {

@@ -1,7 +1,5 @@
 #include "library_model.h"
 
-#include "words.h"
-
 #include <algorithm>
 
 namespace carrel::app {
@@ -11,8 +9,14 @@ int LibraryModel::rowCount(const QModelIndex& parent) const {
 }
 
 QHash<int, QByteArray> LibraryModel::roleNames() const {
-    return {{ShaRole, "sha"},         {TitleRole, "title"},       {DetailRole, "detail"},
-            {ReadingRole, "reading"}, {FractionRole, "fraction"}, {UsableRole, "usable"}};
+    return {{ShaRole, "sha"},   {TitleRole, "title"},       {StateRole, "stateName"}, {BriefRole, "brief"},
+            {FullRole, "full"}, {FractionRole, "fraction"}, {UsableRole, "usable"},   {ReadRole, "read"}};
+}
+
+DocumentFacts LibraryModel::facts(int row) const {
+    const DocumentRow& document = rows_[static_cast<std::size_t>(row)];
+    const QString sha = QString::fromStdString(document.sha256);
+    return {document, stored_.value(sha), readings_.value(sha).text, paused_ && paused_(sha)};
 }
 
 QVariant LibraryModel::data(const QModelIndex& index, int role) const {
@@ -24,26 +28,18 @@ QVariant LibraryModel::data(const QModelIndex& index, int role) const {
             return sha;
         case TitleRole:
             return QString::fromStdString(row.title);
-        case DetailRole:
-            switch (row.state) {
-                case DocumentState::NeedsPassword:
-                    return tr("Encrypted: open it to enter its password");
-                case DocumentState::NoText:
-                    return tr("No text in its pages (a scan?)");
-                case DocumentState::Refused:
-                    return tr("Cannot be used: %1").arg(QString::fromStdString(row.reason));
-                case DocumentState::Adding:
-                    return tr("Was not taken in completely: add it again");
-                case DocumentState::Ready:
-                    return documentText(row);
-            }
-            return {};
-        case ReadingRole:
-            return readings_.value(sha).text;
+        case StateRole:
+            return stateText(facts(index.row()));
+        case BriefRole:
+            return briefText(facts(index.row()));
+        case FullRole:
+            return fullText(facts(index.row()));
         case FractionRole:
             return readings_.value(sha).fraction;
         case UsableRole:
             return row.state == DocumentState::Ready;
+        case ReadRole:
+            return !stored_.value(sha).empty() || readings_.value(sha).fraction > 0;
         default:
             return {};
     }
@@ -70,20 +66,23 @@ void LibraryModel::setDocuments(std::vector<DocumentRow> rows) {
     emit countChanged();
 }
 
-void LibraryModel::put(const DocumentRow& row) {
+void LibraryModel::put(const DocumentRow& row, int at) {
     const int old = indexOf(QString::fromStdString(row.sha256));
-    if (old > 0) {
-        beginMoveRows({}, old, old, {}, 0);
-        std::rotate(rows_.begin(), rows_.begin() + old, rows_.begin() + old + 1);
+    at = std::clamp(at, 0, old < 0 ? count() : count() - 1);
+    const auto begin = rows_.begin();
+    if (old > at) {
+        beginMoveRows({}, old, old, {}, at);
+        std::rotate(begin + at, begin + old, begin + old + 1);
         endMoveRows();
     }
     if (old >= 0) {
-        rows_.front() = row;
-        emit dataChanged(index(0), index(0));
+        const int now = std::min(old, at);
+        rows_[static_cast<std::size_t>(now)] = row;
+        emit dataChanged(index(now), index(now));
         return;
     }
-    beginInsertRows({}, 0, 0);
-    rows_.insert(rows_.begin(), row);
+    beginInsertRows({}, at, at);
+    rows_.insert(begin + at, row);
     endInsertRows();
     emit countChanged();
 }
@@ -98,9 +97,16 @@ void LibraryModel::remove(const QString& sha) {
     emit countChanged();
 }
 
+void LibraryModel::setStored(const std::vector<StoredReading>& readings) {
+    stored_.clear();
+    for (const StoredReading& reading : readings) stored_[QString::fromStdString(reading.document)].push_back(reading);
+    if (count() > 0) emit dataChanged(index(0), index(count() - 1), {StateRole, BriefRole, FullRole, ReadRole});
+}
+
 void LibraryModel::setReading(const QString& sha, const QString& text, double fraction) {
     readings_[sha] = {text, fraction};
-    if (const int row = indexOf(sha); row >= 0) emit dataChanged(index(row), index(row), {ReadingRole, FractionRole});
+    if (const int row = indexOf(sha); row >= 0)
+        emit dataChanged(index(row), index(row), {StateRole, FullRole, FractionRole, ReadRole});
 }
 
 }  // namespace carrel::app

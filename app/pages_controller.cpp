@@ -96,10 +96,18 @@ void PagesController::endFind() {
 }
 
 void PagesController::find(const QString& words, int fromRow) {
+    look(words, std::max(0, fromRow) + 1, 0, false);
+}
+
+void PagesController::showWords(const QString& words, int page, quint64 byte) {
+    look(words, page, byte, true);
+}
+
+void PagesController::look(const QString& words, int page, quint64 byte, bool tell) {
     if (document_.isEmpty() || words.trimmed().isEmpty()) return endFind();
     const std::string document = document_.toStdString();
     port_.find(document, passwords_.of(document), words.toStdString(),
-               [this, fromRow, search = ++search_](const Result<std::vector<Found>>& result) {
+               [this, words, page, byte, tell, search = ++search_](const Result<std::vector<Found>>& result) {
                    if (search != search_) return;
                    if (!result) {
                        emit problem(errorText(result.error()));
@@ -109,11 +117,12 @@ void PagesController::find(const QString& words, int fromRow) {
                    hit_ = 0;
                    pages_.setFound(*result);
                    const auto from = std::ranges::find_if(*result, [&](const Found& hit) {
-                       return hasPages() && hit.page > static_cast<std::uint32_t>(std::max(0, fromRow));
+                       return hasPages() ? hit.page >= static_cast<std::uint32_t>(page) : hit.span.first >= byte;
                    });
                    if (!result->empty())
                        nextHit(from == result->end() ? 1 : static_cast<int>(from - result->begin()) + 1);
                    emit found();
+                   if (tell) emit wordsShown(words);
                });
 }
 

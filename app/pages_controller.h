@@ -47,6 +47,9 @@ class PagesController : public QObject {
     /// What the pointer is to look like over a place of a page (Qt::CursorShape), as far as is known by now.
     Q_INVOKABLE int shapeAt(int page, const QPointF& at);
 
+    /// The same from a page (from 1), or from a byte where there are no pages, and says so in wordsShown.
+    void showWords(const QString& words, int page, quint64 byte);
+
     void open(const DocumentRow& row);
     void close();
     void show(const Source& source);
@@ -54,6 +57,7 @@ class PagesController : public QObject {
   signals:
     void documentChanged();
     void found();
+    void wordsShown(const QString& words);
     void marked();
     /// Row of the list to bring into view, and how far down its height, 0..1. A jump is one to come back from.
     void placeWanted(int row, double down, bool jump);
@@ -64,6 +68,7 @@ class PagesController : public QObject {
     void setMarks(int page, const QVariantList& marks);
     void showPlace(std::uint32_t page, const ByteSpan& span, const std::vector<Box>& boxes, bool jump);
     void endFind();
+    void look(const QString& words, int page, quint64 byte, bool tell);
 
     EnginePort& port_;
     Passwords& passwords_;

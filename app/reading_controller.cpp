@@ -1,5 +1,6 @@
 #include "reading_controller.h"
 
+#include "document_text.h"
 #include "error_text.h"
 #include "words.h"
 
@@ -17,7 +18,35 @@ const ReadingController::Entry& ReadingController::current() const {
     return found == entries_.cend() ? none : *found;
 }
 
+QString ReadingController::name(const Entry& e) const {
+    const auto pages = [&e] {
+        const ReadingProgress& p = e.progress;
+        return p.pagesTotal > 0 ? QStringLiteral(" · ") + tr("%1 of %2 pages").arg(p.pagesDone).arg(p.pagesTotal)
+                                : QString();
+    };
+    if (e.hidden) return tr("Text ready, not read");
+    switch (e.state) {
+        case None:
+            return {};
+        case Queued:
+            return e.yielded ? tr("Paused: another document is read first") + pages() : tr("Queued to be read");
+        case Reading:
+            return (answering_ ? tr("Paused: a question goes first") : tr("Being read")) + pages();
+        case Pausing:
+            return tr("Pausing…");
+        case Paused:
+            return e.progress.tokensDone == 0 ? tr("Text ready, not read") : tr("Paused by you") + pages();
+        case Ready:
+        case Partly:
+            return readyText(e.summary.coverage);
+        case Failed:
+            return (e.diskFull ? tr("Paused: no room on the disk") : tr("Reading stopped")) + pages();
+    }
+    return {};
+}
+
 QString ReadingController::text(const Entry& e) const {
+    if (e.hidden) return tr("What was read is forgotten");
     switch (e.state) {
         case None:
             return {};
@@ -42,6 +71,7 @@ QString ReadingController::text(const Entry& e) const {
 }
 
 double ReadingController::fraction(const Entry& e) const {
+    if (e.hidden) return 0;
     if (e.state == Ready) return 1;
     if (e.progress.tokensTotal == 0) return 0;
     return static_cast<double>(e.progress.tokensDone) / static_cast<double>(e.progress.tokensTotal);
@@ -61,8 +91,8 @@ QString ReadingController::documentOf(quint64 ticket) const {
 void ReadingController::set(const QString& sha, State state) {
     Entry& e = entries_[sha];
     e.state = state;
-    const bool busy = state == Reading || state == Paused || state == Pausing;
-    emit documentChanged(sha, text(e), busy ? fraction(e) : -1);
+    const bool busy = state == Reading || state == Pausing || (state == Paused && e.progress.tokensDone > 0);
+    emit documentChanged(sha, name(e), busy && !e.hidden ? fraction(e) : -1);
     if (sha == sha_) emit changed();
     if (canAnswer(sha)) emit answerable(sha);
 }
@@ -72,13 +102,13 @@ void ReadingController::open(const QString& sha) {
     emit changed();
     if (sha.isEmpty()) return;
     for (auto it = entries_.begin(); it != entries_.end(); ++it) {
-        if (it.key() == sha || it->ticket == 0 || it->deleteAfterwards) continue;
+        if (it.key() == sha || it->ticket == 0 || it->hidden) continue;
         it->yielded = it->state != Pausing;
         it->stop.request_stop();
     }
     const Entry e = entries_.value(sha);
     const bool waits = e.state == Queued && e.ticket == 0;
-    if (hasModel_ && (e.state == None || e.state == Failed || waits)) lookUp(sha);
+    if (hasModel_ && !e.hidden && (e.state == None || e.state == Failed || waits)) lookUp(sha);
 }
 
 // What is on disk decides: a whole reading is ready at once, anything less goes on.
@@ -102,7 +132,7 @@ void ReadingController::start(const QString& sha) {
     Entry& e = entries_[sha];
     e.ticket = port_.nextTicket();
     e.stop = {};
-    e.deleteAfterwards = e.yielded = false;
+    e.yielded = e.diskFull = false;
     set(sha, Queued);
     port_.read({e.ticket, sha.toStdString(), passwords_.of(sha.toStdString()), e.stop.get_token()});
 }
@@ -120,12 +150,7 @@ void ReadingController::ended(quint64 ticket, const Result<ReadingSummary>& summ
     if (sha.isEmpty()) return;
     Entry& e = entries_[sha];
     e.ticket = 0;
-    if (e.deleteAfterwards) {
-        e = {};
-        port_.forgetReadings(sha.toStdString(), [this](const Status& done) {
-            if (!done && done.error().code != Code::NotFound) emit problem(errorText(done.error()));
-        });
-        settings_.setPaused(sha, true);  // not read again by itself
+    if (e.hidden) {
         set(sha, Paused);
         return startNext();
     }
@@ -137,10 +162,12 @@ void ReadingController::ended(quint64 ticket, const Result<ReadingSummary>& summ
         return startNext();
     }
     const Code code = summary.error().code;
+    if (code == Code::Cancelled && e.yielded && sha == sha_) return lookUp(sha);  // wanted again before it had stopped
     if (code == Code::Cancelled) {
         set(sha, e.yielded ? Queued : Paused);
         return startNext();
     }
+    e.diskFull = code == Code::DiskFull;
     set(sha, Failed);
     if (code == Code::NeedsPassword || code == Code::WrongPassword)
         emit needsPassword(sha, code == Code::WrongPassword);
@@ -172,7 +199,6 @@ void ReadingController::modelLoaded() {
 void ReadingController::forget(const QString& sha) {
     if (entries_.contains(sha)) entries_[sha].stop.request_stop();
     entries_.remove(sha);
-    settings_.setPaused(sha, false);
     if (sha == sha_) open({});
 }
 
@@ -190,20 +216,56 @@ void ReadingController::pause() {
 void ReadingController::resume() {
     if (!canResume()) return;
     settings_.setPaused(sha_, false);
+    if (current().hidden) {
+        emit keepWanted(sha_);
+        return;
+    }
     if (hasModel_)
         start(sha_);
     else
         emit problem(tr("No model is loaded. Choose one first."));
 }
 
-void ReadingController::cancel() {
-    if (!canCancel()) return;
-    Entry& e = entries_[sha_];
-    e.deleteAfterwards = true;
+// ---- forgetting, which can be undone for a while
+
+void ReadingController::hide(const QString& sha) {
+    Entry& e = entries_[sha];
+    e.hidden = true;
     e.stop.request_stop();
-    if (e.ticket != 0) return set(sha_, Pausing);
-    e.ticket = port_.nextTicket();  // nothing is under way: end it here
-    ended(e.ticket, Error{Code::Cancelled, {}, {}});
+    set(sha, e.ticket != 0 ? Pausing : Paused);
+}
+
+void ReadingController::keep(const QString& sha) {
+    if (!entries_.value(sha).hidden) return;
+    entries_[sha].hidden = false;
+    if (hasModel_ && sha == sha_ && entries_[sha].ticket == 0) return lookUp(sha);
+    entries_[sha].yielded = true;  // where it is still stopping it goes on as soon as it has
+    set(sha, entries_[sha].ticket != 0 ? Pausing : None);
+}
+
+void ReadingController::gone(const QString& sha) {
+    Entry& e = entries_[sha];
+    e.hidden = false;
+    e.progress = {};
+    e.summary = {};
+    settings_.setPaused(sha, true);  // not read again by itself
+    set(sha, e.ticket != 0 ? Pausing : Paused);
+}
+
+void ReadingController::evicted(const QString& sha) {
+    if (!entries_.contains(sha) || entries_[sha].ticket != 0) return;
+    entries_[sha] = {};
+    set(sha, None);  // opening it reads it again
+}
+
+void ReadingController::forgotten(const QString& sha) {
+    settings_.setPaused(sha, false);
+}
+
+void ReadingController::setAnswering(bool on) {
+    answering_ = on;
+    for (auto it = entries_.cbegin(); it != entries_.cend(); ++it)
+        if (it->state == Reading) emit documentChanged(it.key(), name(*it), fraction(*it));
 }
 
 }  // namespace carrel::app

@@ -13,7 +13,7 @@ namespace carrel::app {
 ///
 ///   None -> Queued -> Reading -> Ready | Partly (did not fit) | Failed
 ///                       ^   v
-///              Paused <- Pausing          cancel: Pausing, then what was read is deleted -> Paused
+///              Paused <- Pausing          what was read is forgotten: Paused, and nothing is read
 /// Opening a document puts its reading first; the one it interrupts is Queued again.
 class ReadingController : public QObject {
     Q_OBJECT
@@ -44,12 +44,17 @@ class ReadingController : public QObject {
     void open(const QString& sha);  // the document shown; goes on reading it unless the person had paused it
     void modelLoaded();             // readings belong to a model: start over with what is on disk for this one
     void modelAboutToChange();
-    void forget(const QString& sha);
-    void stopAll();  // the window closes: all go on at the next start
+    void forget(const QString& sha);     // the document is out of sight
+    void forgotten(const QString& sha);  // and deleted
+    void hide(const QString& sha);       // what was read is as if it were not there
+    void keep(const QString& sha);       // it is, after all
+    void gone(const QString& sha);       // it was deleted
+    void evicted(const QString& sha);    // it was deleted to make room
+    void setAnswering(bool on);          // readings wait meanwhile
+    void stopAll();                      // the window closes: all go on at the next start
 
     Q_INVOKABLE void pause();
     Q_INVOKABLE void resume();
-    Q_INVOKABLE void cancel();  // stops and deletes what was read
 
   signals:
     void changed();
@@ -57,6 +62,7 @@ class ReadingController : public QObject {
     void answerable(const QString& sha);
     void problem(const QString& sentence);
     void needsPassword(const QString& sha, bool wrong);
+    void keepWanted(const QString& sha);  // what was forgotten a moment ago is to be read on
 
   private:
     struct Entry {
@@ -65,11 +71,13 @@ class ReadingController : public QObject {
         std::stop_source stop;
         ReadingProgress progress;
         ReadingSummary summary;
-        bool deleteAfterwards = false;
-        bool yielded = false;  // stopped for the document that was opened; goes on when that one is done
+        bool hidden = false;    // what was read is forgotten, though not deleted yet
+        bool diskFull = false;  // which is why it failed
+        bool yielded = false;   // stopped for the document that was opened; goes on when that one is done
     };
     const Entry& current() const;
     QString text(const Entry& entry) const;
+    QString name(const Entry& entry) const;  // of its state, as the library lists it
     double fraction(const Entry& entry) const;
     void start(const QString& sha);
     void set(const QString& sha, State state);
@@ -84,7 +92,7 @@ class ReadingController : public QObject {
     Settings& settings_;
     QHash<QString, Entry> entries_;
     QString sha_;
-    bool hasModel_ = false;
+    bool hasModel_ = false, answering_ = false;
 };
 
 }  // namespace carrel::app

@@ -10,6 +10,8 @@ class Settings {
   public:
     explicit Settings(const QString& file) : store_(file, QSettings::IniFormat) {}
 
+    void save() { store_.sync(); }  // else a moment later
+
     QString model() const { return store_.value(QStringLiteral("model")).toString(); }  // path of a GGUF
     void setModel(const QString& file) { store_.setValue(QStringLiteral("model"), file); }
 
@@ -30,6 +32,9 @@ class Settings {
 
     int libraryOrder() const { return store_.value(QStringLiteral("libraryOrder")).toInt(); }  // ShownLibrary::Order
     void setLibraryOrder(int order) { store_.setValue(QStringLiteral("libraryOrder"), order); }
+
+    int quotaGb() const { return store_.value(QStringLiteral("quotaGb")).toInt(); }  // of readings; 0: automatic
+    void setQuotaGb(int gigabytes) { store_.setValue(QStringLiteral("quotaGb"), gigabytes); }
 
     int textPercent() const { return store_.value(QStringLiteral("textPercent"), 100).toInt(); }
     void setTextPercent(int percent) { store_.setValue(QStringLiteral("textPercent"), percent); }

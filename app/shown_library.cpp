@@ -39,7 +39,7 @@ bool ShownLibrary::lessThan(const QModelIndex& left, const QModelIndex& right) c
         case Added:
             return a->addedAt > b->addedAt;
         case Size:
-            return a->fileBytes > b->fileBytes;
+            return documents_.facts(left.row()).diskBytes() > documents_.facts(right.row()).diskBytes();
         default:
             const auto title = [](const DocumentRow& row) { return QString::fromStdString(row.title).toCaseFolded(); };
             return QString::localeAwareCompare(title(*a), title(*b)) < 0;

@@ -32,13 +32,6 @@ QString bytesText(std::uint64_t bytes) {
     return QLocale().formattedDataSize(static_cast<qint64>(bytes), bytes < (1u << 20) ? 0 : 1);
 }
 
-QString documentText(const DocumentRow& document) {
-    const QString size = bytesText(document.fileBytes);
-    if (document.pages == 0) return size;
-    const QString pages = document.pages == 1 ? tr("1 page") : tr("%1 pages").arg(document.pages);
-    return pages + QStringLiteral(" · ") + size;
-}
-
 QString coverageText(const Coverage& c) {
     if (c.pagesTotal == 0) {
         if (c.whole()) return tr("Read the whole text");

@@ -65,7 +65,7 @@ FocusScope {
         ReadingBar {
             Layout.fillWidth: true
             reading: root.app.reading
-            onCancelWanted: cancelReading.open()
+            onCancelWanted: root.app.library.forgetReading(root.app.library.current)
             onMemoryWanted: root.memoryWanted()
         }
         Line {
@@ -127,12 +127,5 @@ FocusScope {
             if (root.app.chat.listTotal > 0)
                 view.follow = false;   // several answers grow: the first one stays in view
         }
-    }
-    ConfirmDialog {
-        id: cancelReading
-        heading: qsTr("Cancel reading?")
-        body: qsTr("What was read of it so far is deleted and would have to be read again. The document and its chats stay. To go on later instead, choose Pause.")
-        yes: qsTr("Delete what was read")
-        onAccepted: root.app.reading.cancel()
     }
 }

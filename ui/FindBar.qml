@@ -12,6 +12,9 @@ RowLayout {
     signal stepWanted(int step)
     signal closed()
 
+    function show(text: string) {   // what is looked for already
+        words.text = text;
+    }
     function edit() {
         words.forceActiveFocus(Qt.ShortcutFocusReason);
         words.selectAll();

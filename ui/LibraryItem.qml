@@ -2,17 +2,20 @@ import QtQuick
 import QtQuick.Controls
 import QtQuick.Layouts
 
-// One document of the library.
+// One document of the library: its title, its state, what it takes.
 ItemDelegate {
     id: root
 
     required property string sha
     required property string title
-    required property string detail
-    required property string reading
+    required property string stateName
+    required property string brief
+    required property string full
     required property real fraction
     required property bool usable
+    required property bool read
     property bool current: false
+    signal menuWanted(real x, real y)
     signal forgetWanted()
 
     width: ListView.view ? ListView.view.width : 200
@@ -20,8 +23,40 @@ ItemDelegate {
     leftPadding: 12
     rightPadding: 8
     highlighted: root.current
-    Accessible.name: root.title + ", " + root.detail + (root.reading ? ", " + root.reading : "")
+    Accessible.name: root.title + ", " + root.stateName
+    Accessible.description: root.full
     Keys.onDeletePressed: root.forgetWanted()
+    Keys.onMenuPressed: root.menuWanted(width / 2, height)
+    Keys.onPressed: (event) => {
+        if (event.key !== Qt.Key_F10 || !(event.modifiers & Qt.ShiftModifier))
+            return;
+        event.accepted = true;
+        root.menuWanted(width / 2, height);
+    }
+    TapHandler {
+        acceptedButtons: Qt.RightButton
+        onTapped: (point) => root.menuWanted(point.position.x, point.position.y)
+    }
+    ToolTip {
+        objectName: "documentDetails"
+        visible: (root.hovered || root.visualFocus) && root.full !== ""
+        delay: 800
+        x: root.width + 4
+        y: 0
+        width: Math.min(implicitWidth, Theme.base * 28)
+        contentItem: Text {
+            text: root.title + "\n" + root.full
+            textFormat: Text.PlainText
+            color: Theme.text
+            font.pixelSize: Theme.small
+            wrapMode: Text.WrapAtWordBoundaryOrAnywhere
+        }
+        background: Rectangle {
+            radius: Theme.radius
+            color: Theme.paper
+            border.color: Theme.line
+        }
+    }
 
     contentItem: RowLayout {
         spacing: 4
@@ -39,13 +74,22 @@ ItemDelegate {
                 textFormat: Text.PlainText
             }
             Text {
+                objectName: "documentState"
                 Layout.fillWidth: true
-                text: root.detail
+                text: root.stateName
                 color: Theme.muted
                 font.pixelSize: Theme.small
                 elide: Text.ElideRight
-                wrapMode: root.usable ? Text.NoWrap : Text.Wrap
-                maximumLineCount: root.usable ? 1 : 4
+                wrapMode: Text.Wrap
+                maximumLineCount: root.usable ? 2 : 4
+                textFormat: Text.PlainText
+            }
+            Text {
+                Layout.fillWidth: true
+                text: root.brief
+                color: Theme.muted
+                font.pixelSize: Theme.small
+                elide: Text.ElideRight
                 textFormat: Text.PlainText
             }
             ThinBar {
@@ -56,13 +100,14 @@ ItemDelegate {
             }
         }
         TextButton {
+            objectName: "menuOf" + root.title
             Layout.alignment: Qt.AlignTop
-            visible: root.hovered || root.visualFocus || visualFocus
-            implicitWidth: 26
-            implicitHeight: 26
-            text: "\u00d7"
-            Accessible.name: qsTr("Forget %1").arg(root.title)
-            onClicked: root.forgetWanted()
+            opacity: root.hovered || root.visualFocus || visualFocus || root.current ? 1 : 0
+            implicitWidth: implicitHeight
+            implicitHeight: Math.max(26, Theme.base * 1.8)
+            text: "\u2026"
+            Accessible.name: qsTr("Menu of %1").arg(root.title)
+            onClicked: root.menuWanted(x, y + height)
         }
     }
     background: Rectangle {

@@ -10,10 +10,16 @@ FocusScope {
     id: root
 
     required property LibraryController library
+    required property LibraryFind finding
     required property ModelController model
     signal addWanted()
     signal modelFileWanted()
     signal settingsWanted()
+
+    function find() {
+        if (root.library.documents.count > 0)
+            results.edit();
+    }
 
     Rectangle {
         anchors.fill: parent
@@ -51,12 +57,22 @@ FocusScope {
             }
         }
         Line { Layout.fillWidth: true }
+        FindResults {
+            id: results
+            Layout.fillWidth: true
+            Layout.fillHeight: searching
+            Layout.margins: Theme.gap
+            Layout.bottomMargin: 0
+            visible: root.library.documents.count > 0
+            finding: root.finding
+            onClosed: list.forceActiveFocus(Qt.OtherFocusReason)
+        }
         RowLayout {
             Layout.fillWidth: true
             Layout.margins: Theme.gap
             Layout.bottomMargin: 0
             spacing: 2
-            visible: root.library.documents.count > 5   // fewer are seen at a glance
+            visible: root.library.documents.count > 5 && !results.searching   // fewer are seen at a glance
             TextField {
                 id: words
                 objectName: "libraryWords"
@@ -113,6 +129,7 @@ FocusScope {
         ListView {
             id: list
             objectName: "library"
+            visible: !results.searching
             Layout.fillWidth: true
             Layout.fillHeight: true
             Layout.margins: Theme.gap
@@ -129,7 +146,8 @@ FocusScope {
                 id: item
                 current: sha === root.library.current
                 onClicked: root.library.open(sha)
-                onForgetWanted: forget.ask(item.sha, item.title)
+                onForgetWanted: root.library.forget(item.sha)
+                onMenuWanted: (x, y) => documentMenu.show(item, x, y)
                 Keys.onReturnPressed: root.library.open(sha)
             }
             Text {
@@ -172,16 +190,9 @@ FocusScope {
             onOtherWanted: root.modelFileWanted()
         }
     }
-    ConfirmDialog {
-        id: forget
-        property string sha
-        function ask(which: string, title: string) {
-            sha = which;
-            heading = qsTr("Forget “%1”?").arg(title);
-            open();
-        }
-        body: qsTr("Carrel's copy, what was read of it and its chats are deleted. The original file stays where it is.")
-        yes: qsTr("Forget")
-        onAccepted: root.library.forget(sha)
+    DocumentMenu {
+        id: documentMenu
+        objectName: "menuOfDocument"
+        library: root.library
     }
 }

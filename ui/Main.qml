@@ -41,6 +41,7 @@ ApplicationWindow {
         { sequences: ["Esc"], text: qsTr("Close what is open, or stop the answer"), run: () => memory.visible ? memory.close() : root.app.chat.stop(), when: () => memory.visible || root.app.chat.answering },
         { sequences: ["Ctrl+M"], text: qsTr("Show where the document's memory is"), run: () => memory.visible ? memory.close() : memory.open(), when: () => root.app.library.current !== "" },
         { sequences: ["Ctrl+F"], text: qsTr("Find in the document"), run: () => pages.find() },
+        { sequences: ["Ctrl+Shift+F"], text: qsTr("Find in all documents"), run: () => library.find() },
         { sequences: ["F3"], text: qsTr("Next hit"), run: () => root.app.pages.nextHit(1) },
         { sequences: ["Shift+F3"], text: qsTr("Previous hit"), run: () => root.app.pages.nextHit(-1) },
         { sequences: ["Ctrl+G"], text: qsTr("Go to a page"), run: () => pages.choosePage() },
@@ -51,6 +52,7 @@ ApplicationWindow {
         { sequences: ["Ctrl+-"], text: qsTr("Smaller pages"), run: () => pages.zoom(-1) },
         { sequences: ["Ctrl+0"], text: qsTr("Pages as wide as their pane"), run: () => pages.fit("width") },
         { sequences: ["Ctrl+9"], text: qsTr("Whole pages"), run: () => pages.fit("page") },
+        { sequences: ["Ctrl+Z"], text: qsTr("Undo forgetting"), run: () => root.app.library.forgetting.undo(), when: () => root.app.library.forgetting.sentence !== "" },
         { sequences: ["F6"], text: qsTr("Next part of the window"), run: () => root.nextPane(1) },
         { sequences: ["Shift+F6"], text: qsTr("Previous part of the window"), run: () => root.nextPane(-1) },
         { sequences: ["Ctrl+,"], text: qsTr("Settings"), run: () => settings.open() },
@@ -100,6 +102,7 @@ ApplicationWindow {
                 SplitView.preferredWidth: Math.min(root.width * 0.28, Math.max(240, Theme.base * 17))
                 SplitView.minimumWidth: 170
                 library: root.app.library
+                finding: root.app.finding
                 model: root.app.model
                 onAddWanted: root.app.chooseDocuments()
                 onModelFileWanted: root.app.chooseModel()
@@ -125,6 +128,10 @@ ApplicationWindow {
                 onCopyWanted: (text) => root.app.copy(text)
                 onAskWanted: (quotation) => chat.quote(quotation)
             }
+        }
+        UndoBar {
+            Layout.fillWidth: true
+            forgetting: root.app.library.forgetting
         }
     }
     DropArea {
@@ -194,6 +201,10 @@ ApplicationWindow {
         keys: root.keys
     }
     PasswordDialog { library: root.app.library }
+    MoveDialog {
+        objectName: "moveDialog"
+        mover: root.app.mover
+    }
     ConfirmDialog {
         id: link
         property string address

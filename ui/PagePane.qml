@@ -236,6 +236,11 @@ FocusScope {
                 function onDocumentChanged() {
                     finding.visible = false;
                 }
+                function onWordsShown(words: string) {
+                    finding.visible = true;
+                    finding.show(words);
+                    list.forceActiveFocus(Qt.OtherFocusReason);
+                }
                 function onPlaceWanted(row: int, down: real, jump: bool) {
                     if (jump)
                         list.leave();

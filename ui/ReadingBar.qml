@@ -59,7 +59,7 @@ Item {
                 objectName: "cancel"
                 visible: root.reading.canCancel && root.reading.fraction > 0
                 text: qsTr("Cancel")
-                Accessible.name: qsTr("Cancel reading")
+                Accessible.name: qsTr("Cancel reading and forget what was read")
                 onClicked: root.cancelWanted()
             }
             TextButton {

@@ -24,6 +24,7 @@ Popup {
     }
     onOpened: {
         scroll.contentY = 0;
+        root.app.disk.refresh();
         groups.nextItemInFocusChain(true).forceActiveFocus(Qt.PopupFocusReason);
     }
 
@@ -62,6 +63,11 @@ Popup {
                 width: scroll.width - 12
                 spacing: 22
                 LookSettings { look: root.app.look }
+                DiskSettings {
+                    disk: root.app.disk
+                    mover: root.app.mover
+                    onFolderWanted: root.app.chooseDataFolder()
+                }
             }
         }
         TextButton {

@@ -28,7 +28,6 @@ struct Output {
 };
 using CommandResult = carrel::Result<Output>;
 
-std::filesystem::path defaultDataDir();  // $XDG_DATA_HOME/carrel
 /// The catalog's default: where models/fetch puts it, or else in a folder of $XDG_DATA_DIRS, where its package does.
 std::filesystem::path defaultModel();
 

@@ -19,6 +19,11 @@ std::filesystem::path helperOf(const Common& common) {
     return pdfHelperOf(common.program);
 }
 
+/// The person's quota is the window's to know: here only the disk's own room counts.
+ComputeOptions computeOptions(const Common& common) {
+    return {common.data, helperOf(common), common.threads, common.isa, common.kv, {.quotaBytes = UINT64_MAX}};
+}
+
 /// Waits for what it asked and keeps it; progress goes to stderr.
 class Waiter final : public EventSink {
   public:
@@ -36,6 +41,10 @@ class Waiter final : public EventSink {
         progressLine(line);
     }
     void readingEnded(std::uint64_t, const Result<ReadingSummary>& summary) override { reading = summary; }
+    void readingEvicted(const std::string& document, std::uint64_t bytes) override {
+        progressLine("forgot what was read of " + document.substr(0, 12) +
+                     " to make room: " + std::to_string(bytes >> 20) + " MiB");
+    }
     void turnStage(std::uint64_t ticket, TurnStage stage) override {
         if (stage == TurnStage::ReadingQuestion) liveLine("reading question " + std::to_string(ticket + 1));
         if (stage == TurnStage::Answering) endLiveLine();
@@ -99,8 +108,7 @@ Status openLibrary(Session& session, const Common& common, const std::string& do
     auto row = resolve(common, *session.library, document, password);
     if (!row) return row.error();
     session.document = std::move(*row);
-    auto compute =
-        Compute::open({common.data, helperOf(common), common.threads, common.isa, common.kv}, session.waiter);
+    auto compute = Compute::open(computeOptions(common), session.waiter);
     if (!compute) return compute.error();
     session.compute = std::move(*compute);
     auto loaded = session.compute->loadModel(common.model);
@@ -265,7 +273,7 @@ CommandResult listCommand(const Common& common) {
     const auto rows = (*library)->documents();
     if (!rows) return rows.error();
     Waiter waiter;
-    const auto compute = Compute::open({common.data, helperOf(common), common.threads, common.isa, common.kv}, waiter);
+    const auto compute = Compute::open(computeOptions(common), waiter);
     if (!compute) return compute.error();
     constexpr const char* kStates[] = {"adding", "needs-password", "no-text", "refused", "ready"};
     Output out{json::array(), {}};
@@ -296,7 +304,7 @@ CommandResult forgetCommand(const Common& common, const std::string& name) {
     const auto row = resolve(common, **library, name, {});
     if (!row) return row.error();
     Waiter waiter;
-    const auto compute = Compute::open({common.data, helperOf(common), common.threads, common.isa, common.kv}, waiter);
+    const auto compute = Compute::open(computeOptions(common), waiter);
     if (!compute) return compute.error();
     if (auto gone = (*compute)->forgetReadings(row->sha256); !gone) return gone.error();
     if (auto gone = (*library)->forget(row->sha256); !gone) return gone.error();

@@ -1,3 +1,4 @@
+#include <carrel/data_folder.h>
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <csignal>
@@ -58,7 +59,6 @@ int main(int argc, char** argv) {
     Common common;
     common.program = std::filesystem::read_symlink("/proc/self/exe");
     common.model = defaultModel();
-    common.data = defaultDataDir();
     common.stop = interrupt.token();
     CLI::App app{"Carrel without a window: private, offline questions to long documents."};
     app.require_subcommand(1);
@@ -221,5 +221,10 @@ int main(int argc, char** argv) {
                       : judge == "leoam"  ? carrel::Judge::LeoAm
                       : judge == "oracle" ? carrel::Judge::Oracle
                                           : carrel::Judge::Sketch;
+    if (common.data.empty()) {
+        auto data = carrel::openDataPlace(carrel::dataPlaceFile(), carrel::defaultDataFolder());
+        if (!data) return finish(common, data.error());
+        common.data = std::move(*data);
+    }
     return finish(common, run());
 }

@@ -1,3 +1,4 @@
+#include <carrel/data_folder.h>
 #include <unistd.h>
 
 #include <cstdio>
@@ -8,22 +9,15 @@
 
 using namespace carrel;
 
-std::filesystem::path defaultDataDir() {
-    if (const char* xdg = std::getenv("XDG_DATA_HOME"); xdg != nullptr && *xdg == '/')
-        return std::filesystem::path(xdg) / "carrel";
-    const char* home = std::getenv("HOME");
-    return std::filesystem::path(home != nullptr ? home : "/") / ".local/share/carrel";
-}
-
 std::filesystem::path defaultModel() {
     const std::filesystem::path name = "models/qwen2.5-coder-0.5b-instruct-q4_k_m.gguf";
     const char* set = std::getenv("XDG_DATA_DIRS");
     std::istringstream folders(set != nullptr && *set != '\0' ? set : "/usr/local/share:/usr/share");
     std::error_code ignored;
-    std::filesystem::path file = defaultDataDir() / name;
+    std::filesystem::path file = defaultDataFolder() / name;
     for (std::string folder; !std::filesystem::exists(file, ignored) && std::getline(folders, folder, ':');)
         file = std::filesystem::path(folder) / "carrel" / name;
-    return std::filesystem::exists(file, ignored) ? file : defaultDataDir() / name;
+    return std::filesystem::exists(file, ignored) ? file : defaultDataFolder() / name;
 }
 
 std::string codeName(Code code) {
@@ -104,7 +98,8 @@ std::string sentence(const carrel::Error& error) {
             case Code::Io:
                 return "Reading or writing failed; what was finished before is kept";
             case Code::DiskFull:
-                return "The disk is full; free some space and run the same command again, what was read stays read";
+                return "There is not enough room on the disk; free some and run the same command again, what was read "
+                       "stays read";
             case Code::NoMemory:
                 return "There is not enough memory; close other programs or choose a smaller model";
             case Code::Truncated:

@@ -64,6 +64,7 @@ class DocumentStore {
     std::filesystem::path original(const std::string& sha256) const { return root_ / sha256 / "original"; }
     /// The document, from text.v1 where it is whole, else read again from the original.
     Result<Document> load(const std::string& sha256, const DocumentOptions& options) const;
+    std::uint64_t diskBytes(const std::string& sha256) const;  // of the copy and its text
     Status remove(const std::string& sha256) const;
 
   private:

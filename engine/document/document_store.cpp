@@ -110,6 +110,16 @@ Result<Document> DocumentStore::load(const std::string& sha256, const DocumentOp
     return std::move(read->document);
 }
 
+std::uint64_t DocumentStore::diskBytes(const std::string& sha256) const {
+    std::uint64_t bytes = 0;
+    for (const char* file : {"original", "text.v1"}) {
+        std::error_code missing;
+        const auto size = fs::file_size(root_ / sha256 / file, missing);
+        if (!missing) bytes += size;
+    }
+    return bytes;
+}
+
 Status DocumentStore::remove(const std::string& sha256) const {
     if (!isSha256(sha256)) return Error{Code::NotFound, sha256, "there is no such document"};
     if (const auto removed = realFileSystem().remove(root_ / sha256); !removed) return removed;

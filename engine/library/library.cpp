@@ -238,6 +238,7 @@ Result<std::vector<DocumentRow>> SqlLibrary::documents() {
         if (!row) return row.error();
         if (!*row) return rows;
         rows.push_back(documentRow(*query));
+        rows.back().diskBytes = store_.diskBytes(rows.back().sha256);
     }
 }
 
@@ -247,7 +248,9 @@ Result<DocumentRow> SqlLibrary::document(const std::string& sha256) {
     const auto row = query->bind(1, sha256).step();
     if (!row) return row.error();
     if (!*row) return Error{Code::NotFound, sha256, "the library does not hold this document"};
-    return documentRow(*query);
+    DocumentRow found = documentRow(*query);
+    found.diskBytes = store_.diskBytes(sha256);
+    return found;
 }
 
 Status SqlLibrary::opened(const std::string& sha256) {

@@ -71,7 +71,8 @@ class SqlLibrary final : public Library {
     Result<std::int64_t> startTurn(const std::string& chat, const std::string& question) override;
     Status saveTurn(const TurnRow& turn) override;
     Result<std::vector<TurnRow>> turns(const std::string& chat) override;
-    Result<std::vector<Hit>> find(const std::string& words, const std::string& document, std::uint32_t limit) override;
+    Result<std::vector<Hit>> find(const std::string& words, const std::string& document, std::uint32_t limit,
+                                  bool unfinished) override;
 
   private:
     bool readOnly() const { return !presence_; }
@@ -87,6 +88,7 @@ class SqlLibrary final : public Library {
     Status dropWindows(const std::string& sha256);
     Status saveSources(const TurnRow& turn);
     Result<std::vector<Source>> sources(std::int64_t turn);
+    Result<std::vector<Hit>> matching(const std::string& expression, const std::string& document, std::uint32_t limit);
     Result<bool> isEncrypted(const std::string& sha256);
 
     SqlDatabase db_;

@@ -91,8 +91,15 @@ std::string placeName(const Document& document, std::size_t place) {
     return place < document.places.size() ? document.places[place].heading : std::string();
 }
 
-std::string matchExpression(std::string_view words) {
-    const auto all = wordsOf(words);
+std::string matchExpression(std::string_view words, bool unfinished, std::size_t shorter) {
+    auto all = wordsOf(words);
+    unfinished = unfinished && !all.empty();
+    if (unfinished) {
+        auto& last = all.back();
+        std::size_t keep = last.size() - std::min(last.size() - 1, shorter);
+        while (keep > 1 && (static_cast<unsigned char>(last[keep]) & 0xc0) == 0x80) --keep;  // whole characters
+        last = last.substr(0, keep);
+    }
     const bool anyContent = !std::ranges::all_of(all, isFunctionWord);
     std::unordered_set<std::string_view> seen;
     std::string expression;
@@ -101,6 +108,7 @@ std::string matchExpression(std::string_view words) {
         if (seen.size() > kMaxQueryWords) break;
         if (!expression.empty()) expression += " OR ";
         expression.append("\"").append(word).append("\"");
+        if (unfinished && word.data() == all.back().data()) expression += '*';
     }
     return expression;
 }

@@ -27,8 +27,9 @@ std::vector<WordWindow> wordWindows(const Document& document, std::size_t words,
 std::string placeName(const Document& document, std::size_t place);
 
 /// FTS5 expression: the words joined by OR, each quoted, function words dropped (kept where there is nothing else).
-/// Empty: no words.
-std::string matchExpression(std::string_view words);
+/// Empty: no words. unfinished: the last word stands for all that begin so; `shorter` letters of its end are left out,
+/// for the index has stems.
+std::string matchExpression(std::string_view words, bool unfinished = false, std::size_t shorter = 0);
 
 struct RankedWindow {
     std::size_t window = 0;  // index into windows()

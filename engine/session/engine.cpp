@@ -8,6 +8,7 @@
 #include "compute/registry.h"
 #include "document/document.h"
 #include "session/loaded_model.h"
+#include "session/quota.h"
 #include "session/reading.h"
 #include "session/turn_batch.h"
 #include "store/reading_store.h"
@@ -32,12 +33,17 @@ const Error kStopped{Code::Cancelled, "", "stopped"};
 class Engine final : public Compute {
   public:
     Engine(ComputeOptions options, EventSink& events, std::unique_ptr<Backend> backend,
-           std::unique_ptr<ReadingStore> store)
+           std::unique_ptr<ReadingStore> store, FileSystem& files)
         : options_(std::move(options)),
           events_(events),
+          files_(files),
           backend_(std::move(backend)),
           store_(std::move(store)),
           documents_(options_.dataDir) {}
+
+    ~Engine() override {
+        for (const auto& reading : readings_) remember(*reading);
+    }
 
     Result<ModelInfo> loadModel(const std::filesystem::path& file) override {
         if (activeRead_ || batch_)
@@ -46,7 +52,7 @@ class Engine final : public Compute {
         if (loaded_)  // a file that cannot run leaves it alone
             if (const auto info = inspectModel(file); !info) return info.error();
         tails_.clear();
-        readings_.clear();
+        while (!readings_.empty()) closeReading(readings_.back()->document().sha256);
         loaded_.reset();
         auto loaded = LoadedModel::load(file, *backend_, options_.dataDir);
         if (!loaded) return loaded.error();
@@ -101,8 +107,9 @@ class Engine final : public Compute {
         std::vector<StoredReading> out;
         for (const StreamInfo& row : *rows)
             if (row.tokens > 0)
-                out.push_back({row.key.model, loaded_ && row.key.model == loaded_->model().fingerprint, row.tokens,
-                               row.diskBytes});
+                out.push_back({row.key.document, row.key.model,
+                               loaded_ && row.key.model == loaded_->model().fingerprint, row.tokens, row.diskBytes,
+                               row.use.coverage, row.use.complete, row.use.at});
         return out;
     }
 
@@ -119,6 +126,18 @@ class Engine final : public Compute {
                                      static_cast<std::uint8_t>(chunk.tier), chunk.use});
         }
         return out;
+    }
+
+    Result<DiskUse> diskUse() override {
+        const auto kept = keptReadings(*store_, files_, options_.dataDir);
+        if (!kept) return kept.error();
+        return DiskUse{quotaOf(options_.disk, kept->freeBytes, kept->usedBytes), kept->usedBytes, kept->freeBytes};
+    }
+
+    Result<DiskUse> setQuota(std::uint64_t bytes) override {
+        options_.disk.quotaBytes = bytes;
+        if (auto evicted = makeRoomFor(0); !evicted && evicted.error().code != Code::DiskFull) return evicted.error();
+        return diskUse();
     }
 
     Result<StoredCheck> verify(const std::string& document) override {
@@ -173,6 +192,12 @@ class Engine final : public Compute {
         bool waits = false;                    // until what there was of its document is read again
     };
 
+    Status makeRoomFor(std::uint64_t need) {
+        const auto open = [this](const StreamInfo& row) { return find(row.key.document) != nullptr; };
+        const auto tell = [this](const StreamInfo& row) { events_.readingEvicted(row.key.document, row.diskBytes); };
+        return evictFor(need, options_.disk, *store_, files_, options_.dataDir, open, tell);
+    }
+
     static Error noModel() { return {Code::InvalidArgument, "", "no model is loaded"}; }
 
     Reading* find(const std::string& document) const {
@@ -181,7 +206,16 @@ class Engine final : public Compute {
         return at == readings_.end() ? nullptr : at->get();
     }
 
+    /// Without it less is known of the reading in lists and when room is made; the reading is whole.
+    void remember(const Reading& reading) {
+        const auto at = std::chrono::system_clock::now().time_since_epoch();
+        const auto done = store_->used(reading.stream(), {std::chrono::duration_cast<std::chrono::seconds>(at).count(),
+                                                          reading.coverage(), reading.complete()});
+        static_cast<void>(static_cast<bool>(done));
+    }
+
     void closeReading(std::string document) {  // not the reading's own: that goes
+        if (const Reading* reading = find(document)) remember(*reading);
         std::erase_if(tails_, [&](const auto& tail) { return tail->document == document; });
         std::erase_if(readings_, [&](const auto& reading) { return reading->document().sha256 == document; });
     }
@@ -202,6 +236,7 @@ class Engine final : public Compute {
         auto reading = Reading::open(*loaded_, *store_, std::move(*document), options_.kv, suspect);
         if (!reading) return reading.error();
         readings_.push_back(std::move(*reading));
+        remember(*readings_.back());
         return readings_.back().get();
     }
 
@@ -232,6 +267,8 @@ class Engine final : public Compute {
                                          activeRead_->request.stop, activeRead_->mending);
         if (!reading) return endRead(reading.error());
         activeRead_->reading = *reading;
+        if (!(*reading)->complete() && !activeRead_->mending)
+            if (auto room = makeRoomFor((*reading)->restBytes()); !room) return endRead(room.error());
         progress();
         if ((*reading)->complete() || (activeRead_->request.ticket == kMending && !(*reading)->damaged()))
             endRead(summary(**reading, secondsSince(activeRead_->started)));
@@ -257,7 +294,10 @@ class Engine final : public Compute {
             return openActive();
         }
         if (!more) return endRead(more.error());
-        if (reading.tokens() != before) progress();
+        if (reading.tokens() != before) {
+            remember(reading);
+            progress();
+        }
         const bool mended = activeRead_->request.ticket == kMending && !reading.damaged();
         if (!*more || mended) endRead(summary(reading, secondsSince(activeRead_->started)));
     }
@@ -432,6 +472,7 @@ class Engine final : public Compute {
 
     ComputeOptions options_;
     EventSink& events_;
+    FileSystem& files_;
     std::unique_ptr<Backend> backend_;
     std::unique_ptr<LoadedModel> loaded_;
     std::unique_ptr<ReadingStore> store_;
@@ -457,7 +498,8 @@ Result<std::unique_ptr<Compute>> openCompute(const ComputeOptions& options, Even
     if (!backend) return backend.error();
     auto store = ReadingStore::open(files, options.dataDir);
     if (!store) return store.error();
-    return std::unique_ptr<Compute>(std::make_unique<Engine>(options, events, std::move(*backend), std::move(*store)));
+    return std::unique_ptr<Compute>(
+        std::make_unique<Engine>(options, events, std::move(*backend), std::move(*store), files));
 }
 
 }  // namespace carrel

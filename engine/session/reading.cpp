@@ -66,6 +66,11 @@ ReadingProgress Reading::progress() const {
             complete() ? 0 : progress_.etaSeconds(tokens(), read_->ids().size())};
 }
 
+std::uint64_t Reading::restBytes() const {
+    const auto rest = static_cast<std::uint32_t>(read_->ids().size() - tokens());
+    return rest == 0 ? 0 : mostStoredBytes(kv().shape(), kv().codec(), rest);
+}
+
 Result<bool> Reading::step(Workspace& work) {
     if (complete()) return false;
     const auto start = std::chrono::steady_clock::now();

@@ -43,6 +43,8 @@ class Reading {
     bool damaged() const { return read_->damaged(); }
     Coverage coverage() const;
     ReadingProgress progress() const;
+    /// What reading on adds to the disk, at most.
+    std::uint64_t restBytes() const;
     std::uint64_t reusedTokens() const { return read_->reusedTokens(); }
     double secondsReading() const { return progress_.seconds(); }
     WordIndex& words() { return *words_; }

@@ -10,7 +10,7 @@ namespace carrel {
 
 namespace {
 
-constexpr std::int64_t kSchemaVersion = 1;
+constexpr std::int64_t kSchemaVersion = 2;
 constexpr int kOpeningTries = 500;  // 10 s: making the index of a large library anew reads all its headers
 
 // readings.format is kStoreFormat: a reading that another format wrote is another reading. extents: one row per batch
@@ -29,6 +29,14 @@ CREATE TABLE extents (
   stream INTEGER NOT NULL REFERENCES streams(id) ON DELETE CASCADE, first INTEGER NOT NULL, tokens INTEGER NOT NULL,
   stored_tokens INTEGER NOT NULL, segment INTEGER NOT NULL, offset INTEGER NOT NULL, bytes INTEGER NOT NULL,
   sketch_offset INTEGER NOT NULL, sketch_bytes INTEGER NOT NULL, checksum INTEGER NOT NULL, PRIMARY KEY(stream, first)
+) STRICT, WITHOUT ROWID;
+)";
+// Since version 2. What has no row was never said to be used: it counts as used now, so that nobody evicts it unseen.
+constexpr const char* kUses = R"(
+CREATE TABLE uses (
+  reading TEXT PRIMARY KEY REFERENCES readings(id) ON DELETE CASCADE, used_at INTEGER NOT NULL,
+  tokens_read INTEGER NOT NULL DEFAULT 0, tokens_total INTEGER NOT NULL DEFAULT 0,
+  pages_read INTEGER NOT NULL DEFAULT 0, pages_total INTEGER NOT NULL DEFAULT 0, complete INTEGER NOT NULL DEFAULT 0
 ) STRICT, WITHOUT ROWID;
 )";
 constexpr const char* kReadingColumns =
@@ -80,14 +88,22 @@ Result<bool> knows(SqlDatabase& db, std::int64_t stream) {
     return select->bind(1, stream).step();
 }
 
-/// A flipped bit in a column's name is a whole database to SQLite: three tables and one index have our text, exactly.
+/// A flipped bit in a column's name is a whole database to SQLite: four tables and one index have our text, exactly.
 Status checkSchema(SqlDatabase& db, const std::string& where) {
     auto select = db.prepare("SELECT count(*) FROM sqlite_schema WHERE instr(?1, sql) > 0");
     if (!select) return select.error();
-    const auto row = select->bind(1, std::string_view(kSchema)).step();
+    const auto row = select->bind(1, std::string(kSchema) + kUses).step();
     if (!row) return row.error();
-    if (!*row || select->integer(0) != 4) return Error{Code::Corrupt, where, "tables of another schema"};
+    if (!*row || select->integer(0) != 5) return Error{Code::Corrupt, where, "tables of another schema"};
     return {};
+}
+
+/// Lifts an index to version 2: what is there counts as used now.
+Status addUses(SqlDatabase& db) {
+    return db.exec(std::string(kUses) +
+                   "INSERT INTO uses(reading, used_at) SELECT id, CAST(strftime('%s', 'now') AS INTEGER) FROM readings;"
+                   "PRAGMA user_version = " +
+                   std::to_string(kSchemaVersion));
 }
 
 /// Held until the file is closed.
@@ -152,11 +168,20 @@ Result<std::unique_ptr<Index>> Index::tryOpen(const std::filesystem::path& file,
                 return Error{Code::Corrupt, file.string(),
                              s.error().detail};  // there are tables already, but no version
             if (auto s = fill(*index); !s) return s.error();
-            if (auto s = index->db_.exec("PRAGMA user_version = " + std::to_string(kSchemaVersion)); !s)
-                return s.error();
+            if (auto s = addUses(index->db_); !s) return s.error();
             if (auto s = transaction->commit(); !s) return s.error();
             return index;
         }
+    }
+    if (*version == 1) {  // nobody else is opening it: lockForOpening
+        auto transaction = SqlTransaction::begin(index->db_);
+        if (!transaction) return transaction.error();
+        if (auto s = addUses(index->db_); !s && s.error().code != Code::Internal)
+            return s.error();
+        else if (!s)
+            return Error{Code::Corrupt, file.string(),
+                         s.error().detail};  // the table is there, the version says it is not
+        if (auto s = transaction->commit(); !s) return s.error();
     }
     if (*version > kSchemaVersion)
         return Error{Code::Unsupported, file.string(),
@@ -274,6 +299,15 @@ Status Index::replaceFrom(std::int64_t stream, std::uint32_t from, const BatchRo
     return transaction->commit();
 }
 
+Status Index::setUse(const std::string& reading, const ReadingUse& use) {
+    auto put = db_.prepare("INSERT OR REPLACE INTO uses VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)");
+    if (!put) return put.error();
+    const Coverage& c = use.coverage;
+    put->bind(1, reading).bind(2, use.at).bind(3, signedOf(c.tokensRead)).bind(4, signedOf(c.tokensTotal));
+    put->bind(5, std::int64_t{c.pagesRead}).bind(6, std::int64_t{c.pagesTotal});
+    return put->bind(7, std::int64_t{use.complete}).run();
+}
+
 Result<std::vector<StreamInfo>> Index::readingsOf(const std::string& document) {
     // A stream's files end with the last visible byte; pages are what a file system gives out.
     auto select = db_.prepare(R"(
@@ -282,14 +316,22 @@ Result<std::vector<StreamInfo>> Index::readingsOf(const std::string& document) {
                (SELECT ifnull(sum(bytes), 0) FROM (SELECT max(e.offset + e.bytes) AS bytes FROM extents e JOIN streams s ON s.id = e.stream
                                                    WHERE s.reading = r.id GROUP BY e.stream, e.segment)),
                (SELECT ifnull(sum(bytes), 0) FROM (SELECT (max(e.sketch_offset + e.sketch_bytes) + 4095) / 4096 * 4096 AS bytes
-                                                   FROM extents e JOIN streams s ON s.id = e.stream WHERE s.reading = r.id GROUP BY e.stream))
-        FROM readings r WHERE r.document = ?1 AND r.format = ?2 ORDER BY r.id)");
+                                                   FROM extents e JOIN streams s ON s.id = e.stream WHERE s.reading = r.id GROUP BY e.stream)),
+               ifnull(u.used_at, CAST(strftime('%s', 'now') AS INTEGER)), ifnull(u.pages_read, 0), ifnull(u.pages_total, 0),
+               ifnull(u.tokens_read, 0), ifnull(u.tokens_total, 0), ifnull(u.complete, 0)
+        FROM readings r LEFT JOIN uses u ON u.reading = r.id
+        WHERE (?1 = '' OR r.document = ?1) AND r.format = ?2 ORDER BY r.id)");
     if (!select) return select.error();
     std::vector<StreamInfo> found;
     auto done = forEachRow(select->bind(1, document).bind(2, std::int64_t{kStoreFormat}), [&](const SqlStatement& row) {
         if (const auto reading = readingOf(row))
-            found.push_back(
-                {reading->id, reading->key, smallOf(row, 8), bitsOf(row.integer(9)) + bitsOf(row.integer(10))});
+            found.push_back({reading->id,
+                             reading->key,
+                             smallOf(row, 8),
+                             bitsOf(row.integer(9)) + bitsOf(row.integer(10)),
+                             {row.integer(11),
+                              {smallOf(row, 12), smallOf(row, 13), bitsOf(row.integer(14)), bitsOf(row.integer(15))},
+                              row.integer(16) != 0}});
     });
     if (!done) return done.error();
     return found;

@@ -54,7 +54,8 @@ class Index {
     /// stream was forgotten.
     Status replaceFrom(std::int64_t stream, std::uint32_t from, const BatchRow* added);
 
-    Result<std::vector<StreamInfo>> readingsOf(const std::string& document);  // of this format
+    Status setUse(const std::string& reading, const ReadingUse& use);
+    Result<std::vector<StreamInfo>> readingsOf(const std::string& document);  // of this format; empty: of all documents
     Result<std::vector<std::string>> idsOf(const std::string& document);      // of any
     /// Readings with a tail of this name.
     Result<std::vector<std::string>> readingsWithTail(const std::string& name);

@@ -31,11 +31,14 @@ class DiskStore final : public ReadingStore {
     Result<std::vector<StreamInfo>> readingsOf(const std::string& document) override {
         return index_->readingsOf(document);
     }
+    Status used(const KvStream& reading, const ReadingUse& use) override;
+    Status forgetReading(const std::string& id) override { return forget({id}); }
     Status forgetDocument(const std::string& document) override;
     Status forgetTail(const std::string& name) override;
 
   private:
     Status writeTag();
+    Status forget(const std::vector<std::string>& readings);
     Result<LockPtr> lock(const std::string& id, bool shareOurs);
     Result<std::int64_t> readingStream(const ReadingRow& wanted);
     Result<std::optional<StreamRow>> streamNamed(const std::string& reading, const std::string& name);
@@ -178,16 +181,27 @@ Status DiskStore::forgetTail(const std::string& name) {
 Status DiskStore::forgetDocument(const std::string& document) {
     const auto readings = index_->idsOf(document);
     if (!readings) return readings.error();
+    return forget(*readings);
+}
+
+Status DiskStore::used(const KvStream& reading, const ReadingUse& use) {
+    const auto* stream = dynamic_cast<const DiskStream*>(&reading);
+    if (stream == nullptr || stream->place().index != index_)
+        return Error{Code::InvalidArgument, "", "no reading of this store"};
+    return index_->setUse(stream->place().folder.filename().string(), use);
+}
+
+Status DiskStore::forget(const std::vector<std::string>& readings) {
     std::vector<LockPtr> held;  // all before anything goes
-    for (const auto& id : *readings) {
+    for (const auto& id : readings) {
         auto taken = lock(id, false);
         if (!taken) return taken.error();
         held.push_back(std::move(*taken));
     }
-    for (const auto& id : *readings)
+    for (const auto& id : readings)
         if (auto s = index_->removeReading(id); !s) return s;
     Status done;
-    for (const auto& id : *readings)
+    for (const auto& id : readings)
         if (auto s = files_.remove(root_ / id); !s) done = s;  // the others go all the same
     return done;
 }
@@ -252,6 +266,12 @@ Status DiskStore::sweepTails(const std::string& id) {
 }
 
 }  // namespace
+
+std::uint64_t mostStoredBytes(KvShape shape, KvCodec codec, std::uint32_t tokens) {
+    constexpr std::uint32_t kBatch = 2 * kGroupTokens;
+    const std::uint64_t batches = (std::uint64_t{tokens} + kBatch - 1) / kBatch;
+    return batches * (mostBatchBytes(shape, codec, kBatch) + mostSketchBytes(shape, codec, kBatch)) + kPage;
+}
 
 Result<std::unique_ptr<ReadingStore>> ReadingStore::open(FileSystem& files, const std::filesystem::path& dataDir,
                                                          StoreLimits limits) {

@@ -1,6 +1,6 @@
 #pragma once
 
-#include <carrel/result.h>
+#include <carrel/events.h>
 
 #include <cstddef>
 #include <cstdint>
@@ -130,12 +130,23 @@ class KvStream {
     virtual Result<std::vector<std::byte>> note() = 0;
 };
 
+/// When a reading was used last, and what it came to by then.
+struct ReadingUse {
+    std::int64_t at = 0;    // seconds since 1970; of one that was never said to be used: now
+    Coverage coverage;      // totals are 0 where that is not known
+    bool complete = false;  // all that fits the window is read
+};
+
 struct StreamInfo {
     std::string id;
     ReadingKey key;
     std::uint32_t tokens = 0;
     std::uint64_t diskBytes = 0;  // tails included: what forgetting it would free
+    ReadingUse use;
 };
+
+/// Bytes that so many tokens take on disk at most, in batches of two groups (larger ones take less).
+std::uint64_t mostStoredBytes(KvShape shape, KvCodec codec, std::uint32_t tokens);
 
 struct StoreLimits {
     std::uint64_t segmentBytes = std::uint64_t{1} << 30;  // a commit past this size starts a new segment file
@@ -163,8 +174,13 @@ class ReadingStore {
     /// ids, is dropped). f16 whatever the reading's codec. Shares the reading's lock. One handle per tail at a time.
     virtual Result<std::unique_ptr<KvStream>> openTail(const KvStream& reading, const std::string& name,
                                                        std::uint32_t firstToken) = 0;
-    /// Readings of a document (all models), from rows alone. Any number of processes may look.
+    /// Readings of a document (all models), from rows alone; an empty name: of every document. Any number of processes
+    /// may look.
     virtual Result<std::vector<StreamInfo>> readingsOf(const std::string& document) = 0;
+    /// Says that an open reading of this store is in use.
+    virtual Status used(const KvStream& reading, const ReadingUse& use) = 0;
+    /// Row first, then files; tails too. Busy while it is open anywhere.
+    virtual Status forgetReading(const std::string& id) = 0;
     /// Rows first, then files; tails too. Busy, and nothing is gone, while one of the document's readings is open
     /// anywhere.
     virtual Status forgetDocument(const std::string& document) = 0;

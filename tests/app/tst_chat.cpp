@@ -65,6 +65,19 @@ class TestChat : public QObject {
         QCOMPARE(opened.count(), 1);
     }
 
+    void aDocumentOutOfSightKeepsItsDraftAndWhatWasAnsweredSoFar() {
+        Desk d;
+        d.ask(QStringLiteral("Why?"));
+        d.chat.edit(QStringLiteral("next thought"));
+        d.chat.hide(QStringLiteral("doc"));
+        QVERIFY(d.chat.current().isEmpty());
+        QCOMPARE(d.engine.drafts.back().second, std::string("next thought"));
+        QVERIFY(d.engine.asks[0].stop.stop_requested());
+        emit d.engine.answered(d.engine.asks[0].ticket, answer("Because", true));
+        QCOMPARE(d.engine.savedTurns.back().state, TurnState::Stopped);
+        QCOMPARE(d.engine.savedTurns.back().answer, std::string("Because"));
+    }
+
     void aTurnEndsExactlyOnce_data() {
         QTest::addColumn<int>("first");
         QTest::addColumn<int>("second");

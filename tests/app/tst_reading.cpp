@@ -93,16 +93,86 @@ class TestReading : public QObject {
         QVERIFY(!d.settings.paused(QStringLiteral("doc")));
     }
 
-    void cancelDeletesWhatWasReadOnceTheReadingHasEnded() {
+    void whatIsForgottenStopsAndGoesOnWhenItIsKept() {
         Desk d;
         d.open();
         d.progress(0, 3);
-        d.reading.cancel();
-        QVERIFY(d.engine.forgottenReadings.empty());
+        d.reading.hide(QStringLiteral("doc"));
+        QVERIFY(d.engine.reads[0].stop.stop_requested());
         d.engine.endReading(0, Error{Code::Cancelled, {}, {}});
-        QCOMPARE(d.engine.forgottenReadings.size(), 1u);
         QCOMPARE(d.reading.fraction(), 0.0);
+        QVERIFY(d.reading.text().contains(QStringLiteral("forgotten")));
         QVERIFY(d.reading.canResume());
+        d.engine.summaries["doc"] = ScriptedEngine::summary("doc", 3, 42);
+        d.reading.keep(QStringLiteral("doc"));
+        QTRY_COMPARE(d.engine.reads.size(), 2u);
+        d.progress(1, 4);
+        QCOMPARE(d.reading.state(), State::Reading);
+        QVERIFY(d.engine.forgottenReadings.empty());
+    }
+
+    void whatIsKeptBeforeItHasStoppedGoesOnAsSoonAsItHas() {
+        Desk d;
+        d.open();
+        d.progress(0, 3);
+        d.reading.hide(QStringLiteral("doc"));
+        d.reading.keep(QStringLiteral("doc"));
+        QCOMPARE(d.engine.reads.size(), 1u);
+        d.engine.endReading(0, Error{Code::Cancelled, {}, {}});
+        QTRY_COMPARE(d.engine.reads.size(), 2u);
+        QVERIFY(!d.engine.reads[1].stop.stop_requested());
+    }
+
+    void whatWasForgottenForGoodIsReadOnlyWhenItIsAskedFor() {
+        Desk d;
+        d.open();
+        d.progress(0, 3);
+        d.reading.hide(QStringLiteral("doc"));
+        d.engine.endReading(0, Error{Code::Cancelled, {}, {}});
+        d.reading.gone(QStringLiteral("doc"));
+        QCOMPARE(d.reading.text(), QStringLiteral("Not read yet"));
+        QVERIFY(d.settings.paused(QStringLiteral("doc")));
+        d.reading.open(QStringLiteral("other"));
+        d.reading.open(QStringLiteral("doc"));
+        QCoreApplication::processEvents();
+        QCOMPARE(d.engine.reads.size(), 2u);  // the other's
+        d.reading.resume();
+        QCOMPARE(d.engine.reads.size(), 3u);
+    }
+
+    void readingOnWhatWasForgottenAsksForItBack() {
+        Desk d;
+        QSignalSpy wanted(&d.reading, &ReadingController::keepWanted);
+        d.open();
+        d.reading.hide(QStringLiteral("doc"));
+        d.engine.endReading(0, Error{Code::Cancelled, {}, {}});
+        d.reading.resume();
+        QCOMPARE(wanted.count(), 1);
+        QCOMPARE(d.engine.reads.size(), 1u);
+    }
+
+    void theLibraryHearsTheStateByName() {
+        Desk d;
+        QString name;
+        connect(&d.reading, &ReadingController::documentChanged, &d.reading,
+                [&name](const QString&, const QString& text) { name = text; });
+        d.open();
+        QCOMPARE(name, QStringLiteral("Queued to be read"));
+        d.progress(0, 3);
+        QCOMPARE(name, QStringLiteral("Being read · 3 of 42 pages"));
+        d.reading.setAnswering(true);
+        QCOMPARE(name, QStringLiteral("Paused: a question goes first · 3 of 42 pages"));
+        d.reading.setAnswering(false);
+        d.engine.endReading(0, Error{Code::DiskFull, {}, {}});
+        QCOMPARE(name, QStringLiteral("Paused: no room on the disk · 3 of 42 pages"));
+        d.reading.resume();
+        d.progress(1, 4);
+        d.reading.open(QStringLiteral("other"));
+        d.engine.endReading(1, Error{Code::Cancelled, {}, {}});
+        QTRY_COMPARE(name, QStringLiteral("Queued to be read"));
+        d.reading.open(QStringLiteral("doc"));
+        d.reading.pause();
+        QCOMPARE(name, QStringLiteral("Paused by you · 4 of 42 pages"));
     }
 
     void aDocumentLongerThanTheWindowSaysWhichPagesWereNotRead() {

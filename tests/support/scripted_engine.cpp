@@ -1,6 +1,7 @@
 #include "scripted_engine.h"
 
 #include <QCryptographicHash>
+#include <QDateTime>
 #include <QFileInfo>
 #include <QImage>
 #include <QPainter>
@@ -119,10 +120,35 @@ void ScriptedEngine::readingOf(const std::string& document, Reply<ReadingSummary
     });
 }
 
+void ScriptedEngine::storedReadings(Reply<std::vector<StoredReading>> reply) {
+    deliver<std::vector<StoredReading>>("storedReadings", reply, [this] {
+        for (const auto& [document, pages] : pagesRead_) {
+            std::erase_if(stored, [&](const StoredReading& one) { return one.document == document; });
+            const auto tokens = static_cast<std::uint32_t>(pages * kTokensPerPage);
+            stored.push_back({document, "scripted", true, tokens, std::uint64_t{tokens} * 12'288,
+                              summary(document, static_cast<std::uint32_t>(pages), kPages).coverage, pages >= kPages,
+                              QDateTime::currentSecsSinceEpoch()});
+        }
+        return stored;
+    });
+}
+
 void ScriptedEngine::forgetReadings(const std::string& document, Reply<void> reply) {
     forgottenReadings.push_back(document);
     pagesRead_.erase(document);
+    std::erase_if(stored, [&](const StoredReading& one) { return one.document == document; });
     deliver<void>("forgetReadings", reply, [] { return Status(); });
+}
+
+void ScriptedEngine::diskUse(Reply<DiskUse> reply) {
+    deliver<DiskUse>("diskUse", reply, [this] {
+        return DiskUse{quotaBytes == 0 ? 18'200'000'000 : quotaBytes, 3'400'000'000, 91'000'000'000};
+    });
+}
+
+void ScriptedEngine::setQuota(std::uint64_t bytes, Reply<DiskUse> reply) {
+    quotaBytes = bytes;
+    diskUse(std::move(reply));
 }
 
 void ScriptedEngine::tiers(const std::string& document, Reply<std::optional<TierView>> reply) {
@@ -204,6 +230,12 @@ void ScriptedEngine::forget(const std::string& document, Reply<void> reply) {
     deliver<void>("forget", reply, [this, document] {
         std::erase_if(rows, [&](const DocumentRow& row) { return row.sha256 == document; });
         return Status();
+    });
+}
+
+void ScriptedEngine::findAll(const std::string& words, Reply<std::vector<Hit>> reply) {
+    deliver<std::vector<Hit>>("findAll", reply, [this, words] {
+        return words.find("word") == std::string::npos ? std::vector<Hit>() : hits;
     });
 }
 

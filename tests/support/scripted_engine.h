@@ -34,8 +34,11 @@ class ScriptedEngine final : public EnginePort {
     std::map<std::string, std::vector<ChatRow>> chatRows;  // by document
     std::map<std::string, std::vector<TurnRow>> turnRows;  // by chat
     std::map<std::string, ReadingSummary> summaries;       // by document: what is on disk
-    std::map<std::string, Error> failures;                 // by the port's function name: every call fails
-    std::string password = "secret";                       // of documents with "enc" in their file's name
+    std::vector<StoredReading> stored;
+    std::vector<Hit> hits;                  // of a search for words with "word" in them
+    std::uint64_t quotaBytes = 0;           // as it was set
+    std::map<std::string, Error> failures;  // by the port's function name: every call fails
+    std::string password = "secret";        // of documents with "enc" in their file's name
     std::string script = "The answer.";
     std::string chatTemplate = "chatml";  // of every model
     std::vector<Source> sources;
@@ -55,7 +58,10 @@ class ScriptedEngine final : public EnginePort {
     void read(ReadRequest request) override;
     void ask(TurnRequest request) override;
     void readingOf(const std::string& document, Reply<ReadingSummary> reply) override;
+    void storedReadings(Reply<std::vector<StoredReading>> reply) override;
     void forgetReadings(const std::string& document, Reply<void> reply) override;
+    void diskUse(Reply<DiskUse> reply) override;
+    void setQuota(std::uint64_t bytes, Reply<DiskUse> reply) override;
     void forgetTail(const std::string& tail) override { forgottenTails.push_back(tail); }
     void tiers(const std::string& document, Reply<std::optional<TierView>> reply) override;
     void add(const std::filesystem::path& file, const std::string& password,
@@ -64,6 +70,7 @@ class ScriptedEngine final : public EnginePort {
     void documents(Reply<std::vector<DocumentRow>> reply) override;
     void opened(const std::string& document, Reply<void> reply) override;
     void forget(const std::string& document, Reply<void> reply) override;
+    void findAll(const std::string& words, Reply<std::vector<Hit>> reply) override;
     void newChat(const std::string& document, Reply<ChatRow> reply) override;
     void chats(const std::string& document, Reply<std::vector<ChatRow>> reply) override;
     void saveDraft(const std::string& chat, const std::string& text, Reply<void> reply) override;

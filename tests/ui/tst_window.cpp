@@ -187,6 +187,25 @@ class TestWindow : public QObject {
         QCOMPARE(kept.shade(), static_cast<int>(Look::Dark));
     }
 
+    void theQuotaOfReadingsIsChosenAndKeptAndWhatIsEvictedIsNamed() {
+        QTest::keyClick(win(), Qt::Key_Comma, Qt::ControlModifier);
+        QTRY_VERIFY(item("quota") && item("quota")->isVisible());
+        QTRY_VERIFY(item("diskText")->property("text").toString().startsWith(QStringLiteral("3.4 GB of 18.2 GB")));
+        click(item("quota"));
+        type("7");
+        QTest::keyClick(win(), Qt::Key_Return);
+        QTRY_COMPARE(engine_->quotaBytes, 7'000'000'000u);
+        QTRY_VERIFY(item("diskText")->property("text").toString().contains(QStringLiteral("of 7.0 GB")));
+        QCOMPARE(Settings(folder_->filePath(QStringLiteral("window.ini"))).quotaGb(), 7);
+        click(item("quotaAutomatic"));
+        QTRY_COMPARE(engine_->quotaBytes, 0u);
+        QTest::keyClick(win(), Qt::Key_Escape);
+        for (const DocumentRow& row : engine_->rows)
+            emit engine_->readingEvicted(QString::fromStdString(row.sha256), 5 << 20);
+        for (const char* part : {"Reading list", "Debian Policy Manual", "5.0 MiB"})
+            QVERIFY(app().problem().contains(QString::fromLatin1(part)));
+    }
+
     void wordsAreFoundGoneThroughAndLeftFromTheKeyboard() {
         openDocument();
         QQuickItem* pages = item("pages");
@@ -305,6 +324,34 @@ class TestWindow : public QObject {
         QTRY_COMPARE(pages->property("shownPage").toInt(), 1);
     }
 
+    void wordsAreFoundInAllDocumentsAndTheirPlaceIsOpenedByKeyboard() {
+        openDocument();
+        const std::string policy = ScriptedEngine::document("/demo/Debian Policy Manual.pdf").sha256;
+        engine_->hits = {{policy, "p. 9", "a word of it", "a \2word\3 of <it>", 9, {9000, 12}, 2},
+                         {policy, "p. 2", "one more word", "one more \2word\3", 2, {2000, 13}, 1}};
+        QTest::keyClick(win(), Qt::Key_F, Qt::ControlModifier | Qt::ShiftModifier);
+        QTRY_VERIFY(item("findAllWords")->hasActiveFocus());
+        type("wor");
+        QTRY_VERIFY(item("findAllNote")->property("text").toString().startsWith(QStringLiteral("No document")));
+        type("d");
+        QTRY_COMPARE(item("findAllHits")->property("count").toInt(), 2);
+        QVERIFY(!item("library")->isVisible());
+        QModelIndex first = app().finding()->index(0);
+        QCOMPARE(first.data(LibraryFind::TitleRole).toString(), QStringLiteral("Debian Policy Manual"));
+        QCOMPARE(first.data(LibraryFind::SnippetRole).toString(), QStringLiteral("a <b>word</b> of &lt;it&gt;"));
+        QTest::keyClick(win(), Qt::Key_Down);
+        QTest::keyClick(win(), Qt::Key_Return);
+        QTRY_COMPARE(app().library()->currentTitle(), QStringLiteral("Debian Policy Manual"));
+        QTRY_COMPARE(app().pages()->hit(), 3);
+        QTRY_COMPARE(item("pages")->property("shownPage").toInt(), 9);
+        QTRY_VERIFY(item("findWords")->isVisible());
+        QCOMPARE(item("findWords")->property("text").toString(), QStringLiteral("word"));
+        QTest::keyClick(win(), Qt::Key_F, Qt::ControlModifier | Qt::ShiftModifier);
+        QTest::keyClick(win(), Qt::Key_Escape);
+        QTRY_VERIFY(item("library")->isVisible());
+        QVERIFY(app().finding()->words().isEmpty());
+    }
+
     void f1ListsTheKeysAndEscapeClosesTheList() {
         QObject* dialog = win()->findChild<QObject*>(QStringLiteral("keysDialog"));
         QVERIFY(dialog);
@@ -385,6 +432,44 @@ class TestWindow : public QObject {
         QVERIFY(!item("summary")->isVisible());
         click(item("closeMemory"));
         QTRY_VERIFY(!app().tiers()->watching());
+    }
+
+    void aDocumentIsForgottenFromItsMenuAndHadBackByKeyboard() {
+        openDocument();
+        QTRY_VERIFY(shown(QStringLiteral("documentState")));
+        QAccessible::setActive(true);
+        item("library")->forceActiveFocus(Qt::TabFocusReason);
+        QTest::keyClick(win(), Qt::Key_F10, Qt::ShiftModifier);
+        QObject* menu = win()->findChild<QObject*>(QStringLiteral("menuOfDocument"));
+        QTRY_VERIFY(menu->property("opened").toBool());
+        QTest::keyClick(win(), Qt::Key_Down);
+        QTest::keyClick(win(), Qt::Key_Down);
+        QTest::keyClick(win(), Qt::Key_Down);
+        QTest::keyClick(win(), Qt::Key_Return);
+        QTRY_VERIFY(app().library()->current().isEmpty());
+        QTRY_VERIFY(item("forgotten")->isVisible());
+        QVERIFY(item("forgotten")->property("text").toString().contains(QStringLiteral("Field notes")));
+        QCOMPARE(engine_->rows.size(), 3u);
+        QTest::keyClick(win(), Qt::Key_Z, Qt::ControlModifier);
+        QTRY_COMPARE(app().library()->currentTitle(), QStringLiteral("Field notes"));
+        QTRY_VERIFY(!item("forgotten")->isVisible());
+        app().close();
+        QCOMPARE(engine_->rows.size(), 3u);
+    }
+
+    void whatWasReadIsForgottenAndReadAgainFromTheMenu() {
+        openDocument();
+        QQuickItem* more = nullptr;
+        QTRY_VERIFY((more = shown(QStringLiteral("menuOfField notes"))));
+        click(more);
+        QTRY_VERIFY(item("forgetReading") && item("forgetReading")->isVisible());
+        QTRY_VERIFY(item("forgetReading")->isEnabled());
+        click(item("forgetReading"));
+        QTRY_COMPARE(app().reading()->fraction(), 0.0);
+        QVERIFY(engine_->forgottenReadings.empty());
+        click(item("undo"));
+        QTRY_COMPARE(app().reading()->state(), ReadingController::Reading);
+        QVERIFY(engine_->forgottenReadings.empty());
     }
 
     void pauseAndResumeAreButtons() {

@@ -14,12 +14,25 @@
 
 namespace carrel {
 
+/// What readings may take of the disk.
+struct DiskLimits {
+    std::uint64_t quotaBytes = 0;  // of all readings together; 0: the smaller of 50 GB and a fifth of free space
+    std::uint64_t leaveFreeBytes = 2'000'000'000;  // of the disk, whatever the quota says
+};
+
+/// What they take.
+struct DiskUse {
+    std::uint64_t quotaBytes = 0;  // in force
+    std::uint64_t usedBytes = 0, freeBytes = 0;
+};
+
 struct ComputeOptions {
     std::filesystem::path dataDir;    // the data root; made when missing
     std::filesystem::path pdfHelper;  // carrel-pdf
     unsigned threads = 0;             // 0: one per core
     std::string isa;                  // scalar, avx2, avx512; empty: the best this machine has (CARREL_ISA overrides)
     KvSettings kv;
+    DiskLimits disk;
 };
 
 /// What a model file says of itself, from its header alone.
@@ -47,10 +60,14 @@ struct ReadRequest {
 
 /// A reading on disk.
 struct StoredReading {
+    std::string document;      // SHA-256, hex
     std::string model;         // fingerprint
     bool loadedModel = false;  // it is the loaded model's
     std::uint32_t tokens = 0;  // with the prompt's opening
     std::uint64_t diskBytes = 0;
+    Coverage coverage;        // totals are 0 where that is not known
+    bool complete = false;    // all that fits the model's window is read
+    std::int64_t usedAt = 0;  // read or asked last; seconds since 1970
 };
 
 /// What verify() found.
@@ -86,19 +103,24 @@ class Compute {
     /// Loads weights (seconds). Replaces the loaded model; readings and turns that are under way must have ended.
     virtual Result<ModelInfo> loadModel(const std::filesystem::path& file) = 0;
 
-    virtual void read(ReadRequest request) = 0;  // ends with readingEnded
-    virtual void ask(TurnRequest request) = 0;   // ends with answered or turnFailed; uses what is read so far
+    /// Ends with readingEnded. Readings that nobody used for a day are evicted for it where it needs the room;
+    /// DiskFull: that would not be enough, and nothing is read.
+    virtual void read(ReadRequest request) = 0;
+    virtual void ask(TurnRequest request) = 0;  // ends with answered or turnFailed; uses what is read so far
     /// One quantum. False: nothing left to do.
     virtual bool step() = 0;
 
     /// How far this document is read under the loaded model, without opening it: coverage's totals are 0 where that is
     /// not known. Cheap.
     virtual Result<ReadingSummary> readingOf(const std::string& document) = 0;
-    /// What is on disk for this document, of every model. Needs no model. Cheap.
+    /// What is on disk for this document (empty: for all), of every model. Needs no model. Cheap.
     virtual Result<std::vector<StoredReading>> storedReadings(const std::string& document) = 0;
     /// Where an open reading's KV is and what answering read; nothing where it is not open. Cheap enough for a few
     /// calls a second.
     virtual std::optional<TierView> tiers(const std::string& document) = 0;
+    virtual Result<DiskUse> diskUse() = 0;
+    /// What was chosen, 0: nothing. Readings that are over it then are evicted, as for a reading.
+    virtual Result<DiskUse> setQuota(std::uint64_t bytes) = 0;
     /// Checks every checksum of what is stored under the loaded model. What is bad is dropped, and read again by the
     /// next read() or ask().
     virtual Result<StoredCheck> verify(const std::string& document) = 0;

@@ -79,6 +79,11 @@ class EventSink {
     virtual ~EventSink() = default;
     virtual void readingProgress(std::uint64_t ticket, const ReadingProgress& progress) = 0;
     virtual void readingEnded(std::uint64_t ticket, const Result<ReadingSummary>& summary) = 0;  // Cancelled: paused
+    /// What was read of a document was evicted to make room; its text and chats stay.
+    virtual void readingEvicted(const std::string& document, std::uint64_t bytes) {
+        static_cast<void>(document);
+        static_cast<void>(bytes);
+    }
     virtual void turnStage(std::uint64_t ticket, TurnStage stage) = 0;
     virtual void turnText(std::uint64_t ticket, const std::string& text) = 0;  // whole UTF-8 characters, to append
     virtual void answered(std::uint64_t ticket, const Answer& answer) = 0;

@@ -23,6 +23,7 @@ struct DocumentRow {
     std::string originalPath;  // where it came from; may be gone
     std::uint32_t pages = 0;   // 0: text without pages
     std::uint64_t fileBytes = 0, textBytes = 0;
+    std::uint64_t diskBytes = 0;  // of Carrel's copy and of what was extracted from it
     DocumentState state = DocumentState::Adding;
     std::string reason;                           // for Refused and NoText: what and why
     std::vector<std::uint32_t> pagesWithoutText;  // from 1: damaged or empty pages, named to the person
@@ -50,6 +51,7 @@ struct TurnRow {
 
 struct Hit {
     std::string document, place, text;
+    std::string snippet;  // of the text, around the words; each that was found between bytes 2 and 3
     std::uint32_t page = 0;
     ByteSpan span;
     double score = 0;  // larger is better
@@ -91,9 +93,10 @@ class Library {
     virtual Status saveTurn(const TurnRow& turn) = 0;                         // state, answer so far, sources, coverage
     virtual Result<std::vector<TurnRow>> turns(const std::string& chat) = 0;  // oldest first
 
-    /// Full-text search over 80-word windows, BM25; an empty document searches all. Best first.
-    virtual Result<std::vector<Hit>> find(const std::string& words, const std::string& document,
-                                          std::uint32_t limit) = 0;
+    /// Full-text search over 80-word windows, BM25; an empty document searches all. Best first. unfinished: the last
+    /// word is being typed, and longer ones that begin so are found, too.
+    virtual Result<std::vector<Hit>> find(const std::string& words, const std::string& document, std::uint32_t limit,
+                                          bool unfinished = false) = 0;
 };
 
 }  // namespace carrel

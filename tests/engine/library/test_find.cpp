@@ -63,6 +63,22 @@ TEST_CASE("a search within a document finds nothing of others") {
     CHECK(f.find("mill", f.river).empty());
 }
 
+TEST_CASE("a word that is being typed finds longer ones, also past its stem, and a snippet says where") {
+    Fixture f;
+    for (const char* typed : {"catalog", "catal", "catalogu", "catalogue"}) {
+        CAPTURE(std::string(typed));
+        const auto hits = f.library->find(typed, {}, 10, true);
+        REQUIRE(hits);
+        REQUIRE(hits->size() == 1);
+        CHECK((*hits)[0].document == f.mill);
+        CHECK((*hits)[0].snippet.find("\2catalogues\3") != std::string::npos);
+    }
+    CHECK(f.find("catal").empty());
+    CHECK(f.library->find("zepp", {}, 10, true)->empty());
+    CHECK(f.library->find("\xc3\xa9", {}, 10, true));  // half a letter is never asked for
+    CHECK(f.library->find("old mi", {}, 10, true)->size() == 1);
+}
+
 TEST_CASE("function words alone are searched for, beside others they are not") {
     Fixture f;
     CHECK(!f.find("the").empty());

@@ -247,6 +247,7 @@ struct Recorder : EventSink {
     std::map<std::uint64_t, std::string> texts;
     std::map<std::uint64_t, std::vector<TurnStage>> stages;
     std::map<std::uint64_t, std::vector<ReadingProgress>> progress;
+    std::vector<std::string> evicted;  // documents
     std::function<void(std::uint64_t)> onProgress, onText;
     std::function<void(std::uint64_t, TurnStage)> onStage;
 
@@ -262,6 +263,7 @@ struct Recorder : EventSink {
         else
             failures[ticket] = summary.error();
     }
+    void readingEvicted(const std::string& document, std::uint64_t) override { evicted.push_back(document); }
     void turnStage(std::uint64_t ticket, TurnStage stage) override {
         CHECK(ends[ticket] == 0);
         stages[ticket].push_back(stage);

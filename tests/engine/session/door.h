@@ -13,8 +13,10 @@ struct Door {
     std::unique_ptr<Compute> compute;
     std::uint64_t last = 0;
 
-    explicit Door(const Desk& desk, const KvSettings& kv = {}, FileSystem& files = realFileSystem())
-        : compute(must(openCompute({desk.root, {}, 1, {}, kv}, events, files))) {}
+    /// The disk's own room is no matter of these tests.
+    explicit Door(const Desk& desk, const KvSettings& kv = {}, FileSystem& files = realFileSystem(),
+                  DiskLimits disk = {.quotaBytes = UINT64_MAX, .leaveFreeBytes = 0})
+        : compute(must(openCompute({desk.root, {}, 1, {}, kv, disk}, events, files))) {}
     Door(const Desk& desk, const std::filesystem::path& model, const KvSettings& kv = {},
          FileSystem& files = realFileSystem())
         : Door(desk, kv, files) {

@@ -172,6 +172,15 @@ TEST_CASE("A model that replaces another between turns never uses the other's KV
     const auto stored = must(door.compute->storedReadings(document));
     CHECK(stored.size() == 2);
     CHECK(std::ranges::count_if(stored, [](const StoredReading& row) { return row.loadedModel; }) == 1);
+    const auto all = must(door.compute->storedReadings({}));
+    CHECK(all.size() == 2);
+    for (const StoredReading& row : all) {
+        CHECK(row.document == document);
+        CHECK(row.complete);
+        CHECK(row.coverage.whole());
+        CHECK(row.coverage.tokensTotal > 0);
+        CHECK(row.usedAt > 1'700'000'000);
+    }
     must(door.compute->forgetReadings(document));
     CHECK(must(door.compute->storedReadings(document)).empty());
 }

@@ -483,7 +483,34 @@ TEST_CASE("an index that a newer Carrel made is refused and left alone") {
     TempFolder data;
     openStore(data.path);
     const auto file = data.path / "readings" / "index.sqlite";
-    must(must(SqlDatabase::open(file)).exec("PRAGMA user_version = 2"));
+    must(must(SqlDatabase::open(file)).exec("PRAGMA user_version = 3"));
     CHECK(ReadingStore::open(realFileSystem(), data.path).error().code == Code::Unsupported);
-    CHECK(must(must(SqlDatabase::open(file)).userVersion()) == 2);
+    CHECK(must(must(SqlDatabase::open(file)).userVersion()) == 3);
+}
+
+TEST_CASE("an index of version 1 is lifted, and its readings count as used now") {
+    TempFolder data;
+    {
+        const auto store = openStore(data.path);
+        const auto stream = must(store->openReading(kKey, kShape));
+        commit(*stream, someIds(128), 0, 128, kShape, kKey.codec);
+        must(store->used(*stream, {5, {1, 2, 3, 4}, true}));
+        const auto rows = must(store->readingsOf({}));
+        REQUIRE(rows.size() == 1);
+        CHECK(rows[0].use.at == 5);
+        CHECK(rows[0].use.coverage.tokensTotal == 4);
+        CHECK(rows[0].use.complete);
+    }
+    {
+        auto db = must(SqlDatabase::open(data.path / "readings" / "index.sqlite"));
+        must(db.exec("DROP TABLE uses; PRAGMA user_version = 1"));
+    }
+    const auto store = openStore(data.path);
+    const auto rows = must(store->readingsOf({}));
+    REQUIRE(rows.size() == 1);
+    CHECK(rows[0].tokens == 128);
+    CHECK(rows[0].use.at > 1'700'000'000);
+    CHECK(!rows[0].use.complete);
+    must(store->forgetReading(rows[0].id));
+    CHECK(must(store->readingsOf({})).empty());
 }
