@@ -4,6 +4,7 @@
 #include "library_controller.h"
 #include "look.h"
 #include "model_controller.h"
+#include "page_images.h"
 #include "pages_controller.h"
 #include "reading_controller.h"
 #include "tier_controller.h"
@@ -47,6 +48,7 @@ class AppController : public QObject {
     TierController* tiers() { return &tiers_; }
     Look* look() { return &look_; }
     Passwords& passwords() { return passwords_; }
+    std::shared_ptr<PageImages> pageImages() { return pageImages_; }
     QString problem() const { return problem_; }
 
     void start();
@@ -76,6 +78,7 @@ class AppController : public QObject {
     PagesController pages_;
     ModelController model_;
     TierController tiers_;
+    std::shared_ptr<PageImages> pageImages_ = std::make_shared<PageImages>();  // the image provider's, too
     QString problem_;
     QPointer<QFileDialog> dialog_;
     bool closed_ = false;

@@ -5,6 +5,22 @@
 #include <algorithm>
 
 namespace carrel::app {
+namespace {
+
+QString why(const Status& failed) {
+    switch (failed.error().code) {
+        case Code::HelperFailed:
+            return PagesController::tr("the program that draws pages gave up on it.");
+        case Code::NoMemory:
+            return PagesController::tr("it needs more memory than the program that draws pages may use.");
+        case Code::Corrupt:
+            return PagesController::tr("it is damaged.");
+        default:
+            return QString::fromStdString(failed.error().detail) + QLatin1Char('.');
+    }
+}
+
+}  // namespace
 
 PagesController::PagesController(EnginePort& port, Passwords& passwords, QObject* parent)
     : QObject(parent),
@@ -67,6 +83,11 @@ void PagesController::open(const DocumentRow& row) {
                         navigator_.open(document_);
                         emit documentChanged();
                     });
+}
+
+void PagesController::drawn(const QString& document, int page, const Status& status) {
+    if (document != document_) return;
+    pages_.setProblem(page, status ? QString() : tr("Page %1 could not be drawn: %2").arg(page).arg(why(status)));
 }
 
 void PagesController::show(const Source& source) {

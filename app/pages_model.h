@@ -28,7 +28,8 @@ class PagesModel : public QAbstractListModel {
         TextRole,    // paragraph
         HtmlRole,    // the same, what is highlighted inside <b>
         FoundRole,   // rectangles in points: what was looked for on this page
-        ChosenRole   // rectangles in points: words chosen by the person
+        ChosenRole,  // rectangles in points: words chosen by the person
+        ProblemRole  // a sentence where the page could not be drawn; else empty
     };
 
     using QAbstractListModel::QAbstractListModel;
@@ -42,7 +43,8 @@ class PagesModel : public QAbstractListModel {
     int highlight(const ByteSpan& span);
     int rowOf(std::uint64_t byte) const;                              // of the paragraph that holds it, or -1
     void setChosen(std::map<std::uint32_t, std::vector<Box>> boxes);  // by page
-    void setFound(std::vector<Found> found);                          // ascending
+    void setProblem(int page, const QString& sentence);
+    void setFound(std::vector<Found> found);  // ascending
     const std::vector<Found>& found() const { return found_; }
     const std::vector<PageSize>& sizes() const { return sizes_; }
     QSizeF widest() const;  // of the pages, points; each side's own greatest
@@ -55,6 +57,7 @@ class PagesModel : public QAbstractListModel {
     std::vector<PageSize> sizes_;
     std::vector<Paragraph> paragraphs_;
     ByteSpan marked_;
+    std::map<int, QString> problems_;  // by page
     std::vector<Found> found_;
     std::map<std::uint32_t, std::vector<Box>> chosen_;
 };

@@ -1,6 +1,7 @@
 pragma ComponentBehavior: Bound
 
 import QtQuick
+import QtQuick.Layouts
 import QtQuick.Window
 
 // One page: its image, and rectangles over the words that are marked.
@@ -13,7 +14,10 @@ Item {
     required property string html       // of a paragraph, where the document has no pages
     required property var found         // rectangles in points: what is looked for
     required property var chosen        // rectangles in points: words chosen by the person
+    required property string problem    // a sentence where it could not be drawn; else empty
     property string document
+    property int attempt: 0
+    readonly property string address: page > 0 && document !== "" && imageWidth > 0 ? "image://page/" + document + "/" + page : ""
     property real imageWidth: 0         // device-independent pixels; settles after a change of size
     property var marks: []              // rectangles in points
     readonly property real scaling: width / Math.max(1, pointWidth)
@@ -21,7 +25,7 @@ Item {
     // A zero height would make the list create every page at once.
     height: page > 0 ? Math.max(40, width * pointHeight / Math.max(1, pointWidth)) : words.implicitHeight + 14
     Accessible.role: Accessible.Paragraph
-    Accessible.name: page > 0 ? qsTr("Page %1").arg(page) : ""
+    Accessible.name: problem !== "" ? problem : page > 0 ? qsTr("Page %1").arg(page) : ""
 
     Rectangle {
         anchors.fill: parent
@@ -30,9 +34,9 @@ Item {
         border.color: Theme.line
         Text {
             anchors.centerIn: parent
-            visible: image.status !== Image.Ready && draft.status !== Image.Ready
-            text: image.status === Image.Error ? qsTr("Page %1 could not be drawn").arg(root.page) : root.page
-            color: "#9a9a9a"
+            visible: image.status !== Image.Ready && draft.status !== Image.Ready && root.problem === ""
+            text: root.page
+            color: "#767676"   // on white, in the dark too
             font.pixelSize: Theme.base
         }
         Image {   // there first, and while another size is drawn
@@ -41,7 +45,7 @@ Item {
             asynchronous: true
             cache: false
             visible: image.status !== Image.Ready
-            source: image.source
+            source: root.address === "" || root.problem !== "" ? "" : root.address + "/draft"
             sourceSize.width: 240
         }
         Image {
@@ -49,8 +53,32 @@ Item {
             anchors.fill: parent
             asynchronous: true
             cache: false
-            source: root.page > 0 && root.document !== "" && root.imageWidth > 0 ? "image://page/" + root.document + "/" + root.page : ""
+            // One that failed is asked for again by the person, not by scrolling.
+            source: root.address === "" || (root.problem !== "" && root.attempt === 0) ? "" : root.address + "/" + root.attempt
             sourceSize.width: Math.min(4096, Math.round(root.imageWidth * Screen.devicePixelRatio))
+        }
+        ColumnLayout {
+            anchors.centerIn: parent
+            width: parent.width - 2 * Theme.pad
+            visible: root.problem !== ""
+            spacing: Theme.gap
+            Text {
+                Layout.fillWidth: true
+                text: root.problem
+                textFormat: Text.PlainText
+                color: "#5c5c5c"
+                font.pixelSize: Theme.base
+                horizontalAlignment: Text.AlignHCenter
+                wrapMode: Text.Wrap
+            }
+            TextButton {
+                objectName: "drawAgain"
+                Layout.alignment: Qt.AlignHCenter
+                primary: true
+                text: qsTr("Try again")
+                Accessible.name: qsTr("Try to draw page %1 again").arg(root.page)
+                onClicked: ++root.attempt
+            }
         }
         component Marked: Rectangle {
             required property rect modelData

@@ -173,7 +173,7 @@ FocusScope {
             spacing: root.pages.hasPages ? 12 : 0
             topMargin: 12
             bottomMargin: 12
-            cacheBuffer: 400
+            cacheBuffer: Math.max(400, widest.height * scaling)   // a page ahead is drawn
             boundsBehavior: Flickable.StopAtBounds
             model: root.pages.pages
             contentWidth: Math.max(width, root.pages.hasPages ? widest.width * scaling + 2 * Theme.pad : 0)

@@ -305,6 +305,53 @@ class TestWindow : public QObject {
         QTRY_COMPARE(pages->property("shownPage").toInt(), 1);
     }
 
+    void pagesSeenBeforeAreNotDrawnAgain() {
+        openDocument();
+        QQuickItem* pages = item("pages");
+        QTRY_VERIFY(pages->property("count").toInt() > 12);
+        const auto drawn = [this] {  // once no more comes
+            int before = -1;
+            while (before != engine_->rendered) before = engine_->rendered, QTest::qWait(300);
+            return before;
+        };
+        QVERIFY(drawn() > 0);
+        for (int i = 0; i < 6; ++i) {
+            QTest::keyClick(win(), Qt::Key_G, Qt::ControlModifier);
+            type(std::to_string(1 + 5 * i).c_str());
+            QTest::keyClick(win(), Qt::Key_Return);
+            (void)drawn();
+        }
+        const int all = drawn();
+        for (int i = 5; i >= 0; --i) {
+            QTest::keyClick(win(), Qt::Key_G, Qt::ControlModifier);
+            type(std::to_string(1 + 5 * i).c_str());
+            QTest::keyClick(win(), Qt::Key_Return);
+            QTest::qWait(200);
+        }
+        QCOMPARE(drawn(), all);
+        QVERIFY(all < 60);  // what was in view and a page around it, twice; not the 42 pages
+        QVERIFY(app().pageImages()->bytes() > 0);
+    }
+
+    void aPageThatCannotBeDrawnSaysSoAndIsTriedAgain() {
+        engine_->failures["render"] = Error{Code::NoMemory, {}, {}};
+        openDocument();
+        QQuickItem* again = nullptr;
+        QTRY_VERIFY((again = shown(QStringLiteral("drawAgain"))) && again->isVisible());
+        QTRY_VERIFY(app()
+                        .pages()
+                        ->pages()
+                        ->index(0)
+                        .data(PagesModel::ProblemRole)
+                        .toString()
+                        .contains(QStringLiteral("Page 1 could not be drawn")));
+        QCOMPARE(engine_->rendered, 0);
+        engine_->failures.clear();
+        click(again);
+        QTRY_VERIFY(engine_->rendered > 0);
+        QTRY_VERIFY(!again->isVisible());
+    }
+
     void f1ListsTheKeysAndEscapeClosesTheList() {
         QObject* dialog = win()->findChild<QObject*>(QStringLiteral("keysDialog"));
         QVERIFY(dialog);
