@@ -50,6 +50,7 @@ Item {
         }
         Image {
             id: image
+            objectName: "sharp"
             anchors.fill: parent
             asynchronous: true
             cache: false
