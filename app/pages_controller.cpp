@@ -69,6 +69,7 @@ void PagesController::open(const DocumentRow& row) {
             if (!stillOpen()) return;
             if (!text) return failed(text.error());
             pages_.setText(*text);
+            port_.prepareText(document_.toStdString(), {});
             navigator_.open(document_);
             emit documentChanged();
         });
@@ -80,6 +81,8 @@ void PagesController::open(const DocumentRow& row) {
                         if (!sizes) return failed(sizes.error());
                         pages_.setPages(*sizes);
                         selection_.open(document_);
+                        const std::string sha = document_.toStdString();
+                        port_.prepareText(sha, passwords_.of(sha));
                         navigator_.open(document_);
                         emit documentChanged();
                     });

@@ -7,7 +7,6 @@
 #include <algorithm>
 #include <cmath>
 #include <list>
-#include <optional>
 
 namespace carrel {
 namespace {
@@ -90,10 +89,9 @@ class HelperPages final : public Pages {
                                     std::uint32_t most) override {
         const auto held = heldText(document, password);
         if (!held) return held.error();
-        if (!(*held)->folded) (*held)->folded.emplace((*held)->document.text);
         std::vector<Found> found;
         const Document& in = (*held)->document;
-        for (const ByteSpan& span : (*held)->folded->find(words, most)) {
+        for (const ByteSpan& span : (*held)->folded.find(words, most)) {
             const bool paged = in.hasPages() && !in.places.empty();
             found.push_back({.page = paged ? static_cast<std::uint32_t>(in.placeOf(span.first)) + 1 : 0,
                              .span = span,
@@ -112,13 +110,20 @@ class HelperPages final : public Pages {
         return PageWords{place.text, in.text.substr(place.text.first, place.text.count), place.words};
     }
 
+    Status prepare(const std::string& document, const std::string& password) override {
+        const auto held = heldText(document, password);
+        return held ? Status() : Status(held.error());
+    }
+
     void letGo() override { held_.reset(); }
 
   private:
     struct HeldText {
         Document document;
         std::string password;
-        std::optional<FoldedText> folded;  // once it is searched; refers to document
+        FoldedText folded;  // refers to document
+        HeldText(Document&& of, std::string by)
+            : document(std::move(of)), password(std::move(by)), folded(document.text) {}
     };
     struct Open {
         std::string document, password;
@@ -153,7 +158,7 @@ class HelperPages final : public Pages {
         if (!isSha256(document)) return Error{Code::NotFound, document, "there is no such document"};
         auto loaded = store_.load(document, {.pdfHelper = helper_, .password = password, .progress = {}, .stop = {}});
         if (!loaded) return loaded.error();
-        held_ = std::make_unique<HeldText>(HeldText{std::move(*loaded), password, {}});
+        held_ = std::make_unique<HeldText>(std::move(*loaded), password);
         return held_.get();
     }
 

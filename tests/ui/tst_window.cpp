@@ -191,6 +191,7 @@ class TestWindow : public QObject {
         openDocument();
         QQuickItem* pages = item("pages");
         QTRY_VERIFY(pages->property("count").toInt() > 12);
+        QTRY_COMPARE(engine_->preparedTexts.size(), 1u);  // ahead of the first search
         QTest::keyClick(win(), Qt::Key_F, Qt::ControlModifier);
         QTRY_VERIFY(item("findWords")->hasActiveFocus());
         type("word");

@@ -94,6 +94,8 @@ class Pages {
     /// Where words stand in a document, in its order, at most `most`: whatever the case, across line ends.
     virtual Result<std::vector<Found>> find(const std::string& document, const std::string& password,
                                             const std::string& words, std::uint32_t most) = 0;
+    /// Loads what words() and find() answer from, so that the first of them is as fast as the next.
+    virtual Status prepare(const std::string& document, const std::string& password) = 0;
     /// Lets go of the text that words() and find() keep in memory: that of the document they were asked about last.
     virtual void letGo() = 0;
 };
