@@ -76,10 +76,10 @@ void PagesController::open(const DocumentRow& row) {
         return;
     }
     port_.pageSizes(row.sha256, passwords_.of(row.sha256),
-                    [this, failed, stillOpen](const Result<std::vector<PageSize>>& sizes) {
+                    [this, failed, stillOpen, mute = row.pagesWithoutText](const Result<std::vector<PageSize>>& sizes) {
                         if (!stillOpen()) return;
                         if (!sizes) return failed(sizes.error());
-                        pages_.setPages(*sizes);
+                        pages_.setPages(*sizes, mute);
                         selection_.open(document_);
                         const std::string sha = document_.toStdString();
                         port_.prepareText(sha, passwords_.of(sha));

@@ -23,8 +23,9 @@ int PagesModel::rowCount(const QModelIndex& parent) const {
 }
 
 QHash<int, QByteArray> PagesModel::roleNames() const {
-    return {{PageRole, "page"}, {WidthRole, "pointWidth"}, {HeightRole, "pointHeight"}, {TextRole, "text"},
-            {HtmlRole, "html"}, {FoundRole, "found"},      {ChosenRole, "chosen"},      {ProblemRole, "problem"}};
+    return {{PageRole, "page"},     {WidthRole, "pointWidth"}, {HeightRole, "pointHeight"},
+            {TextRole, "text"},     {HtmlRole, "html"},        {FoundRole, "found"},
+            {ChosenRole, "chosen"}, {ProblemRole, "problem"},  {MuteRole, "mute"}};
 }
 
 QVariant PagesModel::data(const QModelIndex& index, int role) const {
@@ -49,6 +50,8 @@ QVariant PagesModel::data(const QModelIndex& index, int role) const {
                 const auto here = chosen_.find(static_cast<std::uint32_t>(row) + 1);
                 return here == chosen_.end() ? QVariantList() : rectangles(here->second);
             }
+            case MuteRole:
+                return mute_.contains(static_cast<std::uint32_t>(row) + 1);
             case ProblemRole: {
                 const auto here = problems_.find(index.row() + 1);
                 return here == problems_.end() ? QString() : here->second;
@@ -60,6 +63,7 @@ QVariant PagesModel::data(const QModelIndex& index, int role) const {
     const Paragraph& p = paragraphs_[row - sizes_.size()];
     if (role == PageRole) return 0;
     if (role == FoundRole || role == ChosenRole) return QVariantList();
+    if (role == MuteRole) return false;
     if (role == ProblemRole) return QString();
     if (role == TextRole) return QString::fromUtf8(p.utf8);
     if (role != HtmlRole) return {};
@@ -75,9 +79,10 @@ QVariant PagesModel::data(const QModelIndex& index, int role) const {
     return part(0, begin) + QStringLiteral("<b>") + part(begin, end) + QStringLiteral("</b>") + part(end, size);
 }
 
-void PagesModel::setPages(std::vector<PageSize> sizes) {
+void PagesModel::setPages(std::vector<PageSize> sizes, const std::vector<std::uint32_t>& mute) {
     beginResetModel();
     sizes_ = std::move(sizes);
+    mute_ = {mute.begin(), mute.end()};
     paragraphs_.clear();
     marked_ = {};
     found_.clear();

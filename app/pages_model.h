@@ -8,6 +8,7 @@
 #include <QVariantList>
 
 #include <map>
+#include <set>
 
 namespace carrel::app {
 
@@ -24,12 +25,13 @@ class PagesModel : public QAbstractListModel {
     enum Role {
         PageRole = Qt::UserRole + 1,  // from 1; 0 for a paragraph
         WidthRole,
-        HeightRole,  // points
-        TextRole,    // paragraph
-        HtmlRole,    // the same, what is highlighted inside <b>
-        FoundRole,   // rectangles in points: what was looked for on this page
-        ChosenRole,  // rectangles in points: words chosen by the person
-        ProblemRole  // a sentence where the page could not be drawn; else empty
+        HeightRole,   // points
+        TextRole,     // paragraph
+        HtmlRole,     // the same, what is highlighted inside <b>
+        FoundRole,    // rectangles in points: what was looked for on this page
+        ChosenRole,   // rectangles in points: words chosen by the person
+        ProblemRole,  // a sentence where the page could not be drawn; else empty
+        MuteRole      // whether no text was read on the page
     };
 
     using QAbstractListModel::QAbstractListModel;
@@ -37,7 +39,8 @@ class PagesModel : public QAbstractListModel {
     QVariant data(const QModelIndex& index, int role) const override;
     QHash<int, QByteArray> roleNames() const override;
 
-    void setPages(std::vector<PageSize> sizes);
+    /// mute: pages on which no text was read.
+    void setPages(std::vector<PageSize> sizes, const std::vector<std::uint32_t>& mute = {});
     void setText(const std::string& utf8);
     /// Marks bytes of the text; the row where they begin, or -1.
     int highlight(const ByteSpan& span);
@@ -57,6 +60,7 @@ class PagesModel : public QAbstractListModel {
     std::vector<PageSize> sizes_;
     std::vector<Paragraph> paragraphs_;
     ByteSpan marked_;
+    std::set<std::uint32_t> mute_;
     std::map<int, QString> problems_;  // by page
     std::vector<Found> found_;
     std::map<std::uint32_t, std::vector<Box>> chosen_;

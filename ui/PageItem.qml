@@ -14,18 +14,20 @@ Item {
     required property string html       // of a paragraph, where the document has no pages
     required property var found         // rectangles in points: what is looked for
     required property var chosen        // rectangles in points: words chosen by the person
+    required property bool mute         // no text was read on it
     required property string problem    // a sentence where it could not be drawn; else empty
     property string document
     property int attempt: 0
     readonly property string address: page > 0 && document !== "" && imageWidth > 0 ? "image://page/" + document + "/" + page : ""
     property real imageWidth: 0         // device-independent pixels; settles after a change of size
     property var marks: []              // rectangles in points
+    signal textChosen(string text)      // of a paragraph
     readonly property real scaling: width / Math.max(1, pointWidth)
 
     // A zero height would make the list create every page at once.
     height: page > 0 ? Math.max(40, width * pointHeight / Math.max(1, pointWidth)) : words.implicitHeight + 14
     Accessible.role: Accessible.Paragraph
-    Accessible.name: problem !== "" ? problem : page > 0 ? qsTr("Page %1").arg(page) : ""
+    Accessible.name: problem !== "" ? problem : page > 0 ? qsTr("Page %1").arg(page) : words.getText(0, words.length)
 
     Rectangle {
         anchors.fill: parent
@@ -81,6 +83,19 @@ Item {
                 onClicked: ++root.attempt
             }
         }
+        Text {   // damaged, or a picture: an answer cannot come from it
+            anchors {
+                bottom: parent.bottom
+                bottomMargin: 4
+                horizontalCenter: parent.horizontalCenter
+            }
+            width: Math.min(implicitWidth, parent.width - 8)
+            visible: root.mute
+            text: qsTr("No text was read on this page")
+            color: "#767676"
+            font.pixelSize: Theme.small
+            elide: Text.ElideRight
+        }
         component Marked: Rectangle {
             required property rect modelData
             x: modelData.x * root.scaling - 2
@@ -105,14 +120,20 @@ Item {
             Marked { color: Theme.chosen }
         }
     }
-    Text {
+    TextEdit {
         id: words
         visible: root.page === 0
         width: root.width
+        readOnly: true
+        selectByMouse: true
+        selectionColor: Theme.accent
+        selectedTextColor: Theme.accentText
         text: Theme.styled(root.html.replace(/<b>/g, `<span style="background-color:${Theme.soft}">`).replace(/<\/b>/g, "</span>"))
-        textFormat: Text.RichText
-        wrapMode: Text.WrapAtWordBoundaryOrAnywhere
+        textFormat: TextEdit.RichText
+        wrapMode: TextEdit.WrapAtWordBoundaryOrAnywhere
         color: Theme.text
         font.pixelSize: Theme.base
+        onSelectedTextChanged: root.textChosen(selectedText)
+        Accessible.ignored: true   // the item says it
     }
 }

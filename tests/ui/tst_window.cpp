@@ -255,6 +255,22 @@ class TestWindow : public QObject {
         QTRY_VERIFY(chosen.text().endsWith(QStringLiteral("line 9\n\nPage")));
     }
 
+    void wordsOfATextAreChosenAndAskedAbout() {
+        app().library()->addFiles({QUrl::fromLocalFile(QStringLiteral("/x/Notes.md"))});
+        QTRY_VERIFY(!app().chat()->current().isEmpty());
+        QTRY_VERIFY(item("pages")->property("count").toInt() == 3);
+        QQuickItem* second = nullptr;
+        for (QQuickItem* child : item("pages")->property("contentItem").value<QQuickItem*>()->childItems())
+            if (child->property("html").toString().startsWith(QStringLiteral("First"))) second = child;
+        QVERIFY(second);
+        QTest::mouseDClick(win(), Qt::LeftButton, {}, second->mapToScene({40, 10}).toPoint());
+        QTRY_VERIFY(app().pages()->selection()->any());
+        QVERIFY(QStringLiteral("First paragraph.").contains(app().pages()->selection()->text()));
+        QTest::keyClick(win(), Qt::Key_L, Qt::ControlModifier | Qt::ShiftModifier);
+        QVERIFY(item("composer")->property("text").toString().startsWith(QStringLiteral("“")));
+        QVERIFY(item("composer")->hasActiveFocus());
+    }
+
     void theTableOfContentsIsGoneThroughFromTheKeyboardAndAltLeftComesBack() {
         engine_->outlineEntries = {{"One", 0, {1, 0, 0}}, {"Two", 0, {5, 421, 0}}, {"Two and a half", 1, {9, 0, 0}}};
         openDocument();
@@ -332,6 +348,15 @@ class TestWindow : public QObject {
         QCOMPARE(drawn(), all);
         QVERIFY(all < 60);  // what was in view and a page around it, twice; not the 42 pages
         QVERIFY(app().pageImages()->bytes() > 0);
+    }
+
+    void aPageWithoutTextSaysSo() {
+        openDocument();
+        const auto mute = [this](int row) {
+            return app().pages()->pages()->index(row).data(PagesModel::MuteRole).toBool();
+        };
+        QTRY_VERIFY(mute(3));
+        QVERIFY(!mute(2) && !mute(4));
     }
 
     void aPageThatCannotBeDrawnSaysSoAndIsTriedAgain() {
