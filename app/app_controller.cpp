@@ -39,6 +39,7 @@ AppController::AppController(EnginePort& port, const AppOptions& options, QObjec
     connect(&library_, &LibraryController::aboutToForget, this, [this](const QString& sha) {
         reading_.forget(sha);
         chat_.hide(sha);
+        pageImages_->forget(sha);
         if (pages_.document() == sha) {
             pages_.close();
             tiers_.setDocument({});

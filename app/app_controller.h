@@ -7,6 +7,7 @@
 #include "library_find.h"
 #include "look.h"
 #include "model_controller.h"
+#include "page_images.h"
 #include "pages_controller.h"
 #include "reading_controller.h"
 #include "tier_controller.h"
@@ -60,6 +61,7 @@ class AppController : public QObject {
     DataMover* mover() { return &mover_; }
     Look* look() { return &look_; }
     Passwords& passwords() { return passwords_; }
+    std::shared_ptr<PageImages> pageImages() { return pageImages_; }
     QString problem() const { return problem_; }
 
     void start();
@@ -95,6 +97,7 @@ class AppController : public QObject {
     TierController tiers_;
     DiskController disk_;
     DataMover mover_;
+    std::shared_ptr<PageImages> pageImages_ = std::make_shared<PageImages>();  // the image provider's, too
     QString problem_;
     QStringList evicted_;  // named in the problem that is shown
     QPointer<QFileDialog> dialog_;

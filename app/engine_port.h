@@ -80,6 +80,7 @@ class EnginePort : public QObject {
                        Reply<PageWords> reply) = 0;
     virtual void find(const std::string& document, const std::string& password, const std::string& words,
                       Reply<std::vector<Found>> reply) = 0;
+    virtual void prepareText(const std::string& document, const std::string& password) = 0;  // for words and find
     virtual void letGoOfText() = 0;  // that words and find keep in memory
 
     /// Finishes what was asked of the library, stops the rest, joins every thread. No reply or signal comes afterwards.

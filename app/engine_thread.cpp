@@ -208,6 +208,10 @@ void EngineThread::words(const std::string& document, const std::string& passwor
     on<PageWords>(texts_, std::move(reply), [=](Pages& pages) { return pages.words(document, password, page); });
 }
 
+void EngineThread::prepareText(const std::string& document, const std::string& password) {
+    on<void>(texts_, {}, [document, password](Pages& pages) { return pages.prepare(document, password); });
+}
+
 void EngineThread::letGoOfText() {
     texts_.post([this] {
         if (texts_.door()) texts_.door()->letGo();

@@ -61,6 +61,7 @@ class EngineThread final : public EnginePort {
                Reply<PageWords> reply) override;
     void find(const std::string& document, const std::string& password, const std::string& words,
               Reply<std::vector<Found>> reply) override;
+    void prepareText(const std::string& document, const std::string& password) override;
     void letGoOfText() override;
 
     void shutdown() override;

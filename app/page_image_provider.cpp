@@ -3,7 +3,6 @@
 #include <QImage>
 
 #include <atomic>
-#include <cstring>
 #include <memory>
 #include <utility>
 
@@ -11,6 +10,18 @@ namespace carrel::app {
 namespace {
 
 constexpr int kStandardWidth = 800;  // where an item asks for no size
+
+// The pixels stay where the engine put them.
+QImage imageOf(const PageImage& page) {
+    using Pixels = std::shared_ptr<const std::vector<std::byte>>;
+    return {reinterpret_cast<const uchar*>(page.pixels->data()),
+            static_cast<int>(page.width),
+            static_cast<int>(page.height),
+            static_cast<qsizetype>(page.stride),
+            QImage::Format_RGB32,
+            [](void* kept) { delete static_cast<Pixels*>(kept); },
+            new Pixels(page.pixels)};
+}
 
 class PageResponse : public QQuickImageResponse {
   public:
@@ -20,13 +31,8 @@ class PageResponse : public QQuickImageResponse {
     }
     QString errorString() const override { return image_.isNull() ? QStringLiteral("page not drawn") : QString(); }
     void cancel() override { *wanted_ = false; }
-    void done(const Result<PageImage>& page) {
-        if (page) {
-            const auto w = static_cast<int>(page->width), h = static_cast<int>(page->height);
-            image_ = QImage(reinterpret_cast<const uchar*>(page->pixels.data()), w, h, static_cast<int>(page->stride),
-                            QImage::Format_RGB32)
-                         .copy();
-        }
+    void done(const QImage& image) {
+        image_ = image;
         emit finished();
     }
 
@@ -39,16 +45,30 @@ class PageResponse : public QQuickImageResponse {
 
 QQuickImageResponse* PageImageProvider::requestImageResponse(const QString& id, const QSize& requestedSize) {
     auto* response = new PageResponse;  // Qt deletes it after finished()
-    const std::string document = id.section(QLatin1Char('/'), 0, 0).toStdString();
-    const std::uint32_t page = id.section(QLatin1Char('/'), 1, 1).toUInt();
-    const auto width = static_cast<std::uint32_t>(requestedSize.width() > 0 ? requestedSize.width() : kStandardWidth);
+    const QString document = id.section(QLatin1Char('/'), 0, 0);
+    const int page = id.section(QLatin1Char('/'), 1, 1).toInt();
+    const int width = requestedSize.width() > 0 ? requestedSize.width() : kStandardWidth;
+    const bool draft = id.endsWith(QLatin1String("/draft"));
+    const QImage known = draft ? images_->widest(document, page) : images_->find(document, page, width);
+    if (!known.isNull()) {  // finished() is heard only after this has returned
+        QMetaObject::invokeMethod(
+            response, [response, known] { response->done(known); }, Qt::QueuedConnection);
+        return response;
+    }
     QMetaObject::invokeMethod(
         &port_,
         [this, response, document, page, width] {
+            const std::string sha = document.toStdString();
             port_.render(
-                document, passwords_.of(document), page, width,
+                sha, passwords_.of(sha), static_cast<std::uint32_t>(page), static_cast<std::uint32_t>(width),
                 [wanted = response->wanted()] { return wanted->load(); },
-                [response](const Result<PageImage>& image) { response->done(image); });
+                [=, this](const Result<PageImage>& result) {
+                    const QImage image = result ? imageOf(*result) : QImage();
+                    images_->put(document, page, image);
+                    if (drawn_ && (result || result.error().code != Code::Cancelled))
+                        drawn_(document, page, result ? Status() : Status(result.error()));
+                    response->done(image);
+                });
         },
         Qt::QueuedConnection);
     return response;

@@ -161,9 +161,16 @@ void PageSelection::clear() {
     to_.reset();
     wanted_ = 0;
     anchor_.reset();
+    chooseText({});
     if (!chosen_) return;
     chosen_.reset();
     show();
+}
+
+void PageSelection::chooseText(const QString& text) {
+    if (text == text_) return;
+    text_ = text;
+    emit changed();
 }
 
 void PageSelection::show() {
@@ -190,7 +197,7 @@ QRectF PageSelection::end() const {
 }
 
 QString PageSelection::text() const {
-    if (!chosen_) return {};
+    if (!chosen_) return QString(text_).replace(QChar::LineSeparator, QLatin1Char('\n'));
     QStringList parts;
     for (std::uint32_t number = chosen_->first.page; number <= chosen_->last.page; ++number) {
         const auto found = words_.find(number);

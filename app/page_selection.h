@@ -32,8 +32,8 @@ class PageSelection : public QObject {
 
     PageSelection(EnginePort& port, Passwords& passwords, PagesModel& pages, QObject* parent = nullptr);
 
-    bool any() const { return chosen_.has_value(); }
-    int page() const { return any() ? static_cast<int>(chosen_->last.page) : 0; }
+    bool any() const { return chosen_.has_value() || !text_.isEmpty(); }
+    int page() const { return chosen_ ? static_cast<int>(chosen_->last.page) : 0; }
     QRectF end() const;
 
     void open(const QString& document);  // empty: none
@@ -45,8 +45,9 @@ class PageSelection : public QObject {
     Q_INVOKABLE void selectPage(int page);
     Q_INVOKABLE void step(Step step, int shownPage);  // moves the end; nothing chosen: the page's first word
     Q_INVOKABLE void clear();
-    Q_INVOKABLE QString text() const;       // as it was extracted
-    Q_INVOKABLE QString quotation() const;  // on one line, in quotation marks; a very long one is cut
+    Q_INVOKABLE void chooseText(const QString& text);  // of a document without pages, whose items choose by themselves
+    Q_INVOKABLE QString text() const;                  // as it was extracted
+    Q_INVOKABLE QString quotation() const;             // on one line, in quotation marks; a very long one is cut
 
   signals:
     void changed();
@@ -76,7 +77,7 @@ class PageSelection : public QObject {
     EnginePort& port_;
     Passwords& passwords_;
     PagesModel& pages_;
-    QString document_;
+    QString document_, text_;
     std::map<std::uint32_t, PageWords> words_;
     QSet<int> asked_;
     Unit unit_ = Word;

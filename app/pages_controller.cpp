@@ -5,6 +5,22 @@
 #include <algorithm>
 
 namespace carrel::app {
+namespace {
+
+QString why(const Status& failed) {
+    switch (failed.error().code) {
+        case Code::HelperFailed:
+            return PagesController::tr("the program that draws pages gave up on it.");
+        case Code::NoMemory:
+            return PagesController::tr("it needs more memory than the program that draws pages may use.");
+        case Code::Corrupt:
+            return PagesController::tr("it is damaged.");
+        default:
+            return QString::fromStdString(failed.error().detail) + QLatin1Char('.');
+    }
+}
+
+}  // namespace
 
 PagesController::PagesController(EnginePort& port, Passwords& passwords, QObject* parent)
     : QObject(parent),
@@ -53,20 +69,28 @@ void PagesController::open(const DocumentRow& row) {
             if (!stillOpen()) return;
             if (!text) return failed(text.error());
             pages_.setText(*text);
+            port_.prepareText(document_.toStdString(), {});
             navigator_.open(document_);
             emit documentChanged();
         });
         return;
     }
     port_.pageSizes(row.sha256, passwords_.of(row.sha256),
-                    [this, failed, stillOpen](const Result<std::vector<PageSize>>& sizes) {
+                    [this, failed, stillOpen, mute = row.pagesWithoutText](const Result<std::vector<PageSize>>& sizes) {
                         if (!stillOpen()) return;
                         if (!sizes) return failed(sizes.error());
-                        pages_.setPages(*sizes);
+                        pages_.setPages(*sizes, mute);
                         selection_.open(document_);
+                        const std::string sha = document_.toStdString();
+                        port_.prepareText(sha, passwords_.of(sha));
                         navigator_.open(document_);
                         emit documentChanged();
                     });
+}
+
+void PagesController::drawn(const QString& document, int page, const Status& status) {
+    if (document != document_) return;
+    pages_.setProblem(page, status ? QString() : tr("Page %1 could not be drawn: %2").arg(page).arg(why(status)));
 }
 
 void PagesController::show(const Source& source) {

@@ -53,6 +53,8 @@ class PagesController : public QObject {
     void open(const DocumentRow& row);
     void close();
     void show(const Source& source);
+    /// What came of drawing a page: its item says so where it failed.
+    void drawn(const QString& document, int page, const Status& status);
 
   signals:
     void documentChanged();

@@ -23,8 +23,9 @@ int PagesModel::rowCount(const QModelIndex& parent) const {
 }
 
 QHash<int, QByteArray> PagesModel::roleNames() const {
-    return {{PageRole, "page"}, {WidthRole, "pointWidth"}, {HeightRole, "pointHeight"}, {TextRole, "text"},
-            {HtmlRole, "html"}, {FoundRole, "found"},      {ChosenRole, "chosen"}};
+    return {{PageRole, "page"},     {WidthRole, "pointWidth"}, {HeightRole, "pointHeight"},
+            {TextRole, "text"},     {HtmlRole, "html"},        {FoundRole, "found"},
+            {ChosenRole, "chosen"}, {ProblemRole, "problem"},  {MuteRole, "mute"}};
 }
 
 QVariant PagesModel::data(const QModelIndex& index, int role) const {
@@ -49,6 +50,12 @@ QVariant PagesModel::data(const QModelIndex& index, int role) const {
                 const auto here = chosen_.find(static_cast<std::uint32_t>(row) + 1);
                 return here == chosen_.end() ? QVariantList() : rectangles(here->second);
             }
+            case MuteRole:
+                return mute_.contains(static_cast<std::uint32_t>(row) + 1);
+            case ProblemRole: {
+                const auto here = problems_.find(index.row() + 1);
+                return here == problems_.end() ? QString() : here->second;
+            }
             default:
                 return {};
         }
@@ -56,6 +63,8 @@ QVariant PagesModel::data(const QModelIndex& index, int role) const {
     const Paragraph& p = paragraphs_[row - sizes_.size()];
     if (role == PageRole) return 0;
     if (role == FoundRole || role == ChosenRole) return QVariantList();
+    if (role == MuteRole) return false;
+    if (role == ProblemRole) return QString();
     if (role == TextRole) return QString::fromUtf8(p.utf8);
     if (role != HtmlRole) return {};
     const auto size = static_cast<std::uint64_t>(p.utf8.size());
@@ -70,13 +79,15 @@ QVariant PagesModel::data(const QModelIndex& index, int role) const {
     return part(0, begin) + QStringLiteral("<b>") + part(begin, end) + QStringLiteral("</b>") + part(end, size);
 }
 
-void PagesModel::setPages(std::vector<PageSize> sizes) {
+void PagesModel::setPages(std::vector<PageSize> sizes, const std::vector<std::uint32_t>& mute) {
     beginResetModel();
     sizes_ = std::move(sizes);
+    mute_ = {mute.begin(), mute.end()};
     paragraphs_.clear();
     marked_ = {};
     found_.clear();
     chosen_.clear();
+    problems_.clear();
     endResetModel();
 }
 
@@ -87,6 +98,7 @@ void PagesModel::setText(const std::string& utf8) {
     marked_ = {};
     found_.clear();
     chosen_.clear();
+    problems_.clear();
     const QByteArray all = QByteArray::fromStdString(utf8);
     for (qsizetype at = 0; at < all.size();) {
         qsizetype end = all.indexOf("\n\n", at);
@@ -100,6 +112,15 @@ void PagesModel::setText(const std::string& utf8) {
         while (at < all.size() && all[at] == '\n') ++at;
     }
     endResetModel();
+}
+
+void PagesModel::setProblem(int page, const QString& sentence) {
+    if (page < 1 || page > rowCount() || (sentence.isEmpty() && !problems_.contains(page))) return;
+    if (sentence.isEmpty())
+        problems_.erase(page);
+    else
+        problems_[page] = sentence;
+    emit dataChanged(index(page - 1), index(page - 1), {ProblemRole});
 }
 
 void PagesModel::setFound(std::vector<Found> found) {

@@ -8,6 +8,7 @@
 #include <QVariantList>
 
 #include <map>
+#include <set>
 
 namespace carrel::app {
 
@@ -24,11 +25,13 @@ class PagesModel : public QAbstractListModel {
     enum Role {
         PageRole = Qt::UserRole + 1,  // from 1; 0 for a paragraph
         WidthRole,
-        HeightRole,  // points
-        TextRole,    // paragraph
-        HtmlRole,    // the same, what is highlighted inside <b>
-        FoundRole,   // rectangles in points: what was looked for on this page
-        ChosenRole   // rectangles in points: words chosen by the person
+        HeightRole,   // points
+        TextRole,     // paragraph
+        HtmlRole,     // the same, what is highlighted inside <b>
+        FoundRole,    // rectangles in points: what was looked for on this page
+        ChosenRole,   // rectangles in points: words chosen by the person
+        ProblemRole,  // a sentence where the page could not be drawn; else empty
+        MuteRole      // whether no text was read on the page
     };
 
     using QAbstractListModel::QAbstractListModel;
@@ -36,13 +39,15 @@ class PagesModel : public QAbstractListModel {
     QVariant data(const QModelIndex& index, int role) const override;
     QHash<int, QByteArray> roleNames() const override;
 
-    void setPages(std::vector<PageSize> sizes);
+    /// mute: pages on which no text was read.
+    void setPages(std::vector<PageSize> sizes, const std::vector<std::uint32_t>& mute = {});
     void setText(const std::string& utf8);
     /// Marks bytes of the text; the row where they begin, or -1.
     int highlight(const ByteSpan& span);
     int rowOf(std::uint64_t byte) const;                              // of the paragraph that holds it, or -1
     void setChosen(std::map<std::uint32_t, std::vector<Box>> boxes);  // by page
-    void setFound(std::vector<Found> found);                          // ascending
+    void setProblem(int page, const QString& sentence);
+    void setFound(std::vector<Found> found);  // ascending
     const std::vector<Found>& found() const { return found_; }
     const std::vector<PageSize>& sizes() const { return sizes_; }
     QSizeF widest() const;  // of the pages, points; each side's own greatest
@@ -55,6 +60,8 @@ class PagesModel : public QAbstractListModel {
     std::vector<PageSize> sizes_;
     std::vector<Paragraph> paragraphs_;
     ByteSpan marked_;
+    std::set<std::uint32_t> mute_;
+    std::map<int, QString> problems_;  // by page
     std::vector<Found> found_;
     std::map<std::uint32_t, std::vector<Box>> chosen_;
 };

@@ -25,7 +25,12 @@ Window::Window(EnginePort& port, const AppOptions& options)
     : controller_(std::make_unique<AppController>(port, options)), qml_(std::make_unique<QQmlApplicationEngine>()) {
     QGuiApplication::setWindowIcon(QIcon(QStringLiteral(":/carrel/icon.png")));
     qml_->addImportPath(QStringLiteral("qrc:/qt/qml"));
-    qml_->addImageProvider(QStringLiteral("page"), new PageImageProvider(port, controller_->passwords()));
+    qml_->addImageProvider(
+        QStringLiteral("page"),
+        new PageImageProvider(port, controller_->passwords(), controller_->pageImages(),
+                              [pages = controller_->pages()](const QString& document, int page, const Status& status) {
+                                  pages->drawn(document, page, status);
+                              }));
     qml_->setInitialProperties({{QStringLiteral("app"), QVariant::fromValue(controller_.get())}});
     qml_->load(QUrl(QStringLiteral("qrc:/qt/qml/Carrel/Main.qml")));
     controller_->start();

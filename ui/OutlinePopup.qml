@@ -69,6 +69,8 @@ Popup {
             required property var modelData
             width: ListView.view.width
             implicitHeight: Math.max(30, Theme.base * 2)
+            topPadding: 0
+            bottomPadding: 0
             leftPadding: 8 + Math.min(8, modelData.level) * Theme.base
             highlighted: ListView.isCurrentItem
             Accessible.role: Accessible.TreeItem

@@ -1,6 +1,7 @@
 pragma ComponentBehavior: Bound
 
 import QtQuick
+import QtQuick.Layouts
 import QtQuick.Window
 
 // One page: its image, and rectangles over the words that are marked.
@@ -13,15 +14,20 @@ Item {
     required property string html       // of a paragraph, where the document has no pages
     required property var found         // rectangles in points: what is looked for
     required property var chosen        // rectangles in points: words chosen by the person
+    required property bool mute         // no text was read on it
+    required property string problem    // a sentence where it could not be drawn; else empty
     property string document
+    property int attempt: 0
+    readonly property string address: page > 0 && document !== "" && imageWidth > 0 ? "image://page/" + document + "/" + page : ""
     property real imageWidth: 0         // device-independent pixels; settles after a change of size
     property var marks: []              // rectangles in points
+    signal textChosen(string text)      // of a paragraph
     readonly property real scaling: width / Math.max(1, pointWidth)
 
     // A zero height would make the list create every page at once.
     height: page > 0 ? Math.max(40, width * pointHeight / Math.max(1, pointWidth)) : words.implicitHeight + 14
     Accessible.role: Accessible.Paragraph
-    Accessible.name: page > 0 ? qsTr("Page %1").arg(page) : ""
+    Accessible.name: problem !== "" ? problem : page > 0 ? qsTr("Page %1").arg(page) : words.getText(0, words.length)
 
     Rectangle {
         anchors.fill: parent
@@ -30,9 +36,9 @@ Item {
         border.color: Theme.line
         Text {
             anchors.centerIn: parent
-            visible: image.status !== Image.Ready && draft.status !== Image.Ready
-            text: image.status === Image.Error ? qsTr("Page %1 could not be drawn").arg(root.page) : root.page
-            color: "#9a9a9a"
+            visible: image.status !== Image.Ready && draft.status !== Image.Ready && root.problem === ""
+            text: root.page
+            color: "#767676"   // on white, in the dark too
             font.pixelSize: Theme.base
         }
         Image {   // there first, and while another size is drawn
@@ -41,16 +47,54 @@ Item {
             asynchronous: true
             cache: false
             visible: image.status !== Image.Ready
-            source: image.source
+            source: root.address === "" || root.problem !== "" ? "" : root.address + "/draft"
             sourceSize.width: 240
         }
         Image {
             id: image
+            objectName: "sharp"
             anchors.fill: parent
             asynchronous: true
             cache: false
-            source: root.page > 0 && root.document !== "" && root.imageWidth > 0 ? "image://page/" + root.document + "/" + root.page : ""
+            // One that failed is asked for again by the person, not by scrolling.
+            source: root.address === "" || (root.problem !== "" && root.attempt === 0) ? "" : root.address + "/" + root.attempt
             sourceSize.width: Math.min(4096, Math.round(root.imageWidth * Screen.devicePixelRatio))
+        }
+        ColumnLayout {
+            anchors.centerIn: parent
+            width: parent.width - 2 * Theme.pad
+            visible: root.problem !== ""
+            spacing: Theme.gap
+            Text {
+                Layout.fillWidth: true
+                text: root.problem
+                textFormat: Text.PlainText
+                color: "#5c5c5c"
+                font.pixelSize: Theme.base
+                horizontalAlignment: Text.AlignHCenter
+                wrapMode: Text.Wrap
+            }
+            TextButton {
+                objectName: "drawAgain"
+                Layout.alignment: Qt.AlignHCenter
+                primary: true
+                text: qsTr("Try again")
+                Accessible.name: qsTr("Try to draw page %1 again").arg(root.page)
+                onClicked: ++root.attempt
+            }
+        }
+        Text {   // damaged, or a picture: an answer cannot come from it
+            anchors {
+                bottom: parent.bottom
+                bottomMargin: 4
+                horizontalCenter: parent.horizontalCenter
+            }
+            width: Math.min(implicitWidth, parent.width - 8)
+            visible: root.mute
+            text: qsTr("No text was read on this page")
+            color: "#767676"
+            font.pixelSize: Theme.small
+            elide: Text.ElideRight
         }
         component Marked: Rectangle {
             required property rect modelData
@@ -76,14 +120,20 @@ Item {
             Marked { color: Theme.chosen }
         }
     }
-    Text {
+    TextEdit {
         id: words
         visible: root.page === 0
         width: root.width
+        readOnly: true
+        selectByMouse: true
+        selectionColor: Theme.accent
+        selectedTextColor: Theme.accentText
         text: Theme.styled(root.html.replace(/<b>/g, `<span style="background-color:${Theme.soft}">`).replace(/<\/b>/g, "</span>"))
-        textFormat: Text.RichText
-        wrapMode: Text.WrapAtWordBoundaryOrAnywhere
+        textFormat: TextEdit.RichText
+        wrapMode: TextEdit.WrapAtWordBoundaryOrAnywhere
         color: Theme.text
         font.pixelSize: Theme.base
+        onSelectedTextChanged: root.textChosen(selectedText)
+        Accessible.ignored: true   // the item says it
     }
 }

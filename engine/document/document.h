@@ -4,6 +4,7 @@
 #include <carrel/pages.h>
 #include <carrel/result.h>
 
+#include <chrono>
 #include <cstdint>
 #include <filesystem>
 #include <functional>
@@ -47,6 +48,7 @@ struct DocumentOptions {
     std::string password;
     std::function<void(std::uint32_t, std::uint32_t)> progress;  // pages done, pages in all; may be empty
     std::stop_token stop;
+    std::chrono::milliseconds pageLimit{20'000};  // after which the helper is taken to hang at a page
 };
 
 /// Reads a file into a Document; the reader is picked by content, not by suffix.

@@ -17,6 +17,12 @@ template <class Visit>
 void fold(std::string_view text, const Visit& visit) {
     std::string folded;
     for (std::size_t at = 0; at < text.size();) {
+        if (const auto byte = static_cast<unsigned char>(text[at]); byte < 0x80) {  // nearly all there is to most texts
+            const bool space = byte == ' ' || byte == '\n' || byte == '\t';
+            const char plain = static_cast<char>(space ? ' ' : byte >= 'A' && byte <= 'Z' ? byte + 32 : byte);
+            visit(at++, std::string_view(&plain, 1));
+            continue;
+        }
         const auto* from = reinterpret_cast<const utf8proc_uint8_t*>(text.data()) + at;
         utf8proc_int32_t code = 0;
         const auto bytes = utf8proc_iterate(from, static_cast<utf8proc_ssize_t>(text.size() - at), &code);
@@ -26,10 +32,8 @@ void fold(std::string_view text, const Visit& visit) {
         }
         const auto category = utf8proc_category(code);
         folded.clear();
-        if (code == ' ' || code == '\n' || code == '\t' || category == UTF8PROC_CATEGORY_ZS) {
+        if (category == UTF8PROC_CATEGORY_ZS) {
             folded = " ";
-        } else if (code < 0x80) {
-            folded = static_cast<char>(code >= 'A' && code <= 'Z' ? code + 32 : code);
         } else if (static_cast<char32_t>(code) != kSoftHyphen) {
             utf8proc_int32_t parts[16];
             int boundary = 0;

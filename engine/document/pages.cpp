@@ -7,7 +7,6 @@
 #include <algorithm>
 #include <cmath>
 #include <list>
-#include <optional>
 
 namespace carrel {
 namespace {
@@ -31,7 +30,8 @@ std::vector<OutlineEntry> headingsOf(const Document& document) {
 
 class HelperPages final : public Pages {
   public:
-    explicit HelperPages(const PagesOptions& options) : helper_(options.pdfHelper), store_(options.dataDir) {}
+    explicit HelperPages(const PagesOptions& options)
+        : helper_(options.pdfHelper), store_(options.dataDir), pageLimit_(options.pageLimit) {}
 
     Result<std::vector<PageSize>> sizes(const std::string& document, const std::string& password) override {
         const auto pdf = isPdf(document);
@@ -44,19 +44,14 @@ class HelperPages final : public Pages {
 
     Result<PageImage> render(const std::string& document, const std::string& password, std::uint32_t page,
                              std::uint32_t widthPx) override {
-        const auto open = opened(document, password);
+        auto open = opened(document, password);
         if (!open) return open.error();
-        const auto where = document + ", page " + std::to_string(page);
-        const auto& sizes = (*open)->info.sizes;
-        if (page == 0 || page > sizes.size()) return Error{Code::InvalidArgument, where, "there is no such page"};
-        if (widthPx == 0 || widthPx > kMaxWidthPx)
-            return Error{Code::InvalidArgument, where, "pages are drawn 1 to 8192 pixels wide"};
-        const auto& size = sizes[page - 1];
-        if (size.width <= 0 || size.height <= 0) return Error{Code::Corrupt, where, "the page is damaged"};
-        const double height = std::max(1.0, std::round(double{size.height} / size.width * widthPx));
-        if (height > kMaxHeightPx || height * widthPx * 4 > pdf::kMaxImageBytes)
-            return Error{Code::InvalidArgument, where, "the page is too tall to be drawn this wide"};
-        return (*open)->client->render(page - 1, widthPx, static_cast<std::uint32_t>(height));
+        const bool fresh = (*open)->drawn == 0;
+        auto image = draw(**open, page, widthPx);
+        if (image || image.error().code != Code::HelperFailed || fresh) return image;
+        // It may have died of what other pages left behind, or been killed: a fresh one tells.
+        open = opened(document, password);
+        return open ? draw(**open, page, widthPx) : open.error();
     }
 
     Result<std::vector<OutlineEntry>> outline(const std::string& document, const std::string& password) override {
@@ -94,10 +89,9 @@ class HelperPages final : public Pages {
                                     std::uint32_t most) override {
         const auto held = heldText(document, password);
         if (!held) return held.error();
-        if (!(*held)->folded) (*held)->folded.emplace((*held)->document.text);
         std::vector<Found> found;
         const Document& in = (*held)->document;
-        for (const ByteSpan& span : (*held)->folded->find(words, most)) {
+        for (const ByteSpan& span : (*held)->folded.find(words, most)) {
             const bool paged = in.hasPages() && !in.places.empty();
             found.push_back({.page = paged ? static_cast<std::uint32_t>(in.placeOf(span.first)) + 1 : 0,
                              .span = span,
@@ -116,19 +110,43 @@ class HelperPages final : public Pages {
         return PageWords{place.text, in.text.substr(place.text.first, place.text.count), place.words};
     }
 
+    Status prepare(const std::string& document, const std::string& password) override {
+        const auto held = heldText(document, password);
+        return held ? Status() : Status(held.error());
+    }
+
     void letGo() override { held_.reset(); }
 
   private:
     struct HeldText {
         Document document;
         std::string password;
-        std::optional<FoldedText> folded;  // once it is searched; refers to document
+        FoldedText folded;  // refers to document
+        HeldText(Document&& of, std::string by)
+            : document(std::move(of)), password(std::move(by)), folded(document.text) {}
     };
     struct Open {
         std::string document, password;
         std::unique_ptr<pdf::PdfClient> client;
         pdf::OpenedPdf info;
+        std::uint32_t drawn = 0;  // pages
     };
+
+    Result<PageImage> draw(Open& open, std::uint32_t page, std::uint32_t widthPx) {
+        const auto where = open.document + ", page " + std::to_string(page);
+        const auto& sizes = open.info.sizes;
+        if (page == 0 || page > sizes.size()) return Error{Code::InvalidArgument, where, "there is no such page"};
+        if (widthPx == 0 || widthPx > kMaxWidthPx)
+            return Error{Code::InvalidArgument, where, "pages are drawn 1 to 8192 pixels wide"};
+        const auto& size = sizes[page - 1];
+        if (size.width <= 0 || size.height <= 0) return Error{Code::Corrupt, where, "the page is damaged"};
+        const double height = std::max(1.0, std::round(double{size.height} / size.width * widthPx));
+        if (height > kMaxHeightPx || height * widthPx * 4 > pdf::kMaxImageBytes)
+            return Error{Code::InvalidArgument, where, "the page is too tall to be drawn this wide"};
+        auto image = open.client->render(page - 1, widthPx, static_cast<std::uint32_t>(height));
+        if (image) ++open.drawn;
+        return image;
+    }
 
     Result<bool> isPdf(const std::string& document) const {
         if (!isSha256(document)) return Error{Code::NotFound, document, "there is no such document"};
@@ -140,7 +158,7 @@ class HelperPages final : public Pages {
         if (!isSha256(document)) return Error{Code::NotFound, document, "there is no such document"};
         auto loaded = store_.load(document, {.pdfHelper = helper_, .password = password, .progress = {}, .stop = {}});
         if (!loaded) return loaded.error();
-        held_ = std::make_unique<HeldText>(HeldText{std::move(*loaded), password, {}});
+        held_ = std::make_unique<HeldText>(std::move(*loaded), password);
         return held_.get();
     }
 
@@ -155,17 +173,18 @@ class HelperPages final : public Pages {
             open_.splice(open_.begin(), open_, known);
             return &open_.front();
         }
-        auto client = pdf::PdfClient::start(helper_, store_.original(document));
+        auto client = pdf::PdfClient::start(helper_, store_.original(document), pageLimit_);
         if (!client) return client.error();
         auto info = (*client)->open(password, {});
         if (!info) return info.error();
-        open_.push_front({document, password, std::move(*client), std::move(*info)});
+        open_.push_front({document, password, std::move(*client), std::move(*info), 0});
         if (open_.size() > kWarmHelpers) open_.pop_back();
         return &open_.front();
     }
 
     std::filesystem::path helper_;
     DocumentStore store_;
+    std::chrono::milliseconds pageLimit_;
     std::list<Open> open_;  // last used first
     std::unique_ptr<HeldText> held_;
 };

@@ -22,7 +22,7 @@ namespace carrel::pdf {
 namespace {
 
 using std::chrono::milliseconds;
-constexpr milliseconds kOpenLimit{60'000}, kPageLimit{20'000}, kStopLook{40};
+constexpr milliseconds kOpenLimit{60'000}, kStopLook{40};
 
 struct Fd {
     int value = -1;
@@ -107,7 +107,8 @@ Result<std::string> readName(ByteReader& in) {
 }  // namespace
 
 Result<std::unique_ptr<PdfClient>> PdfClient::start(const std::filesystem::path& helper,
-                                                    const std::filesystem::path& document) {
+                                                    const std::filesystem::path& document,
+                                                    std::chrono::milliseconds pageLimit) {
     const auto name = document.string();
     Fd file(::open(document.c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK));
     if (file.value < 0) return systemError(errno, name);
@@ -119,7 +120,7 @@ Result<std::unique_ptr<PdfClient>> PdfClient::start(const std::filesystem::path&
     if (const int error = spawn(pid, helper.string(), theirs.value, moved.value); error != 0)
         return Error{Code::HelperFailed, helper.string(),
                      std::string("the document helper does not start: ") + std::strerror(error)};
-    return std::unique_ptr<PdfClient>(new PdfClient(pid, ours.release(), name));
+    return std::unique_ptr<PdfClient>(new PdfClient(pid, ours.release(), name, pageLimit));
 }
 
 PdfClient::~PdfClient() {
@@ -244,7 +245,7 @@ Result<OpenedPdf> PdfClient::open(const std::string& password, std::stop_token s
 }
 
 Result<PdfPage> PdfClient::text(std::uint32_t page, std::stop_token stop) {
-    const auto reply = ask(Kind::Text, std::as_bytes(std::span(&page, 1)), kPageLimit, std::move(stop));
+    const auto reply = ask(Kind::Text, std::as_bytes(std::span(&page, 1)), pageLimit_, std::move(stop));
     if (!reply) return reply.error();
     const auto broken = [&] { return fail("the document helper broke its protocol"); };
     ByteReader in(*reply, "reply");
@@ -273,7 +274,7 @@ Result<PdfPage> PdfClient::text(std::uint32_t page, std::stop_token stop) {
 }
 
 Result<std::vector<OutlineEntry>> PdfClient::outline() {
-    const auto reply = ask(Kind::Outline, {}, kPageLimit, {});
+    const auto reply = ask(Kind::Outline, {}, pageLimit_, {});
     if (!reply) return reply.error();
     const auto broken = [&] { return fail("the document helper broke its protocol"); };
     ByteReader in(*reply, "reply");
@@ -294,7 +295,7 @@ Result<std::vector<OutlineEntry>> PdfClient::outline() {
 }
 
 Result<std::vector<PageLink>> PdfClient::links(std::uint32_t page) {
-    const auto reply = ask(Kind::Links, std::as_bytes(std::span(&page, 1)), kPageLimit, {});
+    const auto reply = ask(Kind::Links, std::as_bytes(std::span(&page, 1)), pageLimit_, {});
     if (!reply) return reply.error();
     const auto broken = [&] { return fail("the document helper broke its protocol"); };
     ByteReader in(*reply, "reply");
@@ -323,19 +324,19 @@ Result<PageImage> PdfClient::render(std::uint32_t page, std::uint32_t width, std
         ::fcntl(memory.value, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) != 0)
         return systemError(errno, "memfd");
     const std::uint32_t request[] = {page, width, height};
-    const auto reply = ask(Kind::Render, std::as_bytes(std::span(request)), kPageLimit, {}, memory.value);
+    const auto reply = ask(Kind::Render, std::as_bytes(std::span(request)), pageLimit_, {}, memory.value);
     if (!reply) return reply.error();
     const auto outcome = ByteReader(*reply, "reply").read<Outcome>();
     if (!outcome) return fail("the document helper broke its protocol");
     if (*outcome != Outcome::Ok) return errorOf(*outcome, name_ + ", page " + std::to_string(page + 1));
-    PageImage image{.width = width, .height = height, .stride = width * 4, .pixels = std::vector<std::byte>(bytes)};
+    auto pixels = std::make_shared<std::vector<std::byte>>(bytes);
     for (std::uint64_t done = 0; done < bytes;) {
-        const auto got = ::pread(memory.value, image.pixels.data() + done, bytes - done, static_cast<off_t>(done));
+        const auto got = ::pread(memory.value, pixels->data() + done, bytes - done, static_cast<off_t>(done));
         if (got <= 0) return systemError(got < 0 ? errno : EIO, "memfd");
         done += static_cast<std::uint64_t>(got);
     }
-    for (std::uint64_t i = 3; i < bytes; i += 4) image.pixels[i] = std::byte{0xff};
-    return image;
+    for (std::uint64_t i = 3; i < bytes; i += 4) (*pixels)[i] = std::byte{0xff};
+    return PageImage{.width = width, .height = height, .stride = width * 4, .pixels = std::move(pixels)};
 }
 
 }  // namespace carrel::pdf

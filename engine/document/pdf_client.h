@@ -35,7 +35,8 @@ class PdfClient {
   public:
     /// NotFound, NoPermission, Io for the document; HelperFailed where the helper does not start.
     static Result<std::unique_ptr<PdfClient>> start(const std::filesystem::path& helper,
-                                                    const std::filesystem::path& document);
+                                                    const std::filesystem::path& document,
+                                                    std::chrono::milliseconds pageLimit);
     ~PdfClient();
     PdfClient(const PdfClient&) = delete;
     PdfClient& operator=(const PdfClient&) = delete;
@@ -50,7 +51,8 @@ class PdfClient {
     bool alive();
 
   private:
-    PdfClient(pid_t pid, int socket, std::string name) : pid_(pid), socket_(socket), name_(std::move(name)) {}
+    PdfClient(pid_t pid, int socket, std::string name, std::chrono::milliseconds pageLimit)
+        : pid_(pid), socket_(socket), name_(std::move(name)), pageLimit_(pageLimit) {}
     struct Limit {
         std::chrono::steady_clock::time_point end;
         std::stop_token stop;
@@ -67,6 +69,7 @@ class PdfClient {
     int socket_ = -1;
     std::uint32_t sequence_ = 0;
     std::string name_;
+    std::chrono::milliseconds pageLimit_;
 };
 
 }  // namespace carrel::pdf

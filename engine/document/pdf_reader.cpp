@@ -19,7 +19,7 @@ class Extraction {
     Extraction(const std::filesystem::path& file, const DocumentOptions& options) : file_(file), options_(options) {}
 
     Result<pdf::OpenedPdf> open() {
-        auto client = PdfClient::start(options_.pdfHelper, file_);
+        auto client = PdfClient::start(options_.pdfHelper, file_, options_.pageLimit);
         if (!client) return client.error();
         client_ = std::move(*client);
         servedPages_ = 0;

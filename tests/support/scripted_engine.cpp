@@ -7,7 +7,6 @@
 #include <QPainter>
 
 #include <algorithm>
-#include <cstring>
 
 namespace carrel::app {
 namespace {
@@ -74,6 +73,7 @@ DocumentRow ScriptedEngine::document(const std::string& file) {
     row.pages = info.suffix() == QLatin1String("pdf") ? kPages : 0;
     row.fileBytes = 310'000;
     row.textBytes = 60'000;
+    if (row.pages > 0) row.pagesWithoutText = {4};
     row.state = DocumentState::Ready;
     return row;
 }
@@ -304,8 +304,8 @@ void ScriptedEngine::render(const std::string&, const std::string&, std::uint32_
         out.width = static_cast<std::uint32_t>(image.width());
         out.height = static_cast<std::uint32_t>(image.height());
         out.stride = static_cast<std::uint32_t>(image.bytesPerLine());
-        out.pixels.resize(static_cast<std::size_t>(image.sizeInBytes()));
-        std::memcpy(out.pixels.data(), image.constBits(), out.pixels.size());
+        const auto* pixels = reinterpret_cast<const std::byte*>(image.constBits());
+        out.pixels = std::make_shared<std::vector<std::byte>>(pixels, pixels + image.sizeInBytes());
         return out;
     });
 }

@@ -25,7 +25,7 @@ class ScriptedEngine final : public EnginePort {
     std::vector<std::pair<std::string, std::string>> drafts;  // chat, text
     std::vector<std::string> forgottenReadings, forgottenTails;
     std::vector<std::string> tierPolls;  // documents
-    std::vector<std::string> loadedModels;
+    std::vector<std::string> loadedModels, preparedTexts;
     int rendered = 0;
     bool shutDown = false;
 
@@ -91,6 +91,7 @@ class ScriptedEngine final : public EnginePort {
                Reply<PageWords> reply) override;
     void find(const std::string& document, const std::string& password, const std::string& words,
               Reply<std::vector<Found>> reply) override;  // "word": once on pages 2, 3 and 9; else nothing
+    void prepareText(const std::string& document, const std::string&) override { preparedTexts.push_back(document); }
     void letGoOfText() override {}
     void shutdown() override;
 

@@ -210,6 +210,7 @@ class TestWindow : public QObject {
         openDocument();
         QQuickItem* pages = item("pages");
         QTRY_VERIFY(pages->property("count").toInt() > 12);
+        QTRY_COMPARE(engine_->preparedTexts.size(), 1u);  // ahead of the first search
         QTest::keyClick(win(), Qt::Key_F, Qt::ControlModifier);
         QTRY_VERIFY(item("findWords")->hasActiveFocus());
         type("word");
@@ -271,6 +272,22 @@ class TestWindow : public QObject {
         QTest::qWait(50);
         QTest::keyClick(win(), Qt::Key_Right, Qt::ShiftModifier);
         QTRY_VERIFY(chosen.text().endsWith(QStringLiteral("line 9\n\nPage")));
+    }
+
+    void wordsOfATextAreChosenAndAskedAbout() {
+        app().library()->addFiles({QUrl::fromLocalFile(QStringLiteral("/x/Notes.md"))});
+        QTRY_VERIFY(!app().chat()->current().isEmpty());
+        QTRY_VERIFY(item("pages")->property("count").toInt() == 3);
+        QQuickItem* second = nullptr;
+        for (QQuickItem* child : item("pages")->property("contentItem").value<QQuickItem*>()->childItems())
+            if (child->property("html").toString().startsWith(QStringLiteral("First"))) second = child;
+        QVERIFY(second);
+        QTest::mouseDClick(win(), Qt::LeftButton, {}, second->mapToScene({40, 10}).toPoint());
+        QTRY_VERIFY(app().pages()->selection()->any());
+        QVERIFY(QStringLiteral("First paragraph.").contains(app().pages()->selection()->text()));
+        QTest::keyClick(win(), Qt::Key_L, Qt::ControlModifier | Qt::ShiftModifier);
+        QVERIFY(item("composer")->property("text").toString().startsWith(QStringLiteral("“")));
+        QVERIFY(item("composer")->hasActiveFocus());
     }
 
     void theTableOfContentsIsGoneThroughFromTheKeyboardAndAltLeftComesBack() {
@@ -350,6 +367,62 @@ class TestWindow : public QObject {
         QTest::keyClick(win(), Qt::Key_Escape);
         QTRY_VERIFY(item("library")->isVisible());
         QVERIFY(app().finding()->words().isEmpty());
+    }
+
+    void pagesSeenBeforeAreNotDrawnAgain() {
+        openDocument();
+        QQuickItem* pages = item("pages");
+        QTRY_VERIFY(pages->property("count").toInt() > 12);
+        const auto drawn = [this] {  // once no more comes
+            int before = -1;
+            while (before != engine_->rendered) before = engine_->rendered, QTest::qWait(300);
+            return before;
+        };
+        QVERIFY(drawn() > 0);
+        for (int i = 0; i < 6; ++i) {
+            QTest::keyClick(win(), Qt::Key_G, Qt::ControlModifier);
+            type(std::to_string(1 + 5 * i).c_str());
+            QTest::keyClick(win(), Qt::Key_Return);
+            (void)drawn();
+        }
+        const int all = drawn();
+        for (int i = 5; i >= 0; --i) {
+            QTest::keyClick(win(), Qt::Key_G, Qt::ControlModifier);
+            type(std::to_string(1 + 5 * i).c_str());
+            QTest::keyClick(win(), Qt::Key_Return);
+            QTest::qWait(200);
+        }
+        QCOMPARE(drawn(), all);
+        QVERIFY(all < 60);  // what was in view and a page around it, twice; not the 42 pages
+        QVERIFY(app().pageImages()->bytes() > 0);
+    }
+
+    void aPageWithoutTextSaysSo() {
+        openDocument();
+        const auto mute = [this](int row) {
+            return app().pages()->pages()->index(row).data(PagesModel::MuteRole).toBool();
+        };
+        QTRY_VERIFY(mute(3));
+        QVERIFY(!mute(2) && !mute(4));
+    }
+
+    void aPageThatCannotBeDrawnSaysSoAndIsTriedAgain() {
+        engine_->failures["render"] = Error{Code::NoMemory, {}, {}};
+        openDocument();
+        QQuickItem* again = nullptr;
+        QTRY_VERIFY((again = shown(QStringLiteral("drawAgain"))) && again->isVisible());
+        QTRY_VERIFY(app()
+                        .pages()
+                        ->pages()
+                        ->index(0)
+                        .data(PagesModel::ProblemRole)
+                        .toString()
+                        .contains(QStringLiteral("Page 1 could not be drawn")));
+        QCOMPARE(engine_->rendered, 0);
+        engine_->failures.clear();
+        click(again);
+        QTRY_VERIFY(engine_->rendered > 0);
+        QTRY_VERIFY(!again->isVisible());
     }
 
     void f1ListsTheKeysAndEscapeClosesTheList() {

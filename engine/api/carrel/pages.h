@@ -2,6 +2,7 @@
 
 #include <carrel/events.h>
 
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
@@ -18,7 +19,7 @@ struct PageSize {
 /// 32 bits a pixel, 0xffRRGGBB in host order, rows of `stride` bytes.
 struct PageImage {
     std::uint32_t width = 0, height = 0, stride = 0;
-    std::vector<std::byte> pixels;
+    std::shared_ptr<const std::vector<std::byte>> pixels;
 };
 
 /// One word of a page: its bytes in the document's text and where it stands.
@@ -69,10 +70,12 @@ std::filesystem::path pdfHelperOf(const std::filesystem::path& program);
 struct PagesOptions {
     std::filesystem::path dataDir;
     std::filesystem::path pdfHelper;
+    std::chrono::milliseconds pageLimit{20'000};  // after which a helper is taken to hang
 };
 
 /// Page images and text boxes of documents in the library, drawn by a helper process of its own. One thread at a time.
-/// A helper that dies or hangs is restarted by the next call; the call at hand fails with HelperFailed.
+/// A helper that dies or hangs at a page is replaced by the next call, and the call at hand fails with HelperFailed,
+/// unless a fresh helper manages what one that had served other pages did not.
 class Pages {
   public:
     static Result<std::unique_ptr<Pages>> open(const PagesOptions& options);
@@ -95,6 +98,8 @@ class Pages {
     /// Where words stand in a document, in its order, at most `most`: whatever the case, across line ends.
     virtual Result<std::vector<Found>> find(const std::string& document, const std::string& password,
                                             const std::string& words, std::uint32_t most) = 0;
+    /// Loads what words() and find() answer from, so that the first of them is as fast as the next.
+    virtual Status prepare(const std::string& document, const std::string& password) = 0;
     /// Lets go of the text that words() and find() keep in memory: that of the document they were asked about last.
     virtual void letGo() = 0;
 };

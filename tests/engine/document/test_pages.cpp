@@ -47,9 +47,9 @@ std::string pdfWithLinks() {
 std::size_t inkOf(const PageImage& image) {
     std::size_t ink = 0;
     bool opaque = true;
-    for (std::size_t i = 0; i < image.pixels.size(); i += 4) {
+    for (std::size_t i = 0; i < image.pixels->size(); i += 4) {
         std::uint32_t pixel;
-        std::memcpy(&pixel, image.pixels.data() + i, sizeof pixel);
+        std::memcpy(&pixel, image.pixels->data() + i, sizeof pixel);
         opaque = opaque && (pixel >> 24) == 0xff;
         ink += (pixel & 0xff) < 128;
     }
@@ -71,7 +71,7 @@ TEST_CASE("a page whose fonts are not embedded is drawn inside the sandbox, wher
     REQUIRE(image);
     CHECK(image->width == 612);
     CHECK(image->height == 792);
-    CHECK(image->stride * image->height == image->pixels.size());
+    CHECK(image->stride * image->height == image->pixels->size());
     CHECK(inkOf(*image) > 50);
     const auto blank = f.pages->render(document, "", 2, 100);
     REQUIRE(blank);
