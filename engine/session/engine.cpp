@@ -48,6 +48,7 @@ class Engine final : public Compute {
         tails_.clear();
         readings_.clear();
         loaded_.reset();
+        if (auto ready = renewBackend(); !ready) return ready.error();
         auto loaded = LoadedModel::load(file, *backend_, options_.dataDir);
         if (!loaded) return loaded.error();
         auto readWork = Workspace::make(*backend_, (*loaded)->model().config, kBatchTokens);
@@ -60,6 +61,8 @@ class Engine final : public Compute {
         modelLoadS_ = secondsSince(start);
         return loaded_->info();
     }
+
+    void useThreads(unsigned threads) override { options_.threads = threads; }
 
     void read(ReadRequest request) override { reads_.push_back(std::move(request)); }
     void ask(TurnRequest request) override {
@@ -172,6 +175,18 @@ class Engine final : public Compute {
         TurnStage stage = TurnStage::Opening;  // reported then
         bool waits = false;                    // until what there was of its document is read again
     };
+
+    /// Where another number of threads is wanted; nothing of the old model is left then.
+    Status renewBackend() {
+        if (options_.threads == threads_) return {};
+        readWork_ = {};
+        turnWork_ = {};
+        auto backend = makeCpuBackend(options_.isa, options_.threads);
+        if (!backend) return backend.error();
+        backend_ = std::move(*backend);
+        threads_ = options_.threads;
+        return {};
+    }
 
     static Error noModel() { return {Code::InvalidArgument, "", "no model is loaded"}; }
 
@@ -431,6 +446,7 @@ class Engine final : public Compute {
     }
 
     ComputeOptions options_;
+    unsigned threads_ = options_.threads;  // of the backend
     EventSink& events_;
     std::unique_ptr<Backend> backend_;
     std::unique_ptr<LoadedModel> loaded_;
