@@ -20,7 +20,7 @@ AppController::AppController(EnginePort& port, const AppOptions& options, QObjec
       reading_(port, passwords_, settings_),
       chat_(port, passwords_, [this](const QString& sha) { return reading_.canAnswer(sha); }),
       pages_(port, passwords_),
-      model_(port, settings_, options.modelsFolder),
+      model_(port, settings_, options.models),
       tiers_(port) {
     connect(&library_, &LibraryController::documentOpened, this, [this](const DocumentRow& row) {
         const QString sha = QString::fromStdString(row.sha256);
@@ -77,6 +77,7 @@ void AppController::close() {
     closed_ = true;
     delete dialog_;
     tiers_.setWatching(false);
+    model_.stop();
     chat_.saveNow();
     chat_.stopAll();
     reading_.stopAll();
@@ -110,6 +111,16 @@ void AppController::chooseModel() {
     d->setFileMode(QFileDialog::ExistingFile);
     connect(d, &QFileDialog::filesSelected, this, [this](const QStringList& files) {
         if (!files.isEmpty()) model_.choose(files.first());
+    });
+    d->open();
+}
+
+void AppController::chooseModelFolder() {
+    QFileDialog* d = dialog(tr("A folder with models"), {});
+    d->setFileMode(QFileDialog::Directory);
+    d->setOption(QFileDialog::ShowDirsOnly);
+    connect(d, &QFileDialog::filesSelected, this, [this](const QStringList& folders) {
+        if (!folders.isEmpty()) model_.addFolder(folders.first());
     });
     d->open();
 }

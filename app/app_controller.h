@@ -15,8 +15,8 @@ class QFileDialog;
 namespace carrel::app {
 
 struct AppOptions {
-    QString modelsFolder;  // where choices of models are looked for
-    QString model;         // loaded first; empty: the one used last, or the default
+    ModelOptions models;
+    QString model;  // loaded first; empty: ModelController's choice
     QString settingsFile;
     QStringList files;  // to add at start
 };
@@ -54,6 +54,7 @@ class AppController : public QObject {
 
     Q_INVOKABLE void chooseDocuments();  // open dialog
     Q_INVOKABLE void chooseModel();
+    Q_INVOKABLE void chooseModelFolder();
     Q_INVOKABLE void showProblem(const QString& sentence);
     Q_INVOKABLE void dismissProblem() { showProblem({}); }
     Q_INVOKABLE void openLink(const QString& address);  // after the person said yes

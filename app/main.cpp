@@ -21,6 +21,13 @@ QString pdfHelper() {
     return here.absoluteFilePath(QStringLiteral("carrel-pdf"));  // its absence is reported by name
 }
 
+std::vector<ModelPlace> modelPlaces() {
+    auto places = usualModelPlaces([](const char* name) { return qEnvironmentVariable(name).toStdString(); });
+    const QString downloads = QStandardPaths::writableLocation(QStandardPaths::DownloadLocation);
+    places.push_back({downloads.toStdString(), ModelOrigin::Downloads});
+    return places;
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -37,8 +44,8 @@ int main(int argc, char** argv) {
     parser.addOption({QStringLiteral("data"), QStringLiteral("Where documents and readings are kept."),
                       QStringLiteral("DIR"), data});
     parser.addOption({QStringLiteral("model"), QStringLiteral("A GGUF file to read with."), QStringLiteral("FILE")});
-    parser.addOption({QStringLiteral("threads"), QStringLiteral("For the model; 0: one per core."), QStringLiteral("N"),
-                      QStringLiteral("0")});
+    parser.addOption(
+        {QStringLiteral("threads"), QStringLiteral("For the model; 0: one per core."), QStringLiteral("N")});
     parser.addPositionalArgument(QStringLiteral("documents"), QStringLiteral("Files to open."),
                                  QStringLiteral("[FILE...]"));
     parser.process(qt);
@@ -48,7 +55,8 @@ int main(int argc, char** argv) {
     compute.pdfHelper = pdfHelper().toStdString();
     compute.threads = parser.value(QStringLiteral("threads")).toUInt();
     AppOptions options;
-    options.modelsFolder = data + QStringLiteral("/models");
+    options.models.places = modelPlaces();
+    if (parser.isSet(QStringLiteral("threads"))) options.models.threads = compute.threads;
     options.model = parser.value(QStringLiteral("model"));
     options.settingsFile = parser.value(QStringLiteral("data")) + QStringLiteral("/window.ini");
     options.files = parser.positionalArguments();

@@ -44,7 +44,7 @@ class Engine final : public Compute {
             return Error{Code::InvalidArgument, file.string(), "a reading or an answer is under way"};
         const auto start = Clock::now();
         if (loaded_)  // a file that cannot run leaves it alone
-            if (const auto info = inspectModel(file); !info) return info.error();
+            if (const auto info = inspectModel(file, loaded_->info().fileBytes); !info) return info.error();
         tails_.clear();
         readings_.clear();
         loaded_.reset();

@@ -24,10 +24,11 @@ std::string mib(std::uint64_t bytes) {
     return std::to_string((bytes + (1u << 20) - 1) >> 20) + " MiB";
 }
 
-Status enoughMemory(const GgufFile& file) {
+Status enoughMemory(const GgufFile& file, std::uint64_t freedBytes) {
     // Weights stay at the file's size; activations, a short context and the program itself come on top.
-    const std::uint64_t need = file.fileBytes() + (std::uint64_t{256} << 20), have = availableMemory();
-    if (have != 0 && need > have)
+    const std::uint64_t need = file.fileBytes() + (std::uint64_t{256} << 20);
+    const std::uint64_t now = availableMemory(), have = now + freedBytes;
+    if (now != 0 && need > have)
         return Error{Code::NoMemory, file.path().string(),
                      "needs about " + mib(need) + " of memory, " + mib(have) + " are available"};
     return {};
@@ -43,7 +44,7 @@ ModelInfo infoOf(const GgufFile& file, const ModelConfig& config) {
 }
 
 /// The header's say, and whether its model fits into memory where that is asked.
-Result<ModelInfo> inspect(const std::filesystem::path& path, bool memory) {
+Result<ModelInfo> inspect(const std::filesystem::path& path, std::optional<std::uint64_t> freedBytes) {
     const auto file = GgufFile::open(path);
     if (!file) return file.error();
     if (auto whole = checkKind(*file); !whole) return whole.error();
@@ -51,8 +52,8 @@ Result<ModelInfo> inspect(const std::filesystem::path& path, bool memory) {
     if (!config) return config.error();
     const auto tokenizer = Tokenizer::load(*file);
     if (!tokenizer) return tokenizer.error();
-    if (memory)
-        if (auto enough = enoughMemory(*file); !enough) return enough.error();
+    if (freedBytes)
+        if (auto enough = enoughMemory(*file, *freedBytes); !enough) return enough.error();
     auto info = infoOf(*file, *config);
     info.chatTemplate = Prompt::of(*file, *tokenizer).family();
     return info;
@@ -60,11 +61,11 @@ Result<ModelInfo> inspect(const std::filesystem::path& path, bool memory) {
 
 }  // namespace
 
-Result<ModelInfo> inspectModel(const std::filesystem::path& path) {
-    return inspect(path, true);
+Result<ModelInfo> inspectModel(const std::filesystem::path& path, std::uint64_t freedBytes) {
+    return inspect(path, freedBytes);
 }
 Result<ModelInfo> readModelInfo(const std::filesystem::path& path) {
-    return inspect(path, false);
+    return inspect(path, std::nullopt);
 }
 
 LoadedModel::LoadedModel(Backend& backend, ModelInfo info, Model model, Tokenizer tokenizer, const GgufFile& file)
@@ -83,7 +84,7 @@ Result<std::unique_ptr<LoadedModel>> LoadedModel::load(const std::filesystem::pa
     if (auto whole = checkKind(*file); !whole) return whole.error();
     auto config = readConfig(*file);
     if (!config) return config.error();
-    if (auto enough = enoughMemory(*file); !enough) return enough.error();
+    if (auto enough = enoughMemory(*file, 0); !enough) return enough.error();
     auto info = infoOf(*file, *config);
     auto tokenizer = Tokenizer::load(*file);
     if (!tokenizer) return tokenizer.error();

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cstdlib>
 #include <fstream>
 #include <numeric>
 #include <thread>
@@ -39,10 +40,13 @@ std::string lineOf(const char* file, const std::string& key) {
 
 }  // namespace
 
-Machine thisMachine() {
-    const std::string cpu = lineOf("/proc/cpuinfo", "model name");
-    return {(cpu.empty() ? "unknown processor" : cpu) + ", " + std::to_string(std::thread::hardware_concurrency()) +
-                " cores, " + lineOf("/proc/meminfo", "MemTotal"),
+Machine thisMachine(unsigned threads) {
+    const std::string cpu = lineOf("/proc/cpuinfo", "model name"), memory = lineOf("/proc/meminfo", "MemTotal");
+    // Whole GiB: another kernel keeps some MiB more or less for itself.
+    const auto gib = (std::strtoull(memory.c_str(), nullptr, 10) + (1u << 19)) >> 20;
+    const unsigned cores = std::thread::hardware_concurrency();
+    return {(cpu.empty() ? "unknown processor" : cpu) + ", " + std::to_string(cores) + " cores, " +
+                std::to_string(gib) + " GiB, " + std::to_string(threads == 0 ? cores : threads) + " threads",
             availableMemory(), 0};
 }
 

@@ -17,9 +17,9 @@ constexpr double kTokenSeconds = 0.0015,
 constexpr double kEnoughTokensPerSecond = 5;  // about as fast as one reads
 constexpr std::uint32_t kReserved = 2048;     // of a window, for question and answer
 
-int rank(const FoundModel& model, const Machine& machine) {
+int rank(const FoundModel& model) {
     if (!model.info) return 4;
-    switch (estimateFit(*model.info, machine).fit) {
+    switch (model.fit.fit) {
         case Fit::Fits:
             return 0;
         case Fit::Unknown:
@@ -56,9 +56,11 @@ FitEstimate estimateFit(const ModelInfo& model, const Machine& machine) {
     return out;
 }
 
-void sortByFit(std::vector<FoundModel>& models, const Machine& machine) {
-    const auto key = [&](const FoundModel& model) {
-        const int order = rank(model, machine);
+void rankByFit(std::vector<FoundModel>& models, const Machine& machine) {
+    for (FoundModel& model : models)
+        if (model.info) model.fit = estimateFit(*model.info, machine);
+    const auto key = [](const FoundModel& model) {
+        const int order = rank(model);
         if (!model.info) return std::tuple(order, 0, 0.0);
         const int plain = model.info->chatTemplate == "plain" ? 1 : 0;
         const double size = static_cast<double>(model.info->fileBytes);

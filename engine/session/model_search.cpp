@@ -45,6 +45,8 @@ class Search {
     Search(std::stop_token stop, const SearchLimits& limits) : stop_(std::move(stop)), limits_(limits) {}
 
     void look(const ModelPlace& place) {
+        std::error_code gone;
+        if (std::filesystem::is_regular_file(place.folder, gone)) return add(place, place.folder, nameOf(place.folder));
         const bool ollama = place.origin == ModelOrigin::Ollama;
         const auto root = ollama ? place.folder / "manifests" : place.folder;
         std::vector<std::filesystem::path> files = walk(root, !ollama, place.origin != ModelOrigin::Downloads);
@@ -92,7 +94,7 @@ class Search {
         if (partOf(lower(file.filename().string())) > 1) return;  // the first stands for all
         if (::stat(file.c_str(), &status) != 0 || !S_ISREG(status.st_mode)) return;
         if (!known_.emplace(status.st_dev, status.st_ino).second) return;
-        found_.push_back({file, place.origin, name, readModelInfo(file)});
+        found_.push_back({file, place.origin, name, readModelInfo(file), {}});
     }
 
     /// manifests/<host>/<namespace>/<name>/<tag>; the weights are blobs/sha256-<digest>.

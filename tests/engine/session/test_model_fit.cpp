@@ -58,7 +58,7 @@ TEST_CASE("Estimates are near what was measured of the default model") {
 
 TEST_CASE("Best first: usable, fitting, with a known chat format, then the larger") {
     const auto found = [](const char* name, Result<ModelInfo> info) {
-        return FoundModel{name, ModelOrigin::Downloads, name, std::move(info)};
+        return FoundModel{name, ModelOrigin::Downloads, name, std::move(info), {}};
     };
     ModelInfo huge = kLarge, slow = kLarge, base = kSmall;
     huge.fileBytes = 40 * kGiB;
@@ -71,15 +71,20 @@ TEST_CASE("Best first: usable, fitting, with a known chat format, then the large
                                    found("base", base),
                                    found("small", kSmall),
                                    found("large", kLarge)};
-    sortByFit(models, machine(60, 16 * kGiB));
+    rankByFit(models, machine(60, 16 * kGiB));
     std::string order;
     for (const FoundModel& model : models) order += model.name + ' ';
     CHECK(order == "large small base slow huge broken ");
+    CHECK(models[3].fit.fit == Fit::Slow);
+    CHECK(models[4].fit.fit == Fit::WontFit);
+    CHECK(models[4].fit.memoryBytes > 40 * kGiB);
 }
 
 TEST_CASE("This machine has a name, memory and a rate at which it is read") {
-    const Machine here = thisMachine();
+    const Machine here = thisMachine(0);
     CHECK(here.identity.find("cores") != std::string::npos);
+    CHECK(here.identity != thisMachine(77).identity);
+    CHECK(here.identity == thisMachine(0).identity);
     CHECK(here.availableBytes > 1 << 20);
     CHECK(measureReadRate(1) > 1e8);  // slower memory was last sold in the nineties
 }
