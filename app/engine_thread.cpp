@@ -6,6 +6,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <algorithm>
+
 namespace carrel::app {
 namespace {
 
@@ -83,8 +85,10 @@ void EngineThread::findModels(std::vector<ModelPlace> places, const Machine& kno
                               Reply<FoundModels> reply) {
     compute_.post([=, this, places = std::move(places), reply = std::move(reply)]() mutable {
         Machine machine = thisMachine(threads_);
-        const bool measured = known.identity == machine.identity && known.bytesPerSecond > 0;
-        machine.bytesPerSecond = measured ? known.bytesPerSecond : measureReadRate(threads_);
+        if (measured_.identity != machine.identity) measured_ = {machine.identity, 0, measureReadRate(threads_)};
+        machine.bytesPerSecond = measured_.bytesPerSecond;
+        if (known.identity == machine.identity)  // what slowed it then or does now, other programs, will pass
+            machine.bytesPerSecond = std::max(machine.bytesPerSecond, known.bytesPerSecond);
         machine.availableBytes += machine.availableBytes > 0 ? loadedBytes_.load() : 0;  // another takes its place
         on<FoundModels>(finder_, std::move(reply), [=, places = std::move(places)](const std::monostate&) {
             FoundModels out{machine, carrel::findModels(places, stop)};

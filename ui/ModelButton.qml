@@ -93,6 +93,7 @@ AbstractButton {
                 Layout.fillWidth: true
                 focus: true
                 controller: root.model
+                seen: choices.visible
                 mostHeight: (root.Window.height || 600) - Theme.base * 10
                 onTaken: choices.close()
             }

@@ -11,6 +11,7 @@ ListView {
 
     required property ModelController controller
     property real mostHeight: 400
+    property bool seen: true   // else there are no rows: a screen reader would find hidden ones
     signal taken()
 
     implicitHeight: Math.min(root.mostHeight, Math.max(root.contentHeight, root.count > 0 ? Theme.base * 4 : 0))
@@ -19,7 +20,7 @@ ListView {
     activeFocusOnTab: true
     keyNavigationEnabled: true
     boundsBehavior: Flickable.StopAtBounds
-    model: root.controller.choices
+    model: root.seen ? root.controller.choices : []
     ScrollBar.vertical: ScrollBar {}
     Accessible.role: Accessible.List
     Accessible.name: qsTr("Language models on this computer")
@@ -38,8 +39,8 @@ ListView {
             root.controller.choose(choice.modelData.file);
             root.taken();
         }
-        Keys.onReturnPressed: click()
-        Keys.onEnterPressed: click()
+        Keys.onReturnPressed: choice.clicked()
+        Keys.onEnterPressed: choice.clicked()
         contentItem: ColumnLayout {
             spacing: 2
             RowLayout {
@@ -68,9 +69,10 @@ ListView {
             }
         }
         background: Rectangle {
-            readonly property bool reached: choice.ListView.isCurrentItem && root.activeFocus
+            readonly property bool chosen: choice.ListView.isCurrentItem
+            readonly property bool reached: chosen && root.activeFocus
             radius: Theme.radius
-            color: choice.hovered || reached ? Theme.hover : "transparent"
+            color: choice.hovered || chosen ? Theme.hover : "transparent"
             border.width: reached ? 2 : 0
             border.color: Theme.accent
         }

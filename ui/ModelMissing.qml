@@ -43,6 +43,7 @@ Rectangle {
             Layout.fillWidth: true
             visible: count > 0
             controller: root.model
+            seen: root.visible
             mostHeight: root.mostHeight - sentence.implicitHeight - other.implicitHeight - 2 * Theme.pad - 2 * Theme.gap
         }
         TextButton {

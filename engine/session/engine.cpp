@@ -93,7 +93,7 @@ class Engine final : public Compute {
             if (row.loadedModel) {
                 out.coverage.tokensRead = row.tokens;
                 out.diskBytes = row.diskBytes;
-                out.kvBytesF16 = row.tokens * loaded_->info().kvBytesPerToken;
+                out.kvBytesF16 = row.tokens * loaded_->model().config.kvBytesPerToken();
             }
         return out;
     }
@@ -226,7 +226,7 @@ class Engine final : public Compute {
                 reading.coverage(),
                 reading.reusedTokens(),
                 seconds,
-                reading.tokens() * loaded_->info().kvBytesPerToken,
+                reading.tokens() * loaded_->model().config.kvBytesPerToken(),
                 disk.all(),
                 disk.keysValues,
                 disk.sketch,

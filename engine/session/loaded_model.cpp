@@ -39,7 +39,9 @@ ModelInfo infoOf(const GgufFile& file, const ModelConfig& config) {
     const bool tied = file.find("output.weight") == nullptr;
     for (const GgufTensor& tensor : file.tensors())
         if (tied || tensor.name != "token_embd.weight") tokenBytes += tensor.bytes;
-    return {file.path(),   config.name, config.architecture, file.fileBytes(), config.kvBytesPerToken(),
+    const auto local = static_cast<std::uint64_t>(std::ranges::count(config.local.which, true));
+    const std::uint64_t kvBytes = config.kvBytesPerToken() / config.layers * (config.layers - local);
+    return {file.path(),   config.name, config.architecture, file.fileBytes(), kvBytes,
             config.window, "plain",     tokenBytes};
 }
 

@@ -17,7 +17,7 @@ struct ModelInfo {
     std::filesystem::path file;
     std::string name, architecture;
     std::uint64_t fileBytes = 0;
-    std::uint64_t kvBytesPerToken = 0;  // f16
+    std::uint64_t kvBytesPerToken = 0;  // f16, of layers that see a whole document
     std::uint32_t window = 0;           // trained context, tokens
     // How a conversation is written for it: the family of its chat template, or "plain" where none was recognised.
     std::string chatTemplate = "plain";

@@ -99,6 +99,10 @@ TEST_CASE("What a token goes through is the file's tensors, without embeddings t
     CHECK(apart.fileBytes > tied.fileBytes);
     CHECK(tied.tokenBytes < tied.fileBytes);
     CHECK(tied.tokenBytes > tied.fileBytes / 2);
+    spec.architecture = "gemma3";  // five of its layers see a window and no more
+    spec.sentencePiece = true;
+    spec.layers = 6;
+    CHECK(must(inspectModel(desk.model(spec, "local.gguf"))).kvBytesPerToken == tied.kvBytesPerToken / 2);
 }
 
 }  // namespace carrel
