@@ -24,7 +24,7 @@ AppController::AppController(EnginePort& port, const AppOptions& options, QObjec
       reading_(port, passwords_, settings_),
       chat_(port, passwords_, [this](const QString& sha) { return reading_.canAnswer(sha); }),
       pages_(port, passwords_),
-      model_(port, settings_, options.modelsFolder),
+      model_(port, settings_, options.models),
       tiers_(port),
       disk_(port, settings_),
       mover_(options.dataFolder, options.moveData) {
@@ -108,6 +108,7 @@ void AppController::close() {
     closed_ = true;
     delete dialog_;
     tiers_.setWatching(false);
+    model_.stop();
     chat_.saveNow();
     chat_.stopAll();
     reading_.stopAll();
@@ -151,6 +152,16 @@ void AppController::chooseDataFolder() {
     d->setOption(QFileDialog::ShowDirsOnly);
     connect(d, &QFileDialog::filesSelected, this, [this](const QStringList& folders) {
         if (!folders.isEmpty()) mover_.choose(folders.first());
+    });
+    d->open();
+}
+
+void AppController::chooseModelFolder() {
+    QFileDialog* d = dialog(tr("A folder with models"), {});
+    d->setFileMode(QFileDialog::Directory);
+    d->setOption(QFileDialog::ShowDirsOnly);
+    connect(d, &QFileDialog::filesSelected, this, [this](const QStringList& folders) {
+        if (!folders.isEmpty()) model_.addFolder(folders.first());
     });
     d->open();
 }

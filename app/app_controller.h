@@ -19,8 +19,8 @@ class QFileDialog;
 namespace carrel::app {
 
 struct AppOptions {
-    QString modelsFolder;  // where choices of models are looked for
-    QString model;         // loaded first; empty: the one used last, or the default
+    ModelOptions models;
+    QString model;  // loaded first; empty: ModelController's choice
     QString settingsFile;
     QString dataFolder;
     MoveData moveData;                                              // empty: the folder was given and stays there
@@ -70,6 +70,7 @@ class AppController : public QObject {
     Q_INVOKABLE void chooseDocuments();  // open dialog
     Q_INVOKABLE void chooseModel();
     Q_INVOKABLE void chooseDataFolder();
+    Q_INVOKABLE void chooseModelFolder();
     Q_INVOKABLE void showProblem(const QString& sentence);
     Q_INVOKABLE void dismissProblem();
     Q_INVOKABLE void openLink(const QString& address);  // after the person said yes

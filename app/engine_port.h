@@ -2,6 +2,7 @@
 
 #include <carrel/compute.h>
 #include <carrel/library.h>
+#include <carrel/models.h>
 #include <carrel/pages.h>
 
 #include <QObject>
@@ -18,6 +19,12 @@ template <class T>
 using Reply = std::function<void(const Result<T>&)>;
 
 constexpr std::uint32_t kMostHits = 60;  // of a search in all documents
+
+/// Models on this computer, best first, and what the computer can do with them.
+struct FoundModels {
+    Machine machine;
+    std::vector<FoundModel> models;
+};
 
 /// Where the engine keeps one question of a list, next to its chat's own tail.
 inline std::string listTail(const std::string& chat, std::int64_t turn) {
@@ -39,6 +46,11 @@ class EnginePort : public QObject {
     // Compute. loadModel waits for readings and turns under way: ask them to stop first.
     virtual void inspectModel(const std::filesystem::path& file, Reply<ModelInfo> reply) = 0;
     virtual void loadModel(const std::filesystem::path& file, Reply<ModelInfo> reply) = 0;
+    virtual void useThreads(unsigned threads) = 0;  // from the next loadModel on; 0: one per core
+    /// Takes seconds where there is much to look through; keeps nothing else waiting. known: as an earlier reply had
+    /// it; the machine is measured once a run, and the better of the two holds.
+    virtual void findModels(std::vector<ModelPlace> places, const Machine& known, std::stop_token stop,
+                            Reply<FoundModels> reply) = 0;
     virtual void read(ReadRequest request) = 0;  // ends with readingEnded
     virtual void ask(TurnRequest request) = 0;   // ends with answered or turnFailed
     virtual void readingOf(const std::string& document, Reply<ReadingSummary> reply) = 0;

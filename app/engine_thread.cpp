@@ -6,6 +6,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <algorithm>
+
 namespace carrel::app {
 namespace {
 
@@ -44,6 +46,8 @@ EngineThread::EngineThread(const ComputeOptions& options, QObject* parent)
       intake_("intake", [options] { return Library::open(libraryOptions(options)); }),
       pages_("pages", [options] { return Pages::open(pagesOptions(options)); }),
       texts_("texts", [options] { return Pages::open(pagesOptions(options)); }),
+      finder_("finder", [] { return Result(std::make_unique<std::monostate>()); }),
+      threads_(options.threads),
       compute_("compute", [this, options] {
           // Threads inherit it: set before the engine starts its own.
           setpriority(PRIO_PROCESS, static_cast<id_t>(syscall(SYS_gettid)), kComputeNice);
@@ -57,13 +61,40 @@ EngineThread::~EngineThread() {
 }
 
 void EngineThread::inspectModel(const std::filesystem::path& file, Reply<ModelInfo> reply) {
-    on<ModelInfo>(pages_, std::move(reply), [file](Pages&) { return carrel::inspectModel(file); });
+    on<ModelInfo>(pages_, std::move(reply), [this, file](Pages&) { return carrel::inspectModel(file, loadedBytes_); });
 }
 
 void EngineThread::loadModel(const std::filesystem::path& file, Reply<ModelInfo> reply) {
     on<ModelInfo>(compute_, std::move(reply), [this, file](Compute& compute) {
         loop_->finish(compute_, kModelChange);
-        return compute.loadModel(file);
+        auto info = compute.loadModel(file);
+        if (info) loadedBytes_ = info->fileBytes;
+        return info;
+    });
+}
+
+void EngineThread::useThreads(unsigned threads) {
+    compute_.post([this, threads] {
+        threads_ = threads;
+        if (compute_.door()) compute_.door()->useThreads(threads);
+    });
+}
+
+// Measured where the engine computes, so that it does not compute meanwhile; looked for on a thread apart.
+void EngineThread::findModels(std::vector<ModelPlace> places, const Machine& known, std::stop_token stop,
+                              Reply<FoundModels> reply) {
+    compute_.post([=, this, places = std::move(places), reply = std::move(reply)]() mutable {
+        Machine machine = thisMachine(threads_);
+        if (measured_.identity != machine.identity) measured_ = {machine.identity, 0, measureReadRate(threads_)};
+        machine.bytesPerSecond = measured_.bytesPerSecond;
+        if (known.identity == machine.identity)  // what slowed it then or does now, other programs, will pass
+            machine.bytesPerSecond = std::max(machine.bytesPerSecond, known.bytesPerSecond);
+        machine.availableBytes += machine.availableBytes > 0 ? loadedBytes_.load() : 0;  // another takes its place
+        on<FoundModels>(finder_, std::move(reply), [=, places = std::move(places)](const std::monostate&) {
+            FoundModels out{machine, carrel::findModels(places, stop)};
+            rankByFit(out.models, machine);
+            return Result(out);
+        });
     });
 }
 
@@ -242,6 +273,7 @@ void EngineThread::shutdown() {
     closing_ = true;
     compute_.post([this] { loop_->finish(compute_, kClosing); });
     library_.close();  // before compute: a chat that is forgotten here takes its tails with it there
+    finder_.close();
     compute_.close();  // its last events may still write turns: none is heard any more, the controllers saved before
     pages_.close();
     texts_.close();

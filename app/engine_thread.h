@@ -5,7 +5,7 @@
 #include "text_mailbox.h"
 
 #include <atomic>
-#include <map>
+#include <variant>
 
 namespace carrel::app {
 
@@ -23,6 +23,9 @@ class EngineThread final : public EnginePort {
 
     void inspectModel(const std::filesystem::path& file, Reply<ModelInfo> reply) override;
     void loadModel(const std::filesystem::path& file, Reply<ModelInfo> reply) override;
+    void useThreads(unsigned threads) override;
+    void findModels(std::vector<ModelPlace> places, const Machine& known, std::stop_token stop,
+                    Reply<FoundModels> reply) override;
     void read(ReadRequest request) override;
     void ask(TurnRequest request) override;
     void readingOf(const std::string& document, Reply<ReadingSummary> reply) override;
@@ -78,6 +81,10 @@ class EngineThread final : public EnginePort {
     std::unique_ptr<ComputeLoop> loop_;  // lives on the compute lane; outlives it
     Lane<Library> library_, intake_;
     Lane<Pages> pages_, texts_;
+    Lane<std::monostate> finder_;                 // looking for models needs no door
+    unsigned threads_ = 0;                        // the compute lane's
+    Machine measured_;                            // the same; once a run
+    std::atomic<std::uint64_t> loadedBytes_ = 0;  // of the model in memory
     Lane<Compute> compute_;
 };
 

@@ -8,6 +8,7 @@
 #include <QApplication>
 #include <QCommandLineParser>
 #include <QMessageBox>
+#include <QStandardPaths>
 
 #include <cstdio>
 
@@ -38,12 +39,21 @@ int askAgain(const Error& error) {
     return answer == QMessageBox::Retry ? kReopen : 1;
 }
 
+std::vector<ModelPlace> modelPlaces() {
+    auto places = usualModelPlaces([](const char* name) { return qEnvironmentVariable(name).toStdString(); });
+    const QString downloads = QStandardPaths::writableLocation(QStandardPaths::DownloadLocation);
+    places.push_back({downloads.toStdString(), ModelOrigin::Downloads});
+    return places;
+}
+
 /// One window, until it is closed. notice: what it says first, and what the next one is to say.
 int showWindow(const QCommandLineParser& parser, QString& notice) {
     const auto data = dataFolder(parser);
     if (!data) return askAgain(data.error());
+    const unsigned threads = parser.value(QStringLiteral("threads")).toUInt();
     AppOptions options;
-    options.modelsFolder = QString::fromStdString((defaultDataFolder() / "models").string());
+    options.models.places = modelPlaces();
+    if (parser.isSet(QStringLiteral("threads"))) options.models.threads = threads;
     options.model = parser.value(QStringLiteral("model"));
     options.dataFolder = QString::fromStdString(data->string());
     options.settingsFile = options.dataFolder + QStringLiteral("/window.ini");
@@ -56,7 +66,7 @@ int showWindow(const QCommandLineParser& parser, QString& notice) {
     ComputeOptions compute;
     compute.dataDir = *data;
     compute.pdfHelper = pdfHelperOf(QCoreApplication::applicationFilePath().toStdString());
-    compute.threads = parser.value(QStringLiteral("threads")).toUInt();
+    compute.threads = threads;
     compute.disk.quotaBytes = static_cast<std::uint64_t>(Settings(options.settingsFile).quotaGb()) * kGb;
 
     EngineThread engine(compute);
@@ -84,8 +94,8 @@ int main(int argc, char** argv) {
     parser.addOption(
         {QStringLiteral("data"), QStringLiteral("Where documents and readings are kept."), QStringLiteral("DIR")});
     parser.addOption({QStringLiteral("model"), QStringLiteral("A GGUF file to read with."), QStringLiteral("FILE")});
-    parser.addOption({QStringLiteral("threads"), QStringLiteral("For the model; 0: one per core."), QStringLiteral("N"),
-                      QStringLiteral("0")});
+    parser.addOption(
+        {QStringLiteral("threads"), QStringLiteral("For the model; 0: one per core."), QStringLiteral("N")});
     parser.addPositionalArgument(QStringLiteral("documents"), QStringLiteral("Files to open."),
                                  QStringLiteral("[FILE...]"));
     parser.process(qt);

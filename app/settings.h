@@ -1,7 +1,9 @@
 #pragma once
 
+#include <carrel/models.h>
+
 #include <QSettings>
-#include <QString>
+#include <QStringList>
 
 namespace carrel::app {
 
@@ -29,6 +31,20 @@ class Settings {
 
     QString openFolder() const { return store_.value(QStringLiteral("openFolder")).toString(); }
     void setOpenFolder(const QString& folder) { store_.setValue(QStringLiteral("openFolder"), folder); }
+
+    QStringList modelFolders() const { return store_.value(QStringLiteral("modelFolders")).toStringList(); }
+    void setModelFolders(const QStringList& all) { store_.setValue(QStringLiteral("modelFolders"), all); }
+    int threads() const { return store_.value(QStringLiteral("threads")).toInt(); }  // of the model; 0: one per core
+    void setThreads(int threads) { store_.setValue(QStringLiteral("threads"), threads); }
+    /// What was measured of the computer that this was last used on; nothing of its memory.
+    Machine machine() const {
+        return {store_.value(QStringLiteral("machine/identity")).toString().toStdString(), 0,
+                store_.value(QStringLiteral("machine/bytesPerSecond")).toDouble()};
+    }
+    void setMachine(const Machine& machine) {
+        store_.setValue(QStringLiteral("machine/identity"), QString::fromStdString(machine.identity));
+        store_.setValue(QStringLiteral("machine/bytesPerSecond"), machine.bytesPerSecond);
+    }
 
     int libraryOrder() const { return store_.value(QStringLiteral("libraryOrder")).toInt(); }  // ShownLibrary::Order
     void setLibraryOrder(int order) { store_.setValue(QStringLiteral("libraryOrder"), order); }

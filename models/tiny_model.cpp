@@ -347,6 +347,8 @@ std::vector<std::byte> tinyModel(const TinyModelSpec& spec) {
     meta.add(prefix + "rope.dimension_count", spec.headDim);
     meta.add(prefix + "rope.freq_base", spec.ropeBase);
     meta.add(prefix + "attention.layer_norm_rms_epsilon", 1e-5F);
+    for (const auto& [key, value] : spec.words) meta.add(key, std::string_view(value));
+    for (const auto& [key, value] : spec.numbers) meta.add(key, value);
     const auto tensors = tensorsOf(spec, addVocabulary(meta, spec));
 
     std::uint64_t offset = 0;

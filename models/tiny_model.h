@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -31,9 +32,11 @@ struct TinyModelSpec {
     bool spacePrefix = false;    // of SentencePiece: a space is put before a text
     std::vector<std::string> controls = {};  // more control tokens
     std::string chatTemplate = {};           // instead of the vocabulary's own
-    float headNorm = 1.0F;              // mean of qwen3's and gemma3's weights: q and k of that deviation, alike at 1
-    bool tiedOutput = false;            // no output.weight: the embedding serves
-    std::uint32_t slidingWindow = 100;  // of gemma3's local layers: five of six, the sixth is global
+    float headNorm = 1.0F;    // mean of qwen3's and gemma3's weights: q and k of that deviation, alike at 1
+    bool tiedOutput = false;  // no output.weight: the embedding serves
+    std::map<std::string, std::string> words = {};      // more metadata
+    std::map<std::string, std::uint32_t> numbers = {};  // and more
+    std::uint32_t slidingWindow = 100;                  // of gemma3's local layers: five of six, the sixth is global
 };
 
 /// The bytes of a GGUF v3 file. Same specification, same bytes, on every machine.

@@ -86,7 +86,7 @@ FocusScope {
             Text {
                 anchors.centerIn: parent
                 width: parent.width - 96
-                visible: view.count === 0
+                visible: view.count === 0 && !missing.visible
                 text: root.app.reading.fraction < 1
                     ? qsTr("Ask right away: an answer says which pages it had.")
                     : qsTr("Ask about this document. An answer names the places it was read from.")
@@ -95,6 +95,15 @@ FocusScope {
                 horizontalAlignment: Text.AlignHCenter
                 wrapMode: Text.Wrap
             }
+        }
+        ModelMissing {
+            id: missing
+            Layout.fillWidth: true
+            Layout.leftMargin: Theme.pad
+            Layout.rightMargin: Theme.pad
+            model: root.app.model
+            mostHeight: root.height * 0.6
+            onOtherWanted: root.app.chooseModel()
         }
         ListProgress {
             Layout.fillWidth: true

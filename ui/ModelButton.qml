@@ -5,7 +5,7 @@ import QtQuick.Controls
 import QtQuick.Layouts
 import Carrel.app
 
-// Names the model; a click offers the others, and says why one cannot be used.
+// Names the model; a click offers the others, says how each suits this computer and why one cannot be used.
 AbstractButton {
     id: root
 
@@ -68,7 +68,7 @@ AbstractButton {
         id: choices
         y: -height - 4
         x: Theme.gap
-        width: 360
+        width: Math.min(Theme.base * 32, (root.Window.width || 600) - 2 * Theme.gap)
         padding: Theme.gap
         focus: true
         background: Rectangle {
@@ -79,43 +79,23 @@ AbstractButton {
         ColumnLayout {
             anchors.fill: parent
             spacing: 2
-            Repeater {
-                model: root.model.choices
-                ItemDelegate {
-                    id: choice
-                    required property var modelData
-                    Layout.fillWidth: true
-                    enabled: modelData.usable
-                    highlighted: modelData.current
-                    Accessible.name: modelData.name + ". " + modelData.detail
-                    onClicked: {
-                        choices.close();
-                        root.model.choose(modelData.file);
-                    }
-                    contentItem: ColumnLayout {
-                        spacing: 2
-                        Text {
-                            Layout.fillWidth: true
-                            text: (choice.modelData.current ? "\u2713 " : "") + choice.modelData.name
-                            textFormat: Text.PlainText
-                            color: choice.modelData.usable ? Theme.text : Theme.muted
-                            font.pixelSize: Theme.base
-                            elide: Text.ElideRight
-                        }
-                        Text {
-                            Layout.fillWidth: true
-                            text: choice.modelData.detail
-                            textFormat: Text.PlainText
-                            color: Theme.muted
-                            font.pixelSize: Theme.small
-                            wrapMode: Text.Wrap
-                        }
-                    }
-                    background: Rectangle {
-                        radius: Theme.radius
-                        color: choice.hovered || choice.visualFocus ? Theme.hover : "transparent"
-                    }
-                }
+            Text {
+                Layout.fillWidth: true
+                Layout.margins: Theme.gap
+                visible: root.model.looking && list.count === 0
+                text: qsTr("Looking for language models on this computer…")
+                color: Theme.muted
+                font.pixelSize: Theme.base
+                wrapMode: Text.Wrap
+            }
+            ModelList {
+                id: list
+                Layout.fillWidth: true
+                focus: true
+                controller: root.model
+                seen: choices.visible
+                mostHeight: (root.Window.height || 600) - Theme.base * 10
+                onTaken: choices.close()
             }
             TextButton {
                 Layout.fillWidth: true

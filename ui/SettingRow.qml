@@ -35,6 +35,7 @@ GridLayout {
     RowLayout {
         id: box
         Layout.alignment: Qt.AlignTop
+        Layout.fillWidth: false
         Layout.maximumWidth: root.width
     }
 }

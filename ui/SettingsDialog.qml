@@ -63,6 +63,10 @@ Popup {
                 width: scroll.width - 12
                 spacing: 22
                 LookSettings { look: root.app.look }
+                ModelSettings {
+                    model: root.app.model
+                    onFolderWanted: root.app.chooseModelFolder()
+                }
                 DiskSettings {
                     disk: root.app.disk
                     mover: root.app.mover

@@ -60,6 +60,8 @@ CommandResult askCommand(const Common& common, const AskOptions& options);
 CommandResult inspectCommand(const Common& common, const std::string& document, const std::string& password);
 CommandResult verifyCommand(const Common& common, const std::string& document, const std::string& password);
 CommandResult listCommand(const Common& common);
+/// Models on this computer, best first, with an estimate of what each would do here.
+CommandResult modelsCommand(const Common& common);
 CommandResult forgetCommand(const Common& common, const std::string& document);
 CommandResult findCommand(const Common& common, const std::string& words);
 

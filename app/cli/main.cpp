@@ -191,6 +191,9 @@ int main(int argc, char** argv) {
     ofDocument("inspect", "a reading's chunks, tiers, codec and sizes", inspectCommand);
     ofDocument("verify", "every checksum of a reading", verifyCommand);
     app.add_subcommand("list", "the library")->callback([&] { run = [&] { return listCommand(common); }; });
+    app.add_subcommand("models", "GGUF files on this computer, and how each suits it")->callback([&] {
+        run = [&] { return modelsCommand(common); };
+    });
     auto* forget = app.add_subcommand("forget", "forget a document: its copy, its readings, its chats");
     forget->add_option("document", document)->required();
     forget->callback([&] { run = [&] { return forgetCommand(common, document); }; });

@@ -50,10 +50,11 @@ class Engine final : public Compute {
             return Error{Code::InvalidArgument, file.string(), "a reading or an answer is under way"};
         const auto start = Clock::now();
         if (loaded_)  // a file that cannot run leaves it alone
-            if (const auto info = inspectModel(file); !info) return info.error();
+            if (const auto info = inspectModel(file, loaded_->info().fileBytes); !info) return info.error();
         tails_.clear();
         while (!readings_.empty()) closeReading(readings_.back()->document().sha256);
         loaded_.reset();
+        if (auto ready = renewBackend(); !ready) return ready.error();
         auto loaded = LoadedModel::load(file, *backend_, options_.dataDir);
         if (!loaded) return loaded.error();
         auto readWork = Workspace::make(*backend_, (*loaded)->model().config, kBatchTokens);
@@ -66,6 +67,8 @@ class Engine final : public Compute {
         modelLoadS_ = secondsSince(start);
         return loaded_->info();
     }
+
+    void useThreads(unsigned threads) override { options_.threads = threads; }
 
     void read(ReadRequest request) override { reads_.push_back(std::move(request)); }
     void ask(TurnRequest request) override {
@@ -96,7 +99,7 @@ class Engine final : public Compute {
             if (row.loadedModel) {
                 out.coverage.tokensRead = row.tokens;
                 out.diskBytes = row.diskBytes;
-                out.kvBytesF16 = row.tokens * loaded_->info().kvBytesPerToken;
+                out.kvBytesF16 = row.tokens * loaded_->model().config.kvBytesPerToken();
             }
         return out;
     }
@@ -198,6 +201,18 @@ class Engine final : public Compute {
         return evictFor(need, options_.disk, *store_, files_, options_.dataDir, open, tell);
     }
 
+    /// Where another number of threads is wanted; nothing of the old model is left then.
+    Status renewBackend() {
+        if (options_.threads == threads_) return {};
+        readWork_ = {};
+        turnWork_ = {};
+        auto backend = makeCpuBackend(options_.isa, options_.threads);
+        if (!backend) return backend.error();
+        backend_ = std::move(*backend);
+        threads_ = options_.threads;
+        return {};
+    }
+
     static Error noModel() { return {Code::InvalidArgument, "", "no model is loaded"}; }
 
     Reading* find(const std::string& document) const {
@@ -246,7 +261,7 @@ class Engine final : public Compute {
                 reading.coverage(),
                 reading.reusedTokens(),
                 seconds,
-                reading.tokens() * loaded_->info().kvBytesPerToken,
+                reading.tokens() * loaded_->model().config.kvBytesPerToken(),
                 disk.all(),
                 disk.keysValues,
                 disk.sketch,
@@ -471,6 +486,7 @@ class Engine final : public Compute {
     }
 
     ComputeOptions options_;
+    unsigned threads_ = options_.threads;  // of the backend
     EventSink& events_;
     FileSystem& files_;
     std::unique_ptr<Backend> backend_;

@@ -3,6 +3,9 @@
 #include <algorithm>
 #include <fstream>
 
+#include "session/model_kind.h"
+#include "session/model_search.h"
+
 namespace carrel {
 
 std::uint64_t availableMemory() {
@@ -21,28 +24,50 @@ std::string mib(std::uint64_t bytes) {
     return std::to_string((bytes + (1u << 20) - 1) >> 20) + " MiB";
 }
 
-Result<ModelInfo> infoOf(const GgufFile& file, const ModelConfig& config) {
+Status enoughMemory(const GgufFile& file, std::uint64_t freedBytes) {
     // Weights stay at the file's size; activations, a short context and the program itself come on top.
-    const std::uint64_t need = file.fileBytes() + (std::uint64_t{256} << 20), have = availableMemory();
-    if (have != 0 && need > have)
+    const std::uint64_t need = file.fileBytes() + (std::uint64_t{256} << 20);
+    const std::uint64_t now = availableMemory(), have = now + freedBytes;
+    if (now != 0 && need > have)
         return Error{Code::NoMemory, file.path().string(),
                      "needs about " + mib(need) + " of memory, " + mib(have) + " are available"};
-    return ModelInfo{file.path(),  config.name, config.architecture, file.fileBytes(), config.kvBytesPerToken(),
-                     config.window};
+    return {};
 }
 
-}  // namespace
+ModelInfo infoOf(const GgufFile& file, const ModelConfig& config) {
+    std::uint64_t tokenBytes = 0;
+    const bool tied = file.find("output.weight") == nullptr;
+    for (const GgufTensor& tensor : file.tensors())
+        if (tied || tensor.name != "token_embd.weight") tokenBytes += tensor.bytes;
+    const auto local = static_cast<std::uint64_t>(std::ranges::count(config.local.which, true));
+    const std::uint64_t kvBytes = config.kvBytesPerToken() / config.layers * (config.layers - local);
+    return {file.path(),   config.name, config.architecture, file.fileBytes(), kvBytes,
+            config.window, "plain",     tokenBytes};
+}
 
-Result<ModelInfo> inspectModel(const std::filesystem::path& path) {
+/// The header's say, and whether its model fits into memory where that is asked.
+Result<ModelInfo> inspect(const std::filesystem::path& path, std::optional<std::uint64_t> freedBytes) {
     const auto file = GgufFile::open(path);
     if (!file) return file.error();
+    if (auto whole = checkKind(*file); !whole) return whole.error();
     const auto config = readConfig(*file);
     if (!config) return config.error();
     const auto tokenizer = Tokenizer::load(*file);
     if (!tokenizer) return tokenizer.error();
+    if (freedBytes)
+        if (auto enough = enoughMemory(*file, *freedBytes); !enough) return enough.error();
     auto info = infoOf(*file, *config);
-    if (info) info->chatTemplate = Prompt::of(*file, *tokenizer).family();
+    info.chatTemplate = Prompt::of(*file, *tokenizer).family();
     return info;
+}
+
+}  // namespace
+
+Result<ModelInfo> inspectModel(const std::filesystem::path& path, std::uint64_t freedBytes) {
+    return inspect(path, freedBytes);
+}
+Result<ModelInfo> readModelInfo(const std::filesystem::path& path) {
+    return inspect(path, std::nullopt);
 }
 
 LoadedModel::LoadedModel(Backend& backend, ModelInfo info, Model model, Tokenizer tokenizer, const GgufFile& file)
@@ -58,10 +83,11 @@ Result<std::unique_ptr<LoadedModel>> LoadedModel::load(const std::filesystem::pa
                                                        const std::filesystem::path& dataDir) {
     const auto file = GgufFile::open(path);
     if (!file) return file.error();
+    if (auto whole = checkKind(*file); !whole) return whole.error();
     auto config = readConfig(*file);
     if (!config) return config.error();
+    if (auto enough = enoughMemory(*file, 0); !enough) return enough.error();
     auto info = infoOf(*file, *config);
-    if (!info) return info.error();
     auto tokenizer = Tokenizer::load(*file);
     if (!tokenizer) return tokenizer.error();
     if (tokenizer->vocabularySize() > config->vocabulary)
@@ -69,7 +95,7 @@ Result<std::unique_ptr<LoadedModel>> LoadedModel::load(const std::filesystem::pa
     auto model = Model::load(*file, std::move(*config), backend);
     if (!model) return model.error();
     std::unique_ptr<LoadedModel> loaded(
-        new LoadedModel(backend, std::move(*info), std::move(*model), std::move(*tokenizer), *file));
+        new LoadedModel(backend, std::move(info), std::move(*model), std::move(*tokenizer), *file));
     if (!dataDir.empty()) loaded->profile_ = ModelProfile::read(dataDir, loaded->model_.fingerprint);
     return loaded;
 }

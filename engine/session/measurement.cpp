@@ -247,7 +247,7 @@ Result<BenchRow> Measurement::bench(std::string_view text, std::uint32_t tokens,
         out.prefillUnpersistedTokensPerS = fresh / (times.prefillS - times.commitS);
     }
     out.diskBytes = reading->stream().diskBytes().all();
-    out.kvBytesF16 = tokens * model_.info().kvBytesPerToken;
+    out.kvBytesF16 = tokens * model_.model().config.kvBytesPerToken();
 
     // A first step, of the last token once more, says what the sequences begin with; it warms the tiers too.
     const auto& policy = reading->policy();

@@ -39,8 +39,9 @@ int main(int argc, char** argv) {
     EngineThread engine(compute);
     AppOptions options;
     options.settingsFile = data.filePath(QStringLiteral("window.ini"));
-    options.modelsFolder =
+    const QString models =
         QStandardPaths::writableLocation(QStandardPaths::GenericDataLocation) + QStringLiteral("/carrel/models");
+    options.models.places = {{models.toStdString(), ModelOrigin::Carrel}};
     options.model = parser.value(QStringLiteral("model"));
     options.files = {parser.value(QStringLiteral("document"))};
     Window window(engine, options);

@@ -177,7 +177,7 @@ int main(int argc, char** argv) {
     EngineThread engine(compute);
     AppOptions options;
     options.settingsFile = data.filePath(QStringLiteral("window.ini"));
-    options.modelsFolder = data.path();
+    options.models = {};  // pages need none
     Window window(engine, options);
     if (!window.window()) return 1;
     window.window()->resize(1400, 900);

@@ -1,4 +1,5 @@
-// carrel-offline: Carrel's window on ScriptedEngine, to look at and to work on the window without a model.
+// carrel-offline [--without-model] [FILE...]: Carrel's window on ScriptedEngine, to look at and to work on the window
+// without a model.
 #include "app/window.h"
 #include "demo_script.h"
 
@@ -13,9 +14,11 @@ int main(int argc, char** argv) {
     const QTemporaryDir settings;
     const auto engine = demoEngine();
     AppOptions options;
-    options.model = QStringLiteral("/demo/Qwen2.5 Coder 0.5B Instruct.gguf");
+    QStringList files = QCoreApplication::arguments().mid(1);
+    if (files.removeAll(QStringLiteral("--without-model")) == 0)
+        options.model = QStringLiteral("/demo/Qwen2.5 Coder 0.5B Instruct.gguf");
     options.settingsFile = settings.filePath(QStringLiteral("window.ini"));
-    options.files = QCoreApplication::arguments().mid(1);
+    options.files = files;
     Window window(*engine, options);
     return window.window() ? QApplication::exec() : 1;
 }

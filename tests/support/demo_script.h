@@ -11,6 +11,14 @@ inline std::unique_ptr<ScriptedEngine> demoEngine() {
     auto engine = std::make_unique<ScriptedEngine>(ScriptedEngine::Pace::ByItself);
     engine->rows = {ScriptedEngine::document("/demo/Reading list.md"),
                     ScriptedEngine::document("/demo/Debian Policy Manual.pdf")};
+    engine->models.models = {
+        ScriptedEngine::model("/home/me/Downloads/Qwen3 4B Q4_K_M.gguf", Fit::Fits, 11.4),
+        ScriptedEngine::model("/home/me/Downloads/Qwen2.5 Coder 0.5B Instruct.gguf", Fit::Fits, 48),
+        ScriptedEngine::model("/home/me/Downloads/Llama 3.1 8B Q6_K.gguf", Fit::Slow, 2.8),
+        ScriptedEngine::model("/home/me/Downloads/Llama 3.3 70B Q4_K_M.gguf", Fit::WontFit)};
+    FoundModel other = ScriptedEngine::model("/home/me/Downloads/mmproj-F16.gguf", Fit::Unknown);
+    other.info = Error{Code::Unsupported, other.file.string(), "it is the part of a model that sees pictures"};
+    engine->models.models.push_back(other);
     engine->script =
         "**Yes.** The manual asks for three things:\n\n1. A short description.\n2. A `changelog` that "
         "[explains each change](https://example.org/changes).\n3. A licence.\n\n"

@@ -102,6 +102,20 @@ void ScriptedEngine::loadModel(const std::filesystem::path& file, Reply<ModelInf
     });
 }
 
+FoundModel ScriptedEngine::model(const std::string& file, Fit fit, double tokensPerSecond) {
+    const std::filesystem::path path(file);
+    const ModelInfo info{path, path.stem().string(), "qwen2", 491'400'064, 12'288, 32'768, "chatml", 391'900'000};
+    return {path, ModelOrigin::Downloads, path.stem().string(), info, {fit, tokensPerSecond, 950'000'000}};
+}
+
+void ScriptedEngine::findModels(std::vector<ModelPlace> places, const Machine& known, std::stop_token,
+                                Reply<FoundModels> reply) {
+    searches.push_back(std::move(places));
+    knownMachines.push_back(known);
+    if (holdModels) return heldModels.push_back(std::move(reply));
+    deliver<FoundModels>("findModels", reply, [this] { return models; });
+}
+
 void ScriptedEngine::read(ReadRequest request) {
     reads.push_back(request);
     if (clock_.isActive()) readings_.push_back({request, pagesRead_[request.document]});

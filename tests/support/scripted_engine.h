@@ -26,6 +26,9 @@ class ScriptedEngine final : public EnginePort {
     std::vector<std::string> forgottenReadings, forgottenTails;
     std::vector<std::string> tierPolls;  // documents
     std::vector<std::string> loadedModels, preparedTexts;
+    std::vector<unsigned> threads;                  // as useThreads had them
+    std::vector<std::vector<ModelPlace>> searches;  // places
+    std::vector<Machine> knownMachines;             // as searches had them
     int rendered = 0;
     bool shutDown = false;
 
@@ -41,6 +44,9 @@ class ScriptedEngine final : public EnginePort {
     std::string password = "secret";        // of documents with "enc" in their file's name
     std::string script = "The answer.";
     std::string chatTemplate = "chatml";  // of every model
+    FoundModels models;                   // on this computer
+    bool holdModels = false;              // replies wait in heldModels
+    std::vector<Reply<FoundModels>> heldModels;
     std::vector<Source> sources;
     std::vector<OutlineEntry> outlineEntries;                  // of every document
     std::map<std::uint32_t, std::vector<PageLink>> pageLinks;  // by page, of every document
@@ -50,11 +56,15 @@ class ScriptedEngine final : public EnginePort {
 
     /// A document as it would be after add(): 42 pages for .pdf, text without pages otherwise.
     static DocumentRow document(const std::string& file);
+    static FoundModel model(const std::string& file, Fit fit, double tokensPerSecond = 30);
     void endReading(std::size_t which, const Result<ReadingSummary>& result);
     static ReadingSummary summary(const std::string& document, std::uint32_t pagesRead, std::uint32_t pagesTotal);
 
     void inspectModel(const std::filesystem::path& file, Reply<ModelInfo> reply) override;
     void loadModel(const std::filesystem::path& file, Reply<ModelInfo> reply) override;
+    void useThreads(unsigned number) override { threads.push_back(number); }
+    void findModels(std::vector<ModelPlace> places, const Machine& known, std::stop_token stop,
+                    Reply<FoundModels> reply) override;
     void read(ReadRequest request) override;
     void ask(TurnRequest request) override;
     void readingOf(const std::string& document, Reply<ReadingSummary> reply) override;

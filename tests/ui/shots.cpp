@@ -139,8 +139,9 @@ int main(int argc, char** argv) {
     const QTemporaryDir data;
     AppOptions options;
     options.settingsFile = data.filePath(QStringLiteral("window.ini"));
-    options.modelsFolder =
+    const QString models =
         QStandardPaths::writableLocation(QStandardPaths::GenericDataLocation) + QStringLiteral("/carrel/models");
+    options.models.places = {{models.toStdString(), ModelOrigin::Carrel}};
     options.model = parser.value(QStringLiteral("model"));
     std::unique_ptr<EnginePort> engine;
     QString document = parser.value(QStringLiteral("document"));

@@ -67,6 +67,16 @@ class TestWindow : public QObject {
         QTRY_VERIFY(app().reading()->fraction() > 0);
     }
 
+    void restartWithoutModel() {
+        window_.reset();
+        engine_ = demoEngine();
+        AppOptions options;
+        options.settingsFile = folder_->filePath(QStringLiteral("none.ini"));
+        window_ = std::make_unique<Window>(*engine_, options);
+        win()->requestActivate();
+        QVERIFY(QTest::qWaitForWindowActive(win()));
+    }
+
   private slots:
     void init() {
         folder_ = std::make_unique<QTemporaryDir>();
@@ -100,6 +110,95 @@ class TestWindow : public QObject {
         QDropEvent drop(QPoint(600, 300), Qt::CopyAction, &files, Qt::LeftButton, Qt::NoModifier);
         QCoreApplication::sendEvent(win(), &drop);
         QTRY_COMPARE(app().library()->currentTitle(), QStringLiteral("Dropped"));
+    }
+
+    void withoutAModelDocumentsAreAddedSeenAndSearchedAndAClickBringsOne() {
+        restartWithoutModel();
+        app().library()->addFiles({QUrl::fromLocalFile(QStringLiteral("/x/Field notes.pdf"))});
+        QTRY_VERIFY(!app().chat()->current().isEmpty());
+        QTRY_VERIFY(item("pages")->property("count").toInt() > 12);
+        QTRY_VERIFY(engine_->rendered > 0);
+        QTest::keyClick(win(), Qt::Key_F, Qt::ControlModifier);
+        type("word");
+        QTRY_COMPARE(app().pages()->hits(), 3);
+        QVERIFY(engine_->reads.empty());
+        QVERIFY(app().problem().isEmpty());
+
+        QTRY_VERIFY(item("modelMissing")->isVisible());
+        QVERIFY(item("modelMissingText")->property("text").toString().contains(QStringLiteral("language model")));
+        QCOMPARE(item("modelMissingList")->property("currentIndex").toInt(), 0);
+        QTest::keyClick(win(), Qt::Key_L, Qt::ControlModifier);
+        type("Why?");
+        QTest::keyClick(win(), Qt::Key_Return);
+        QVERIFY(!app().chat()->answering());
+        click(shown(QStringLiteral("modelChoice0"), item("modelMissing")));
+        QTRY_COMPARE(app().model()->state(), ModelController::Loaded);
+        QCOMPARE(engine_->loadedModels, std::vector{engine_->models.models[0].file.string()});
+        QTRY_VERIFY(!item("modelMissing")->isVisible());
+        QTRY_VERIFY(app().reading()->fraction() > 0);
+        QTest::keyClick(win(), Qt::Key_L, Qt::ControlModifier);
+        QTest::keyClick(win(), Qt::Key_Return);
+        QTRY_VERIFY(app().chat()->answering());
+    }
+
+    void aModelIsChosenFromTheKeyboardAndOneThatWillNotFitIsNot() {
+        restartWithoutModel();
+        app().library()->addFiles({QUrl::fromLocalFile(QStringLiteral("/x/Field notes.pdf"))});
+        QTRY_VERIFY(item("modelMissing")->isVisible());
+        QQuickItem* list = item("modelMissingList");
+        QTRY_COMPARE(list->property("count").toInt(), 5);
+        list->forceActiveFocus(Qt::TabFocusReason);
+        for (int i = 0; i < 3; ++i) QTest::keyClick(win(), Qt::Key_Down);
+        QCOMPARE(list->property("currentIndex").toInt(), 3);
+        QTest::keyClick(win(), Qt::Key_Return);
+        QCoreApplication::processEvents();
+        QVERIFY(engine_->loadedModels.empty());
+        QTest::keyClick(win(), Qt::Key_Up);
+        QTest::keyClick(win(), Qt::Key_Return);
+        QTRY_COMPARE(engine_->loadedModels, std::vector{engine_->models.models[2].file.string()});
+    }
+
+    void theModelsButtonListsWhatWasFoundWithWordsForHowItFits() {
+        QTRY_COMPARE(app().model()->state(), ModelController::Loaded);
+        click(item("model"));
+        QQuickItem* first = nullptr;
+        QTRY_VERIFY((first = shown(QStringLiteral("modelChoice0"))) && first->isVisible());
+        QAccessible::setActive(true);
+        QAccessibleInterface* a = QAccessible::queryAccessibleInterface(first);
+        QVERIFY(a && a->text(QAccessible::Name).contains(QStringLiteral("fits")));
+        QTest::keyClick(win(), Qt::Key_Escape);
+    }
+
+    void foldersAndThreadsAreSettings() {
+        app().model()->addFolder(QStringLiteral("/mine"));
+        QTest::keyClick(win(), Qt::Key_Comma, Qt::ControlModifier);
+        click(item("moreThreads"));
+        QTRY_COMPARE(app().model()->threads(), 1);
+        QCOMPARE(item("threads")->property("text").toString(), QStringLiteral("1"));
+        QCOMPARE(engine_->threads.back(), 1u);
+        QQuickItem* remove = nullptr;
+        QTRY_VERIFY((remove = shown(QStringLiteral("removeModelFolder0"))));
+        click(remove);
+        QTRY_VERIFY(app().model()->folders().isEmpty());
+    }
+
+    void whatTheKeyboardReachesInTheSettingsIsInView() {
+        app().look()->setTextPercent(200);
+        for (int i = 0; i < 8; ++i) app().model()->addFolder(QStringLiteral("/mine/%1").arg(i));
+        QTest::keyClick(win(), Qt::Key_Comma, Qt::ControlModifier);
+        QQuickItem* scroll = item("settingsScroll");
+        QTRY_VERIFY(scroll->isVisible());
+        QTRY_VERIFY(scroll->property("contentHeight").toReal() > scroll->height());
+        QSet<QQuickItem*> seen;
+        for (QQuickItem* at = win()->activeFocusItem(); at && !seen.contains(at); at = win()->activeFocusItem()) {
+            seen << at;
+            if (scroll->isAncestorOf(at)) {
+                const QRectF box = at->mapRectToItem(scroll, at->boundingRect());
+                QVERIFY2(box.top() >= 0 && box.bottom() <= scroll->height(), qPrintable(at->objectName()));
+            }
+            QTest::keyClick(win(), Qt::Key_Tab);
+        }
+        QVERIFY(seen.size() > 12);
     }
 
     void aModelThatIsAskedInAPlainFormatSaysSo() {

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <carrel/events.h>
+#include <carrel/models.h>
 #include <carrel/tiers.h>
 
 #include <cstdint>
@@ -34,22 +35,6 @@ struct ComputeOptions {
     KvSettings kv;
     DiskLimits disk;
 };
-
-/// What a model file says of itself, from its header alone.
-struct ModelInfo {
-    std::filesystem::path file;
-    std::string name, architecture;
-    std::uint64_t fileBytes = 0;
-    std::uint64_t kvBytesPerToken = 0;  // f16
-    std::uint32_t window = 0;           // trained context, tokens
-    // How a conversation is written for it: the family of its chat template, or "plain" where none was recognised.
-    std::string chatTemplate = "plain";
-};
-
-/// Reads the header of a GGUF and says whether Carrel can run it. Any thread.
-/// NotAModel, Truncated, Corrupt, Unsupported (architecture, tokenizer or weight type, by name), NoMemory (need and
-/// have).
-Result<ModelInfo> inspectModel(const std::filesystem::path& file);
 
 struct ReadRequest {
     std::uint64_t ticket = 0;
@@ -102,6 +87,8 @@ class Compute {
 
     /// Loads weights (seconds). Replaces the loaded model; readings and turns that are under way must have ended.
     virtual Result<ModelInfo> loadModel(const std::filesystem::path& file) = 0;
+    /// From the next loadModel on; 0: one per core. Answers are the same with any number.
+    virtual void useThreads(unsigned threads) = 0;
 
     /// Ends with readingEnded. Readings that nobody used for a day are evicted for it where it needs the room;
     /// DiskFull: that would not be enough, and nothing is read.

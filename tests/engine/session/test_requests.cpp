@@ -143,6 +143,26 @@ TEST_CASE("A model is not replaced while a request is under way, and a file that
     CHECK(door.answered(document, "What?").tokens > 0);
 }
 
+TEST_CASE("Another number of threads holds from the next model on, and the answers are the same") {
+    const auto threads = [] { return std::distance(std::filesystem::directory_iterator("/proc/self/task"), {}); };
+    const Desk desk;
+    const auto document = desk.add(someText(19, kTextBytes));
+    const auto model = desk.model();
+    Door door(desk, model);
+    door.readWhole(document);
+    const std::string answer = door.answered(document, "What is this?").text;
+    const auto before = threads();
+    door.compute->useThreads(3);
+    CHECK(threads() == before);
+    CHECK(door.answered(document, "What is this?").text == answer);
+    static_cast<void>(must(door.compute->loadModel(model)));
+    CHECK(threads() == before + 2);
+    CHECK(door.answered(document, "What is this?").text == answer);
+    door.compute->useThreads(1);
+    static_cast<void>(must(door.compute->loadModel(model)));
+    CHECK(threads() == before);
+}
+
 TEST_CASE("A model that replaces another between turns never uses the other's KV") {
     const std::string text = someText(18, kTextBytes);
     const Desk desk;
