@@ -3,6 +3,7 @@
 #include "chat_controller.h"
 #include "library_controller.h"
 #include "look.h"
+#include "memory_controller.h"
 #include "model_controller.h"
 #include "pages_controller.h"
 #include "reading_controller.h"
@@ -19,6 +20,8 @@ struct AppOptions {
     QString model;         // loaded first; empty: the one used last, or the default
     QString settingsFile;
     QStringList files;  // to add at start
+    std::uint64_t memoryBytes = MemoryController::installedMemory();
+    bool ownBudgets = false;  // the engine has its budgets from elsewhere, for this run
 };
 
 /// The window's controllers and how they depend on each other. GUI thread.
@@ -32,6 +35,7 @@ class AppController : public QObject {
     Q_PROPERTY(carrel::app::PagesController* pages READ pages CONSTANT)
     Q_PROPERTY(carrel::app::ModelController* model READ model CONSTANT)
     Q_PROPERTY(carrel::app::TierController* tiers READ tiers CONSTANT)
+    Q_PROPERTY(carrel::app::MemoryController* memory READ memory CONSTANT)
     Q_PROPERTY(carrel::app::Look* look READ look CONSTANT)
     Q_PROPERTY(QString problem READ problem NOTIFY problemChanged)  // a sentence; empty: none
 
@@ -45,6 +49,7 @@ class AppController : public QObject {
     PagesController* pages() { return &pages_; }
     ModelController* model() { return &model_; }
     TierController* tiers() { return &tiers_; }
+    MemoryController* memory() { return &memory_; }
     Look* look() { return &look_; }
     Passwords& passwords() { return passwords_; }
     QString problem() const { return problem_; }
@@ -63,6 +68,7 @@ class AppController : public QObject {
     void problemChanged();
 
   private:
+    MemoryController::Subject measurable();
     QFileDialog* dialog(const QString& title, const QString& filter);
 
     EnginePort& port_;
@@ -76,6 +82,7 @@ class AppController : public QObject {
     PagesController pages_;
     ModelController model_;
     TierController tiers_;
+    MemoryController memory_;
     QString problem_;
     QPointer<QFileDialog> dialog_;
     bool closed_ = false;

@@ -39,6 +39,10 @@ int main(int argc, char** argv) {
     parser.addOption({QStringLiteral("model"), QStringLiteral("A GGUF file to read with."), QStringLiteral("FILE")});
     parser.addOption({QStringLiteral("threads"), QStringLiteral("For the model; 0: one per core."), QStringLiteral("N"),
                       QStringLiteral("0")});
+    parser.addOption({QStringLiteral("device-mib"), QStringLiteral("Device memory of a document, for this run."),
+                      QStringLiteral("N")});
+    parser.addOption(
+        {QStringLiteral("host-mib"), QStringLiteral("Host memory of a document, for this run."), QStringLiteral("N")});
     parser.addPositionalArgument(QStringLiteral("documents"), QStringLiteral("Files to open."),
                                  QStringLiteral("[FILE...]"));
     parser.process(qt);
@@ -47,7 +51,10 @@ int main(int argc, char** argv) {
     compute.dataDir = parser.value(QStringLiteral("data")).toStdString();
     compute.pdfHelper = pdfHelper().toStdString();
     compute.threads = parser.value(QStringLiteral("threads")).toUInt();
+    compute.kv.deviceBytes = std::uint64_t{parser.value(QStringLiteral("device-mib")).toUInt()} << 20;
+    compute.kv.hostBytes = std::uint64_t{parser.value(QStringLiteral("host-mib")).toUInt()} << 20;
     AppOptions options;
+    options.ownBudgets = compute.kv.deviceBytes > 0 || compute.kv.hostBytes > 0;
     options.modelsFolder = data + QStringLiteral("/models");
     options.model = parser.value(QStringLiteral("model"));
     options.settingsFile = parser.value(QStringLiteral("data")) + QStringLiteral("/window.ini");

@@ -153,6 +153,7 @@ ApplicationWindow {
         id: memory
         objectName: "memoryPanel"
         tiers: root.app.tiers
+        memory: root.app.memory
         width: pages.width
     }
     QuestionsDialog {

@@ -366,6 +366,8 @@ class TestWindow : public QObject {
         QTest::keyClick(win(), Qt::Key_Down);
         QTest::keyClick(win(), Qt::Key_Down);
         QTRY_VERIFY(item("place")->property("text").toString().startsWith(QStringLiteral("Layer 1, head 2")));
+        QTest::keyClick(win(), Qt::Key_Right);
+        QTRY_VERIFY(!item("place")->property("text").toString().contains(QStringLiteral("tokens 0 to")));
         QTest::keyClick(win(), Qt::Key_Escape);
         QTRY_VERIFY(!app().tiers()->watching());
         QVERIFY(app().chat()->answering());
@@ -374,6 +376,49 @@ class TestWindow : public QObject {
         QCOMPARE(engine_->tierPolls.size(), polls);
         QTest::keyClick(win(), Qt::Key_Escape);
         QTRY_VERIFY(!app().chat()->answering());
+    }
+
+    void aCellOfTheMemoryShowsItsPageAndLeavesRoomForIt() {
+        openDocument();
+        QTRY_VERIFY(app().reading()->fraction() > 0.3);
+        QTest::keyClick(win(), Qt::Key_M, Qt::ControlModifier);
+        QTRY_VERIFY(app().tiers()->isOpen());
+        auto* map = item("map");
+        QTRY_VERIFY(map->hasActiveFocus());
+        QTest::keyClick(win(), Qt::Key_Down);
+        while (app().tiers()->cellAt(0, map->property("leaf").toInt()).first < 100)
+            QTest::keyClick(win(), Qt::Key_Right);
+        QTest::keyClick(win(), Qt::Key_Return);
+        QTRY_VERIFY(app().pages()->markedPage() >= 4);  // of 25 leaves each
+        auto* close = item("closeMemory");
+        QTRY_VERIFY(close->mapToScene({0, 0}).y() > win()->height() * 0.4);
+        click(item("wholeMemory"));
+        QTRY_VERIFY(close->mapToScene({0, 0}).y() < 100);
+        // And by mouse, near the end of what is read.
+        QTest::mouseClick(win(), Qt::LeftButton, {}, map->mapToScene({map->width() * 0.2, 5}).toPoint());
+        QTRY_VERIFY(app().pages()->markedPage() > 4);
+    }
+
+    void theMapIsATableTooWithARowForEveryLayer() {
+        openDocument();
+        QTest::keyClick(win(), Qt::Key_M, Qt::ControlModifier);
+        QTRY_VERIFY(app().tiers()->isOpen());
+        click(item("memoryTable"));
+        QTRY_VERIFY(item("layerTable")->isVisible());
+        QVERIFY(!item("map")->isVisible());
+        QStringList names;
+        QTRY_VERIFY([&] {
+            names.clear();
+            const auto rows = item("layerTable")->childItems();
+            for (QQuickItem* row : rows)
+                if (QAccessibleInterface* face = QAccessible::queryAccessibleInterface(row))
+                    if (face->role() == QAccessible::Row) names << face->text(QAccessible::Name);
+            return names.size() == 24;
+        }());
+        QVERIFY(names[4].startsWith(QStringLiteral("Layer 5, Device ")));
+        QVERIFY(names[4].contains(QStringLiteral("Disk only ")));
+        QVERIFY(names[4].contains(QStringLiteral("Reads ")));
+        QCOMPARE(app().tiers()->layers().size(), 24);
     }
 
     void theMemoryPanelSaysWhenADocumentIsNotOpen() {
