@@ -28,7 +28,7 @@ ColumnLayout {
                 Layout.preferredWidth: 10   // all alike
                 text: cells.texts[index] ?? ""
                 textFormat: Text.PlainText
-                color: cells.head ? Theme.muted : Theme.text
+                color: cells.activeFocus ? Theme.accent : cells.head ? Theme.muted : Theme.text
                 font.pixelSize: Theme.small
                 horizontalAlignment: index === 0 ? Text.AlignLeft : Text.AlignRight
                 elide: Text.ElideRight
@@ -53,13 +53,6 @@ ColumnLayout {
             Accessible.role: Accessible.Row
             Accessible.focusable: true
             Accessible.name: root.heads.map((head, i) => i === 0 ? texts[0] : head + " " + texts[i]).join(", ")
-            Rectangle {
-                visible: row.activeFocus
-                parent: row
-                anchors.fill: parent
-                z: -1
-                color: Theme.hover
-            }
         }
     }
 }

@@ -62,6 +62,10 @@ Popup {
                 width: scroll.width - 12
                 spacing: 22
                 LookSettings { look: root.app.look }
+                MemoryChoice {
+                    Layout.fillWidth: true
+                    memory: root.app.memory
+                }
             }
         }
         TextButton {

@@ -15,7 +15,7 @@ constexpr int kTickMs = 50;
 constexpr std::uint32_t kPages = 42;
 constexpr double kPagesPerTick = 0.25;
 constexpr std::uint64_t kTokensPerPage = 400;
-constexpr std::size_t kBytesPerTick = 6;
+constexpr std::size_t kBytesPerTick = 6, kBytesPerToken = 4;
 
 ReadingProgress progressAt(double pages) {
     ReadingProgress p;
@@ -370,6 +370,12 @@ Answer ScriptedEngine::answerOf(const Turn& turn, bool stopped) const {
     const auto read = pages == pagesRead_.end() ? 0 : static_cast<std::uint32_t>(pages->second);
     answer.coverage = {read, kPages, read * kTokensPerPage, kPages * kTokensPerPage};
     answer.sources = sources;
+    answer.tokens = static_cast<std::uint32_t>(turn.written / kBytesPerToken);
+    answer.timings.decodeTokensPerS = static_cast<double>(kBytesPerTick) / kBytesPerToken * 1000 / kTickMs;
+    if (!memories.empty()) {
+        answer.tiers.device.budgetBytes = memories.back().first;
+        answer.tiers.host.budgetBytes = memories.back().second;
+    }
     return answer;
 }
 

@@ -399,6 +399,28 @@ class TestWindow : public QObject {
         QTRY_VERIFY(app().pages()->markedPage() > 4);
     }
 
+    void memoryIsChosenInTheSettingsAndSaysNothingThatWasNotMeasured() {
+        openDocument();
+        QTest::keyClick(win(), Qt::Key_Comma, Qt::ControlModifier);
+        auto* content =
+            win()->findChild<QObject*>(QStringLiteral("settingsDialog"))->property("contentItem").value<QQuickItem*>();
+        QQuickItem* spare = nullptr;
+        QTRY_VERIFY((spare = shown(QStringLiteral("memory0"), content)) && spare->isVisible());
+        QVERIFY(QAccessible::queryAccessibleInterface(spare)
+                    ->text(QAccessible::Name)
+                    .endsWith(QStringLiteral("not measured yet")));
+        spare->forceActiveFocus(Qt::TabFocusReason);
+        QTest::keyClick(win(), Qt::Key_Space);
+        const auto budgets = app().memory()->budgets()[0];
+        QCOMPARE(engine_->memories.back(),
+                 (std::pair<std::uint64_t, std::uint64_t>(budgets.deviceBytes, budgets.hostBytes)));
+        QVERIFY(QAccessible::queryAccessibleInterface(spare)->state().checked);
+        // While the document is being read nothing can be measured.
+        app().memory()->measure();
+        QVERIFY(!app().memory()->measuring());
+        QTRY_VERIFY(shown(QStringLiteral("memoryNote"), content)->isVisible());
+    }
+
     void theMapIsATableTooWithARowForEveryLayer() {
         openDocument();
         QTest::keyClick(win(), Qt::Key_M, Qt::ControlModifier);
