@@ -256,8 +256,9 @@ QString TierController::textOf(int row, int leaf) const {
                               .arg(first + static_cast<std::uint32_t>(cell.count) * kViewTokens - 1)
                               .arg(pageOf(first), where[tier]);
     const std::uint64_t reads = totals.reads[0] + totals.reads[1] + totals.reads[2];
-    if (reads == 0 && use <= 0) return tr("%1, not read lately").arg(place);
-    const QString lately = tr("%1, read for %2 of the last words").arg(place, percentText(use));
+    const QString lately = use < 0.0005 ? tr("%1, not read lately").arg(place)
+                                        : tr("%1, read for %2 of the last words").arg(place, percentText(use));
+    if (reads == 0) return lately;
     if (totals.reads[1] + totals.reads[2] == 0) return tr("%1; %2 reads").arg(lately, countText(reads));
     return tr("%1; %2 reads, %3 from host, %4 from disk")
         .arg(lately, countText(reads), countText(totals.reads[1]), countText(totals.reads[2]));

@@ -6,11 +6,12 @@ import QtQuick.Layouts
 import Carrel.app
 
 // How much memory a document may use: three choices, and what each was measured to come to.
-ColumnLayout {
+SettingsGroup {
     id: root
 
     required property MemoryController memory
 
+    title: qsTr("Memory for a document")
     spacing: 4
 
     component Words: Text {
@@ -19,16 +20,6 @@ ColumnLayout {
         font.pixelSize: Theme.small
         wrapMode: Text.Wrap
         Accessible.role: Accessible.StaticText
-        Accessible.name: text
-    }
-    Text {
-        Layout.fillWidth: true
-        text: qsTr("Memory for a document")
-        color: Theme.text
-        font.pixelSize: Theme.base
-        font.weight: Font.DemiBold
-        elide: Text.ElideRight
-        Accessible.role: Accessible.Heading
         Accessible.name: text
     }
     Repeater {

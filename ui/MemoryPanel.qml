@@ -6,7 +6,7 @@ import QtQuick.Layouts
 import Carrel.app
 
 // Where the open document's keys and values are, and what answering reads of them. Beside the chat, so that it can be
-// watched while an answer is written; below the page once one of its cells was looked up. Asks the engine only while it
+// watched while an answer is written; below the pages where those are wanted, too. Asks the engine only while it
 // is seen.
 Popup {
     id: root
@@ -74,9 +74,9 @@ Popup {
             }
             TextButton {
                 objectName: "wholeMemory"
-                visible: root.below
-                text: qsTr("Whole height")
-                onClicked: root.below = false
+                text: root.below ? qsTr("Whole height") : qsTr("Pages")
+                Accessible.name: root.below ? qsTr("Use the whole height") : qsTr("Show the pages above")
+                onClicked: root.below = !root.below
             }
             TextButton {
                 objectName: "memoryTable"
@@ -189,10 +189,7 @@ Popup {
                     visible: root.tiers.open
                     text: root.tiers.summary
                 }
-                MemoryChoice {
-                    Layout.fillWidth: true
-                    memory: root.memory
-                }
+                MemoryChoice { memory: root.memory }
             }
         }
     }

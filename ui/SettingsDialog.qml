@@ -62,10 +62,7 @@ Popup {
                 width: scroll.width - 12
                 spacing: 22
                 LookSettings { look: root.app.look }
-                MemoryChoice {
-                    Layout.fillWidth: true
-                    memory: root.app.memory
-                }
+                MemoryChoice { memory: root.app.memory }
             }
         }
         TextButton {

@@ -10,7 +10,7 @@ ColumnLayout {
     required property var tiers   // as TierController has them
     readonly property var keys: ["name", "used", "peak", "found", "read", "rate", "stalls"]
     readonly property var heads: [qsTr("Tier"), qsTr("Used"), qsTr("At most"), qsTr("Found"), qsTr("Read"), qsTr("Now"), qsTr("Waited")]
-    readonly property var widths: [46, 0, 60, 42, 60, 58, 44]   // px at the smallest font; 0: what is left
+    readonly property var widths: [46, 0, 62, 44, 68, 62, 46]   // px at the smallest font; 0: what is left
 
     spacing: 2
 
