@@ -31,7 +31,7 @@ SettingsGroup {
 
             objectName: "memory" + index
             Layout.fillWidth: true
-            implicitHeight: words.implicitHeight + 12
+            padding: 6
             Accessible.role: Accessible.RadioButton
             Accessible.checkable: true
             Accessible.checked: choice.of.chosen
@@ -43,36 +43,27 @@ SettingsGroup {
                 border.width: choice.visualFocus ? 2 : 0
                 border.color: Theme.accent
             }
-            contentItem: Item {
+            contentItem: RowLayout {
+                spacing: 10
                 Rectangle {
-                    id: mark
-                    x: 6
-                    anchors.verticalCenter: parent.verticalCenter
-                    width: Theme.base
-                    height: width
-                    radius: width / 2
+                    Layout.preferredWidth: Theme.base
+                    Layout.preferredHeight: Theme.base
+                    radius: Theme.base / 2
                     color: "transparent"
                     border.width: choice.of.chosen ? Theme.base * 0.3 : 1.5
                     border.color: choice.of.chosen ? Theme.accent : Theme.muted
                 }
-                Column {
-                    id: words
-                    anchors {
-                        left: mark.right
-                        leftMargin: 10
-                        right: parent.right
-                        verticalCenter: parent.verticalCenter
-                    }
+                ColumnLayout {
+                    spacing: 0
                     Text {
-                        width: parent.width
+                        Layout.fillWidth: true
                         text: qsTr("%1 · %2").arg(choice.of.name).arg(choice.of.budget)
                         color: Theme.text
                         font.pixelSize: Theme.base
                         wrapMode: Text.Wrap
                     }
                     Text {
-                        objectName: "measured" + choice.index
-                        width: parent.width
+                        Layout.fillWidth: true
                         text: choice.of.measured ?? ""
                         color: Theme.muted
                         font.pixelSize: Theme.small

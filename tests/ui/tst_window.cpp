@@ -354,6 +354,7 @@ class TestWindow : public QObject {
 
     void theMemoryPanelAsksTheEngineWhileItIsSeenAndEscapeClosesItFirst() {
         openDocument();
+        QTRY_VERIFY(app().reading()->fraction() > 0.1);  // of more than one cell
         app().chat()->ask(QStringLiteral("Why?"));
         QTRY_VERIFY(app().chat()->answering());
         QVERIFY(engine_->tierPolls.empty());
@@ -366,6 +367,7 @@ class TestWindow : public QObject {
         QTest::keyClick(win(), Qt::Key_Down);
         QTest::keyClick(win(), Qt::Key_Down);
         QTRY_VERIFY(item("place")->property("text").toString().startsWith(QStringLiteral("Layer 1, head 2")));
+        QTRY_VERIFY(map->width() > 100 && app().tiers()->rows()[1].leaves.size() > 50);
         QTest::keyClick(win(), Qt::Key_Right);
         QTRY_VERIFY(!item("place")->property("text").toString().contains(QStringLiteral("tokens 0 to")));
         QTest::keyClick(win(), Qt::Key_Escape);
