@@ -26,6 +26,7 @@ AppController::AppController(EnginePort& port, const AppOptions& options, QObjec
       pages_(port, passwords_),
       model_(port, settings_, options.models),
       tiers_(port),
+      memory_(port, settings_, options.memoryBytes, [this] { return measurable(); }),
       disk_(port, settings_),
       mover_(options.dataFolder, options.moveData) {
     connect(&library_, &LibraryController::documentOpened, this, [this](const DocumentRow& row) {
@@ -65,6 +66,7 @@ AppController::AppController(EnginePort& port, const AppOptions& options, QObjec
     connect(&pages_, &PagesController::needsPassword, &library_, &LibraryController::askPassword);
     connect(&chat_, &ChatController::sourceOpened, &pages_, &PagesController::show);
     connect(&chat_, &ChatController::firstSource, &pages_, &PagesController::show);
+    connect(&tiers_, &TierController::pageFound, &pages_, &PagesController::show);
     connect(&model_, &ModelController::aboutToLoad, this, [this] {
         chat_.stopAll();
         reading_.modelAboutToChange();
@@ -79,6 +81,10 @@ AppController::AppController(EnginePort& port, const AppOptions& options, QObjec
     });
     connect(&mover_, &DataMover::ended, this, &AppController::reopenWanted);
     connect(&disk_, &DiskController::problem, this, &AppController::showProblem);
+    // What else is asked or read takes part of the time: a figure would be wrong.
+    connect(&chat_, &ChatController::answeringChanged, &memory_, &MemoryController::stop);
+    connect(&model_, &ModelController::aboutToLoad, &memory_, &MemoryController::stop);
+    connect(&model_, &ModelController::loaded, &memory_, &MemoryController::changed);
     connect(&library_, &LibraryController::problem, this, &AppController::showProblem);
     connect(&reading_, &ReadingController::problem, this, &AppController::showProblem);
     connect(&chat_, &ChatController::problem, this, &AppController::showProblem);
@@ -90,8 +96,19 @@ AppController::~AppController() {
     close();
 }
 
+/// The open document, where all of it is read and nothing is asked.
+MemoryController::Subject AppController::measurable() {
+    MemoryController::Subject out{{}, {}, model_.file()};
+    const bool read = reading_.state() == ReadingController::Ready || reading_.state() == ReadingController::Partly;
+    if (!read || chat_.answering()) return out;
+    out.document = library_.current().toStdString();
+    out.password = passwords_.of(out.document);
+    return out;
+}
+
 void AppController::start() {
     showProblem(options_.notice);
+    if (!options_.ownBudgets) memory_.start();
     ShownLibrary* shown = library_.shown();
     shown->setOrder(static_cast<ShownLibrary::Order>(std::clamp(settings_.libraryOrder(), 0, 3)));
     connect(shown, &ShownLibrary::changed, this, [this, shown] { settings_.setLibraryOrder(shown->order()); });
@@ -109,6 +126,7 @@ void AppController::close() {
     delete dialog_;
     tiers_.setWatching(false);
     model_.stop();
+    memory_.stop();
     chat_.saveNow();
     chat_.stopAll();
     reading_.stopAll();

@@ -6,6 +6,7 @@
 #include "library_controller.h"
 #include "library_find.h"
 #include "look.h"
+#include "memory_controller.h"
 #include "model_controller.h"
 #include "page_images.h"
 #include "pages_controller.h"
@@ -27,6 +28,8 @@ struct AppOptions {
     QString notice;                                                 // a sentence to begin with
     QStringList files;                                              // to add at start
     std::chrono::milliseconds undoTime = std::chrono::seconds(10);  // of what was forgotten
+    std::uint64_t memoryBytes = MemoryController::installedMemory();
+    bool ownBudgets = false;  // the engine has its budgets from elsewhere, for this run
 };
 
 /// The window's controllers and how they depend on each other. GUI thread.
@@ -43,6 +46,7 @@ class AppController : public QObject {
     Q_PROPERTY(carrel::app::TierController* tiers READ tiers CONSTANT)
     Q_PROPERTY(carrel::app::DiskController* disk READ disk CONSTANT)
     Q_PROPERTY(carrel::app::DataMover* mover READ mover CONSTANT)
+    Q_PROPERTY(carrel::app::MemoryController* memory READ memory CONSTANT)
     Q_PROPERTY(carrel::app::Look* look READ look CONSTANT)
     Q_PROPERTY(QString problem READ problem NOTIFY problemChanged)  // a sentence; empty: none
 
@@ -59,6 +63,7 @@ class AppController : public QObject {
     TierController* tiers() { return &tiers_; }
     DiskController* disk() { return &disk_; }
     DataMover* mover() { return &mover_; }
+    MemoryController* memory() { return &memory_; }
     Look* look() { return &look_; }
     Passwords& passwords() { return passwords_; }
     std::shared_ptr<PageImages> pageImages() { return pageImages_; }
@@ -82,6 +87,7 @@ class AppController : public QObject {
 
   private:
     void evicted(const QString& sha, quint64 bytes);
+    MemoryController::Subject measurable();
     QFileDialog* dialog(const QString& title, const QString& filter);
 
     EnginePort& port_;
@@ -96,6 +102,7 @@ class AppController : public QObject {
     PagesController pages_;
     ModelController model_;
     TierController tiers_;
+    MemoryController memory_;
     DiskController disk_;
     DataMover mover_;
     std::shared_ptr<PageImages> pageImages_ = std::make_shared<PageImages>();  // the image provider's, too

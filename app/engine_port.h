@@ -60,6 +60,9 @@ class EnginePort : public QObject {
     virtual void setQuota(std::uint64_t bytes, Reply<DiskUse> reply) = 0;  // 0: automatic
     virtual void forgetTail(const std::string& tail) = 0;                  // of a question that has ended
     virtual void tiers(const std::string& document, Reply<std::optional<TierView>> reply) = 0;
+    virtual void placeOf(const std::string& document, std::uint32_t token, std::uint32_t count,
+                         Reply<Source> reply) = 0;
+    virtual void setMemory(std::uint64_t deviceBytes, std::uint64_t hostBytes) = 0;
 
     // Library. progress is called on the GUI thread: pages done, pages in all.
     virtual void add(const std::filesystem::path& file, const std::string& password,

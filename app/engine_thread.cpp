@@ -145,6 +145,18 @@ void EngineThread::tiers(const std::string& document, Reply<std::optional<TierVi
                                 [document](Compute& compute) { return Result(compute.tiers(document)); });
 }
 
+void EngineThread::placeOf(const std::string& document, std::uint32_t token, std::uint32_t count, Reply<Source> reply) {
+    on<Source>(compute_, std::move(reply),
+               [document, token, count](Compute& compute) { return compute.placeOf(document, token, count); });
+}
+
+void EngineThread::setMemory(std::uint64_t deviceBytes, std::uint64_t hostBytes) {
+    on<void>(compute_, {}, [deviceBytes, hostBytes](Compute& compute) {
+        compute.setMemory(deviceBytes, hostBytes);
+        return Status();
+    });
+}
+
 void EngineThread::add(const std::filesystem::path& file, const std::string& password,
                        std::function<void(std::uint32_t, std::uint32_t)> progress, std::stop_token stop,
                        Reply<DocumentRow> reply) {

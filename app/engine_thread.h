@@ -35,6 +35,8 @@ class EngineThread final : public EnginePort {
     void setQuota(std::uint64_t bytes, Reply<DiskUse> reply) override;
     void forgetTail(const std::string& tail) override;
     void tiers(const std::string& document, Reply<std::optional<TierView>> reply) override;
+    void placeOf(const std::string& document, std::uint32_t token, std::uint32_t count, Reply<Source> reply) override;
+    void setMemory(std::uint64_t deviceBytes, std::uint64_t hostBytes) override;
 
     void add(const std::filesystem::path& file, const std::string& password,
              std::function<void(std::uint32_t, std::uint32_t)> progress, std::stop_token stop,

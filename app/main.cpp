@@ -67,6 +67,9 @@ int showWindow(const QCommandLineParser& parser, QString& notice) {
     compute.dataDir = *data;
     compute.pdfHelper = pdfHelperOf(QCoreApplication::applicationFilePath().toStdString());
     compute.threads = threads;
+    compute.kv.deviceBytes = std::uint64_t{parser.value(QStringLiteral("device-mib")).toUInt()} << 20;
+    compute.kv.hostBytes = std::uint64_t{parser.value(QStringLiteral("host-mib")).toUInt()} << 20;
+    options.ownBudgets = compute.kv.deviceBytes > 0 || compute.kv.hostBytes > 0;
     compute.disk.quotaBytes = static_cast<std::uint64_t>(Settings(options.settingsFile).quotaGb()) * kGb;
 
     EngineThread engine(compute);
@@ -96,6 +99,10 @@ int main(int argc, char** argv) {
     parser.addOption({QStringLiteral("model"), QStringLiteral("A GGUF file to read with."), QStringLiteral("FILE")});
     parser.addOption(
         {QStringLiteral("threads"), QStringLiteral("For the model; 0: one per core."), QStringLiteral("N")});
+    parser.addOption({QStringLiteral("device-mib"), QStringLiteral("Device memory of a document, for this run."),
+                      QStringLiteral("N")});
+    parser.addOption(
+        {QStringLiteral("host-mib"), QStringLiteral("Host memory of a document, for this run."), QStringLiteral("N")});
     parser.addPositionalArgument(QStringLiteral("documents"), QStringLiteral("Files to open."),
                                  QStringLiteral("[FILE...]"));
     parser.process(qt);

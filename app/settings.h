@@ -4,6 +4,7 @@
 
 #include <QSettings>
 #include <QStringList>
+#include <QVariantList>
 
 namespace carrel::app {
 
@@ -56,6 +57,24 @@ class Settings {
     void setTextPercent(int percent) { store_.setValue(QStringLiteral("textPercent"), percent); }
     int shade() const { return store_.value(QStringLiteral("shade")).toInt(); }  // Look::Shade
     void setShade(int shade) { store_.setValue(QStringLiteral("shade"), shade); }
+
+    int memory(int otherwise) const { return store_.value(QStringLiteral("memory"), otherwise).toInt(); }
+    void setMemory(int choice) { store_.setValue(QStringLiteral("memory"), choice); }
+    /// What one question came to, by what it was measured on (MemoryController); 0 where nothing was.
+    struct Measured {
+        double tokensPerSecond = 0;
+        std::uint64_t bytes = 0, documentTokens = 0;
+    };
+    Measured measured(const QString& on) const {
+        const QVariantList kept = store_.value(QStringLiteral("measured/") + on).toList();
+        if (kept.size() != 3) return {};
+        return {kept[0].toDouble(), kept[1].toULongLong(), kept[2].toULongLong()};
+    }
+    void setMeasured(const QString& on, const Measured& measured) {
+        store_.setValue(
+            QStringLiteral("measured/") + on,
+            QVariantList{measured.tokensPerSecond, qulonglong{measured.bytes}, qulonglong{measured.documentTokens}});
+    }
 
   private:
     QSettings store_;

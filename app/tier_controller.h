@@ -1,6 +1,7 @@
 #pragma once
 
 #include "engine_port.h"
+#include "tier_heat.h"
 
 #include <QtQml/qqmlregistration.h>
 #include <QElapsedTimer>
@@ -12,18 +13,22 @@
 
 namespace carrel::app {
 
-/// Where the open document's KV is and what answering reads, as the engine counts it. Asks the engine four times a
-/// second while somebody looks, never before the last reply is there.
+/// Where the open document's KV is and what answering reads, as the engine counts it. Asks the engine while somebody
+/// looks: 30 times a second while something moves, four times otherwise, never before the last reply is there.
 class TierController : public QObject {
     Q_OBJECT
     QML_ELEMENT
     QML_UNCREATABLE("AppController owns it")
     Q_PROPERTY(bool watching READ watching WRITE setWatching NOTIFY watchingChanged)
-    Q_PROPERTY(bool open READ isOpen NOTIFY changed)  // the engine has the document open
-    /// {name, used, found, read, rate, stalls}, in words; device, host, disk.
-    Q_PROPERTY(QVariantList tiers READ tiers NOTIFY changed)
-    Q_PROPERTY(QString summary READ summary NOTIFY changed)  // what a word of the answer costs
-    Q_PROPERTY(QString places READ places NOTIFY changed)    // how much of the document is where
+    Q_PROPERTY(bool open READ isOpen NOTIFY wordsChanged)  // the engine has the document open
+    /// {name, used, peak, usedShare, peakShare, found, read, rate, stalls}, in words; device, host, disk. Shares are of
+    /// the budget; 0 where there is none.
+    Q_PROPERTY(QVariantList tiers READ tiers NOTIFY wordsChanged)
+    /// {name, device, host, disk, reads, fromHost, fromDisk}, in words: the map's rows, a layer's heads together.
+    Q_PROPERTY(QVariantList layers READ layers NOTIFY wordsChanged)
+    Q_PROPERTY(QString summary READ summary NOTIFY wordsChanged)  // what a word of the answer costs
+    Q_PROPERTY(QString places READ places NOTIFY wordsChanged)    // how much of the document is where
+    Q_PROPERTY(QString reads READ reads NOTIFY wordsChanged)      // how often, and where it was found
 
   public:
     explicit TierController(EnginePort& port, QObject* parent = nullptr);
@@ -33,27 +38,41 @@ class TierController : public QObject {
     void setDocument(const QString& sha);  // empty: none
     bool isOpen() const { return view_.has_value(); }
     QVariantList tiers() const;
+    QVariantList layers() const;
     QString summary() const;
     QString places() const;
-    const std::vector<ChunkRow>& rows() const;
+    QString reads() const;
 
-    /// What is at `tokens` of a row, in words; empty where nothing is.
-    QString at(int row, std::uint32_t token) const;
-    std::uint32_t tokens() const { return tokens_; }  // where the rows end
+    const std::vector<LeafRow>& rows() const;
+    const TierHeat& heat() const { return heat_; }
+    std::uint32_t leaves() const;  // where rows end when all is read
+
+    /// A cell: what moves between tiers as one. [first, first + count) leaves of a row; count 0 where nothing is.
+    struct Cell {
+        int first = 0, count = 0;
+    };
+    Cell cellAt(int row, int leaf) const;
+    QString textOf(int row, int leaf) const;       // of the cell there; empty where nothing is
+    Q_INVOKABLE void showPage(int row, int leaf);  // of the cell there
 
   signals:
     void watchingChanged();
-    void changed();
+    void changed();       // a look
+    void wordsChanged();  // a few times a second: as fast as can be read
+    void pageFound(const carrel::Source& source);
 
   private:
     struct Poll {
         double seconds = 0;
         std::array<std::uint64_t, 3> bytes{};  // read since the counters began, by tier
+        std::uint64_t steps = 0;
     };
 
     void poll();
-    void arrived(const std::optional<TierView>& view);
-    double rate(std::size_t tier) const;  // bytes/s over the last second; negative: not known yet
+    void arrived(std::optional<TierView> view);
+    void remember(double now);
+    double perSecond(std::uint64_t before, std::uint64_t after) const;  // over the last second; negative: not known yet
+    QString pageOf(std::uint32_t token) const;
 
     EnginePort& port_;
     QTimer timer_;
@@ -64,8 +83,9 @@ class TierController : public QObject {
     quint64 polls_ = 0;
     std::optional<TierView> view_;
     std::optional<TierReport> answering_;  // the last one that counted steps
+    TierHeat heat_;
     std::deque<Poll> recent_;
-    std::uint32_t tokens_ = 0;
+    double moved_ = -1e9, worded_ = -1e9;  // s: when the engine last read something; when words were last renewed
 };
 
 }  // namespace carrel::app

@@ -8,8 +8,9 @@
 
 namespace carrel::app {
 
-/// The rows of a TierController as a picture: one row per layer and KV head, the document from left to right, a colour
-/// per tier, stronger where it was read lately. One texture: a rectangle per chunk would be tens of thousands.
+/// A picture of TierController::rows(): one line per layer and KV head, tokens from left to right, the tier as colour.
+/// What was read lately is brighter; what had to be brought from host or disk for it is in that one's colour at first.
+/// Drawn as one texture: an item per cell would be tens of thousands.
 class TierMap : public QQuickItem {
     Q_OBJECT
     QML_ELEMENT
@@ -17,8 +18,10 @@ class TierMap : public QQuickItem {
     Q_PROPERTY(QColor device MEMBER device_ NOTIFY coloursChanged)
     Q_PROPERTY(QColor host MEMBER host_ NOTIFY coloursChanged)
     Q_PROPERTY(QColor disk MEMBER disk_ NOTIFY coloursChanged)
-    Q_PROPERTY(QColor paper MEMBER paper_ NOTIFY coloursChanged)
-    Q_PROPERTY(qreal room MEMBER room_ NOTIFY roomChanged)  // height to use; rows that do not fit make it higher
+    Q_PROPERTY(QColor arrived MEMBER arrived_ NOTIFY coloursChanged)  // read from disk a moment ago
+    Q_PROPERTY(QColor paper MEMBER paper_ NOTIFY coloursChanged)      // not read, or never asked for
+    Q_PROPERTY(
+        qreal room MEMBER room_ WRITE setRoom NOTIFY roomChanged)  // height to use; rows that do not fit make it higher
     Q_PROPERTY(int rows READ rows NOTIFY rowsChanged)
     Q_PROPERTY(int rowHeight READ rowHeight NOTIFY rowsChanged)
 
@@ -26,10 +29,18 @@ class TierMap : public QQuickItem {
     explicit TierMap(QQuickItem* parent = nullptr);
 
     void setTiers(TierController* tiers);
+    void setRoom(qreal room) {
+        room_ = room;
+        emit roomChanged();
+    }
     int rows() const { return rows_; }
     int rowHeight() const { return rowHeight_; }
     Q_INVOKABLE int rowAt(qreal y) const { return static_cast<int>(y / rowHeight_); }
-    Q_INVOKABLE QString textAt(int row, qreal x) const;
+    Q_INVOKABLE int leafAt(qreal x) const;
+    Q_INVOKABLE QRectF cellRect(int row, int leaf) const;  // of the cell that holds the leaf; empty where there is none
+    Q_INVOKABLE QString textOf(int row, int leaf) const;
+    /// The first leaf of the next cell to the right (step 1) or left (-1) that is told apart on screen.
+    Q_INVOKABLE int next(int row, int leaf, int step) const;
 
     /// The picture at `columns` wide and `line` pixels a row.
     QImage draw(int columns, int line) const;
@@ -46,9 +57,10 @@ class TierMap : public QQuickItem {
 
   private:
     void measure();
+    double leafWidth() const;  // px
 
     QPointer<TierController> tiers_;
-    QColor device_, host_, disk_, paper_;
+    QColor device_, host_, disk_, arrived_, paper_;
     qreal room_ = 0;
     int rows_ = 0, rowHeight_ = 1;
 };

@@ -160,6 +160,7 @@ ApplicationWindow {
         id: memory
         objectName: "memoryPanel"
         tiers: root.app.tiers
+        memory: root.app.memory
         width: pages.width
     }
     QuestionsDialog {

@@ -1,54 +1,83 @@
 import QtQuick
 import Carrel.app
 
-// The picture of the tiers, with a place on it that the mouse or the arrow keys choose.
+// The picture of the tiers. The mouse or the arrow keys choose a cell of it, which is framed and named; a click or
+// Enter shows its page.
 TierMap {
     id: root
 
     property int row: -1      // chosen with keys; -1: none
-    property real share: 0    // of the document, 0..1
+    property int leaf: 0
     readonly property bool byMouse: hover.hovered
-    // The words change with the engine's counters, not only with the place.
+    readonly property int atRow: byMouse ? rowAt(hover.point.position.y) : activeFocus ? row : -1
+    readonly property int atLeaf: byMouse ? leafAt(hover.point.position.x) : leaf
+    property int revision: 0  // the words and the frame change with the engine's counters, not only with the place
     readonly property string text: {
         root.revision;
-        if (root.byMouse)
-            return root.textAt(root.rowAt(hover.point.position.y), hover.point.position.x);
-        return root.activeFocus && root.row >= 0 ? root.textAt(root.row, root.share * (root.width - 1)) : "";
+        return root.textOf(root.atRow, root.atLeaf);
     }
-    property int revision: 0
+    readonly property rect frame: {
+        root.revision;
+        return root.cellRect(root.atRow, root.atLeaf);
+    }
+    signal pageWanted(row: int, leaf: int)
 
-    function move(down: int, right: real) {
+    function move(down: int) {
         root.row = Math.max(0, Math.min(root.rows - 1, root.row + down));
-        root.share = Math.max(0, Math.min(1, root.share + right));
+    }
+    function step(right: int) {
+        root.row = Math.max(0, root.row);
+        root.leaf = root.next(root.row, root.leaf, right);
     }
 
     device: Theme.device
     host: Theme.host
     disk: Theme.disk
+    arrived: Theme.arrived
     paper: Theme.pane
     activeFocusOnTab: true
     Accessible.role: Accessible.Graphic
     Accessible.focusable: true
-    Accessible.name: qsTr("%1 rows, one for each layer's heads. %2").arg(root.rows).arg(root.tiers ? root.tiers.places : "")
+    Accessible.name: qsTr("Map of the memory: %1 rows, one for each layer's heads. %2").arg(root.rows).arg(root.tiers ? root.tiers.places : "")
     Accessible.description: root.text
-    Keys.onUpPressed: root.move(-1, 0)
-    Keys.onDownPressed: root.move(1, 0)
-    Keys.onLeftPressed: root.move(0, -0.02)
-    Keys.onRightPressed: root.move(0, 0.02)
+    Accessible.onPressAction: root.pageWanted(root.row, root.leaf)
+    Keys.onUpPressed: root.move(-1)
+    Keys.onDownPressed: root.move(1)
+    Keys.onLeftPressed: root.step(-1)
+    Keys.onRightPressed: root.step(1)
+    Keys.onReturnPressed: root.pageWanted(root.row, root.leaf)
+    Keys.onEnterPressed: root.pageWanted(root.row, root.leaf)
+    Keys.onPressed: (event) => {
+        if (event.key === Qt.Key_Home || event.key === Qt.Key_End) {
+            root.leaf = event.key === Qt.Key_Home ? 0 : root.next(root.row, root.leafAt(root.width - 1), -1);
+            event.accepted = true;
+        }
+    }
 
-    HoverHandler { id: hover }
+    HoverHandler {
+        id: hover
+        cursorShape: Qt.PointingHandCursor
+    }
+    TapHandler {
+        onTapped: (point) => {
+            root.row = root.rowAt(point.position.y);
+            root.leaf = root.leafAt(point.position.x);
+            root.forceActiveFocus(Qt.MouseFocusReason);
+            root.pageWanted(root.row, root.leaf);
+        }
+    }
     Connections {
         target: root.tiers
-        function onChanged() {
+        function onWordsChanged() {
             ++root.revision;
         }
     }
     Rectangle {
-        visible: root.activeFocus && root.row >= 0 && root.row < root.rows
-        x: Math.round(root.share * (root.width - width))
-        y: root.row * root.rowHeight - 2
-        width: 8
-        height: root.rowHeight + 4
+        visible: root.frame.height > 0
+        x: Math.min(root.frame.x - 2, root.width - width)
+        y: root.frame.y - 2
+        width: Math.max(8, root.frame.width + 4)
+        height: root.frame.height + 4
         color: "transparent"
         border.width: 2
         border.color: Theme.text

@@ -6,16 +6,21 @@ import QtQuick.Layouts
 import Carrel.app
 
 // Where the open document's keys and values are, and what answering reads of them. Beside the chat, so that it can be
-// watched while an answer is written; asks the engine only while it is seen.
+// watched while an answer is written; below the pages where those are wanted, too. Asks the engine only while it
+// is seen.
 Popup {
     id: root
 
     required property TierController tiers
+    required property MemoryController memory
     readonly property Item map: picture
+    property bool below: false    // leaves the upper half to the page
+    property bool asTable: false
 
     parent: Overlay.overlay
     x: parent ? parent.width - width : 0
-    height: parent ? parent.height : 0
+    y: parent ? parent.height - height : 0
+    height: parent ? (root.below ? Math.round(parent.height * 0.55) : parent.height) : 0
     padding: 0
     modal: false
     focus: true
@@ -26,8 +31,13 @@ Popup {
             height: parent.height
             width: 1
         }
+        Line {
+            width: parent.width
+            visible: root.below
+        }
     }
     onOpened: picture.forceActiveFocus()
+    onClosed: root.below = false
 
     Binding {
         target: root.tiers
@@ -35,25 +45,45 @@ Popup {
         value: root.visible
     }
 
+    component Words: Text {
+        Layout.fillWidth: true
+        color: Theme.muted
+        font.pixelSize: Theme.small
+        wrapMode: Text.Wrap
+        Accessible.role: Accessible.StaticText
+        Accessible.name: text
+    }
     ColumnLayout {
         anchors.fill: parent
         anchors.leftMargin: Theme.pad
-        anchors.rightMargin: Theme.pad
-        anchors.bottomMargin: Theme.pad
-        spacing: 12
+        spacing: 0
 
         RowLayout {
             Layout.fillWidth: true
             Layout.preferredHeight: Theme.barHeight
-            Layout.rightMargin: -Theme.gap
+            Layout.rightMargin: Theme.gap
             Text {
                 Layout.fillWidth: true
                 text: qsTr("Where the document is")
                 color: Theme.text
                 font.pixelSize: Theme.large
                 font.weight: Font.DemiBold
+                elide: Text.ElideRight
                 Accessible.role: Accessible.Heading
                 Accessible.name: text
+            }
+            TextButton {
+                objectName: "wholeMemory"
+                text: root.below ? qsTr("Whole height") : qsTr("Pages")
+                Accessible.name: root.below ? qsTr("Use the whole height") : qsTr("Show the pages above")
+                onClicked: root.below = !root.below
+            }
+            TextButton {
+                objectName: "memoryTable"
+                visible: root.tiers.open
+                text: root.asTable ? qsTr("Map") : qsTr("Table")
+                Accessible.name: root.asTable ? qsTr("Show the map") : qsTr("Show the map as a table")
+                onClicked: root.asTable = !root.asTable
             }
             TextButton {
                 objectName: "closeMemory"
@@ -61,121 +91,112 @@ Popup {
                 onClicked: root.close()
             }
         }
-        Text {
-            objectName: "notOpen"
-            Layout.fillWidth: true
-            visible: !root.tiers.open
-            text: qsTr("This document is not open in the engine: it is as soon as it is read or asked about.")
-            color: Theme.muted
-            font.pixelSize: Theme.base
-            wrapMode: Text.Wrap
-            Accessible.role: Accessible.StaticText
-            Accessible.name: text
-        }
-        Item {
-            Layout.fillHeight: true
-            visible: !root.tiers.open
-        }
-        Flow {
-            Layout.fillWidth: true
-            visible: root.tiers.open
-            spacing: 14
-            Repeater {
-                model: [
-                    { colour: Theme.device, text: qsTr("Device: ready to be used") },
-                    { colour: Theme.host, text: qsTr("Host: in memory") },
-                    { colour: Theme.disk, text: qsTr("Disk only") }
-                ]
-                Row {
-                    id: sign
-                    required property var modelData
-                    spacing: 6
-                    Rectangle {
-                        anchors.verticalCenter: parent.verticalCenter
-                        width: 12
-                        height: 12
-                        radius: 3
-                        color: sign.modelData.colour
-                    }
-                    Text {
-                        text: sign.modelData.text
-                        color: Theme.text
-                        font.pixelSize: Theme.small
-                    }
-                }
-            }
-        }
         Flickable {
             id: frame
             Layout.fillWidth: true
             Layout.fillHeight: true
-            Layout.minimumHeight: 80
-            Layout.maximumHeight: Math.max(80, picture.implicitHeight)
-            visible: root.tiers.open
             clip: true
-            contentHeight: picture.implicitHeight
+            contentHeight: content.implicitHeight + Theme.pad
             boundsBehavior: Flickable.StopAtBounds
             ScrollBar.vertical: ScrollBar {}
 
-            MemoryMap {
-                id: picture
-                objectName: "map"
-                width: frame.width
-                room: frame.parent.height - table.height - 220
-                tiers: root.tiers
+            ColumnLayout {
+                id: content
+                width: frame.width - Theme.pad
+                spacing: 12
+
+                Words {
+                    objectName: "notOpen"
+                    visible: !root.tiers.open
+                    text: qsTr("This document is not open in the engine: it is as soon as it is read or asked about.")
+                    font.pixelSize: Theme.base
+                }
+                Flow {
+                    Layout.fillWidth: true
+                    visible: root.tiers.open && !root.asTable
+                    spacing: 14
+                    Repeater {
+                        model: [
+                            { colour: Theme.device, text: qsTr("Device: ready to be used") },
+                            { colour: Theme.host, text: qsTr("Host: in memory") },
+                            { colour: Theme.disk, text: qsTr("Disk only") },
+                            { colour: Theme.arrived, text: qsTr("Just read from disk") }
+                        ]
+                        Row {
+                            id: sign
+                            required property var modelData
+                            spacing: 6
+                            Rectangle {
+                                anchors.verticalCenter: parent.verticalCenter
+                                width: 12
+                                height: 12
+                                radius: 3
+                                color: sign.modelData.colour
+                            }
+                            Text {
+                                text: sign.modelData.text
+                                color: Theme.text
+                                font.pixelSize: Theme.small
+                            }
+                        }
+                    }
+                }
+                MemoryMap {
+                    id: picture
+                    objectName: "map"
+                    Layout.fillWidth: true
+                    Layout.preferredHeight: implicitHeight
+                    visible: root.tiers.open && !root.asTable
+                    room: Math.max(120, frame.height - table.height - 260)
+                    tiers: root.tiers
+                    onPageWanted: (row, leaf) => root.tiers.showPage(row, leaf)
+                }
+                RowLayout {
+                    Layout.fillWidth: true
+                    Layout.topMargin: -8
+                    visible: picture.visible
+                    Words { text: qsTr("Start of the document") }
+                    Words { text: qsTr("end"); horizontalAlignment: Text.AlignRight }
+                }
+                Words {
+                    objectName: "place"
+                    Layout.preferredHeight: Theme.small * 2.8
+                    visible: picture.visible
+                    text: picture.text || qsTr("%1. A row is one layer's head; what was read a moment ago is bright. A click shows the page.").arg(root.tiers.places)
+                    color: Theme.text
+                    maximumLineCount: 2
+                    elide: Text.ElideRight
+                }
+                LayerTable {
+                    objectName: "layerTable"
+                    Layout.fillWidth: true
+                    visible: root.tiers.open && root.asTable
+                    layers: visible ? root.tiers.layers : []
+                }
+                Words {
+                    objectName: "reads"
+                    visible: root.tiers.open
+                    text: root.tiers.reads
+                }
+                TierTable {
+                    id: table
+                    Layout.fillWidth: true
+                    visible: root.tiers.open
+                    tiers: root.tiers.tiers
+                }
+                Words {
+                    objectName: "summary"
+                    visible: root.tiers.open
+                    text: root.tiers.summary
+                }
+                MemoryChoice { memory: root.memory }
             }
         }
-        RowLayout {
-            Layout.fillWidth: true
-            Layout.topMargin: -8
-            visible: root.tiers.open
-            Text {
-                Layout.fillWidth: true
-                text: qsTr("Start of the document")
-                color: Theme.muted
-                font.pixelSize: Theme.small
-            }
-            Text {
-                text: qsTr("end")
-                color: Theme.muted
-                font.pixelSize: Theme.small
-            }
-        }
-        Text {
-            objectName: "place"
-            Layout.fillWidth: true
-            Layout.preferredHeight: Theme.small * 2.8
-            visible: root.tiers.open
-            text: picture.text || qsTr("%1. A row is one layer's head; strong colour was read lately.").arg(root.tiers.places)
-            color: Theme.text
-            font.pixelSize: Theme.small
-            wrapMode: Text.Wrap
-            maximumLineCount: 2
-            elide: Text.ElideRight
-            Accessible.role: Accessible.StaticText
-            Accessible.name: text
-        }
-        TierTable {
-            id: table
-            Layout.fillWidth: true
-            visible: root.tiers.open
-            tiers: root.tiers.tiers
-        }
-        Text {
-            objectName: "summary"
-            Layout.fillWidth: true
-            visible: root.tiers.open
-            text: root.tiers.summary
-            color: Theme.muted
-            font.pixelSize: Theme.small
-            wrapMode: Text.Wrap
-            Accessible.role: Accessible.StaticText
-            Accessible.name: text
-        }
-        Item {
-            Layout.fillHeight: true
-            Layout.preferredHeight: 0
-            visible: root.tiers.open
+    }
+    Connections {
+        target: root.tiers
+        function onPageFound() {
+            root.below = true;
         }
     }
 }

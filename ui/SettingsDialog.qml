@@ -67,6 +67,7 @@ Popup {
                     model: root.app.model
                     onFolderWanted: root.app.chooseModelFolder()
                 }
+                MemoryChoice { memory: root.app.memory }
                 DiskSettings {
                     disk: root.app.disk
                     mover: root.app.mover

@@ -28,6 +28,7 @@ QtObject {
     readonly property color found: "#c58a00"
     readonly property color device: dark ? "#5fa3ea" : "#1f66b3"   // where KV is: told apart by lightness, too
     readonly property color host: dark ? "#e3ad4f" : "#d9962b"
+    readonly property color arrived: dark ? "#7fe0a4" : "#12924f"   // from disk, a moment ago
     readonly property color disk: dark ? "#85898f" : "#a3a6ab"
     readonly property color warning: dark ? "#3a2a26" : "#fbeeea"
     readonly property color warningText: dark ? "#f0b8a8" : "#86341f"

@@ -228,22 +228,25 @@ CommandResult inspectCommand(const Common& common, const std::string& document, 
     if (auto opened = openSession(session, common, document, password); !opened) return opened.error();
     const auto view = session.compute->tiers(session.document.sha256);
     if (!view) return Error{Code::NotFound, document, "nothing of this document is read"};
-    constexpr const char* kTiers[] = {"device", "host", "disk"};
+    constexpr const char* kTiers[] = {"device", "host", "disk", "unused"};
     json layers = json::array();
     std::string text;
-    for (const ChunkRow& row : view->rows) {
+    for (const LeafRow& row : view->rows) {
         std::map<std::string, std::uint64_t> sizes, places;
-        for (const ChunkPlace& chunk : row.chunks) {
-            ++sizes[std::to_string(chunk.tokens)];
-            places[kTiers[chunk.tier]] += chunk.tokens;
+        std::vector<std::uint32_t> chunks;  // tokens
+        for (const LeafPlace& leaf : row.leaves) {
+            if (leaf.startsChunk || chunks.empty()) chunks.push_back(0);
+            chunks.back() += kViewTokens;
+            places[kTiers[static_cast<std::size_t>(leaf.tier)]] += kViewTokens;
         }
+        for (const std::uint32_t tokens : chunks) ++sizes[std::to_string(tokens)];
         layers.push_back({{"layer", row.layer},
                           {"head", row.head},
-                          {"chunks", row.chunks.size()},
+                          {"chunks", chunks.size()},
                           {"tokens_per_chunk", sizes},
                           {"tokens_per_tier", places}});
         text += "layer " + std::to_string(row.layer) + " head " + std::to_string(row.head) + ": " +
-                std::to_string(row.chunks.size()) + " chunks, " + json(places).dump() + "\n";
+                std::to_string(chunks.size()) + " chunks, " + json(places).dump() + "\n";
     }
     const ReadingSummary& read = **session.waiter.reading;
     return Output{{{"document", read.document},

@@ -128,26 +128,4 @@ void Chunker::partition(Leaf* leaves) const {
     }
 }
 
-std::vector<LayerChunks> Chunker::chunks(const std::function<Tier(std::size_t, std::uint32_t)>& tierOf) const {
-    std::vector<LayerChunks> all;
-    for (std::size_t row = 0; row < shape_.rows(); ++row) {
-        LayerChunks& of = all.emplace_back();
-        of.layer = static_cast<std::uint32_t>(row / shape_.kvHeads);
-        of.head = static_cast<std::uint32_t>(row % shape_.kvHeads);
-        for (std::uint32_t leaf = 0; leaf < leaves_;) {
-            const Span span = chunkOf(row, leaf);
-            std::array<std::uint32_t, 3> in{};
-            Chunk chunk{span.first, span.leaves, Tier::Disk, 0};
-            for (std::uint32_t i = span.first; i < span.first + span.leaves; ++i) {
-                ++in[static_cast<std::size_t>(tierOf(row, i))];
-                chunk.use += use(row, i) / static_cast<float>(span.leaves);
-            }
-            chunk.tier = static_cast<Tier>(std::ranges::max_element(in) - in.begin());
-            of.chunks.push_back(chunk);
-            leaf = span.first + span.leaves;
-        }
-    }
-    return all;
-}
-
 }  // namespace carrel

@@ -1,7 +1,7 @@
 #pragma once
 
+#include <array>
 #include <cstdint>
-#include <functional>
 #include <vector>
 
 #include "kv/chosen.h"
@@ -43,18 +43,43 @@ class Chunker {
     /// A step's choice of one layer.
     void choose(std::uint32_t layer, const Chosen& chosen);
 
-    /// The partition, each chunk where most of its leaves are (the nearer tier of two equals).
-    std::vector<LayerChunks> chunks(const std::function<Tier(std::size_t row, std::uint32_t leaf)>& tierOf) const;
+    /// A read of a leaf, by where it was found. A choice is none: what is read without choosing counts too.
+    void read(std::size_t row, std::uint32_t leaf, Tier from) {
+        ++all_[row * capacity_ + leaf].reads[static_cast<std::size_t>(from)];
+    }
+    void resetReads() {
+        for (Leaf& leaf : all_) leaf.reads = {};
+    }
+    /// Every leaf. where(row, leaf, place) says the tier and whether host has it.
+    template <class Where>
+    std::vector<LeafRow> places(Where&& where) const {
+        std::vector<LeafRow> rows(shape_.rows());
+        for (std::size_t row = 0; row < rows.size(); ++row) {
+            rows[row].layer = static_cast<std::uint32_t>(row / shape_.kvHeads);
+            rows[row].head = static_cast<std::uint32_t>(row % shape_.kvHeads);
+            rows[row].leaves.resize(leaves_);
+            for (std::uint32_t i = 0; i < leaves_; ++i) {
+                const Leaf& leaf = all_[row * capacity_ + i];
+                LeafPlace& place = rows[row].leaves[i];
+                place.reads = leaf.reads;
+                place.use = leaf.use;
+                place.startsChunk = fixed_ != 0 ? i % fixed_ == 0 : leaf.back == 0;
+                where(row, i, place);
+            }
+        }
+        return rows;
+    }
 
   private:
     /// Shares of steps in 1/65536, the recent ones weighing most.
     struct Leaf {
-        std::uint16_t use = 0;       // chosen
-        std::uint16_t arrivals = 0;  // chosen after a while
-        std::uint16_t drawn = 0;     // this leaf or the next arrived while the other was in use
-        std::uint16_t last = 0;      // step of the last use
-        std::uint8_t back = 0;       // leaves of its chunk before it
-        std::uint8_t chunk = 1;      // leaves of its chunk, and 128 where that is a desert
+        std::uint16_t use = 0;                 // chosen
+        std::uint16_t arrivals = 0;            // chosen after a while
+        std::uint16_t drawn = 0;               // this leaf or the next arrived while the other was in use
+        std::uint16_t last = 0;                // step of the last use
+        std::uint8_t back = 0;                 // leaves of its chunk before it
+        std::uint8_t chunk = 1;                // leaves of its chunk, and 128 where that is a desert
+        std::array<std::uint32_t, 3> reads{};  // by tier
     };
     Span chunkOf(std::size_t row, std::uint32_t leaf) const;
     void step(std::uint32_t layer);

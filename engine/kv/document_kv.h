@@ -132,8 +132,8 @@ class DocumentKv {
 
     virtual TierCounters counters() const = 0;
     virtual void resetCounters() = 0;
-    /// Where everything is now.
-    virtual std::vector<LayerChunks> chunks() const = 0;
+    /// Where everything is now, and what was read of it since resetCounters().
+    virtual std::vector<LeafRow> places() const = 0;
 
   protected:
     KvPins pinned(std::uint32_t layer) { return {*this, layer}; }

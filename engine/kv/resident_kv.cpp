@@ -142,6 +142,8 @@ Result<std::span<const std::vector<KvRun>>> ResidentKv::window(std::uint32_t lay
     runs_.begin(shape_, count);
     for (std::uint32_t head = 0; head < shape_.kvHeads; ++head) {
         const std::size_t row = std::size_t{layer} * shape_.kvHeads + head;
+        for (std::uint32_t leaf = first * kGroupLeaves; leaf < (first + count) * kGroupLeaves; ++leaf)
+            chunker_.read(row, leaf, Tier::Device);
         for (std::uint32_t i = first; i < first + count; ++i) {
             const std::byte* at = group(row, i);
             if (codec_ == KvCodec::F16) {
@@ -164,8 +166,9 @@ Result<std::span<const std::vector<KvRun>>> ResidentKv::window(std::uint32_t lay
 Result<KvPins> ResidentKv::claim(std::uint32_t layer, View<const std::uint16_t, 3> chosen) {
     assert(!pinned_ && codec_ != KvCodec::F16);
     chosen_.unite(chosen, groups_ * kGroupLeaves);
-    chosen_.each([&](std::uint32_t, std::uint32_t, std::uint16_t tokens) {
+    chosen_.each([&](std::uint32_t head, std::uint32_t leaf, std::uint16_t tokens) {
         ++counters_.device.hits;
+        chunker_.read(std::size_t{layer} * shape_.kvHeads + head, leaf, Tier::Device);
         counters_.device.bytesRead += attendedBytes(shape_.headDim, static_cast<std::uint64_t>(std::popcount(tokens)));
     });
     chunker_.choose(layer, chosen_);
@@ -186,6 +189,7 @@ TierCounters ResidentKv::counters() const {
     TierCounters counters = counters_;
     counters.device.usedBytes = counters.device.peakBytes =
         shape_.rows() * groups_ * unitBytes() + counters_.device.usedBytes;
+    counters.device.leaves = counters.disk.leaves = shape_.rows() * groups_ * kGroupLeaves;
     return counters;
 }
 
@@ -196,10 +200,11 @@ void ResidentKv::resetCounters() {
     fresh.host = {counters_.host.budgetBytes, counters_.host.usedBytes, counters_.host.peakBytes};
     fresh.disk.usedBytes = counters_.disk.usedBytes;
     counters_ = fresh;
+    chunker_.resetReads();
 }
 
-std::vector<LayerChunks> ResidentKv::chunks() const {
-    return chunker_.chunks([](std::size_t, std::uint32_t) { return Tier::Device; });
+std::vector<LeafRow> ResidentKv::places() const {
+    return chunker_.places([](std::size_t, std::uint32_t, LeafPlace& place) { place.tier = Tier::Device; });
 }
 
 }  // namespace carrel

@@ -38,7 +38,7 @@ class ResidentKv final : public DocumentKv {
     Result<KvPins> claim(std::uint32_t layer, View<const std::uint16_t, 3> chosen) override;
     TierCounters counters() const override;
     void resetCounters() override;
-    std::vector<LayerChunks> chunks() const override;
+    std::vector<LeafRow> places() const override;
 
   private:
     ResidentKv(Backend& backend, KvShape shape, KvCodec codec, std::uint32_t capacityGroups,

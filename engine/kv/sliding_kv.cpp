@@ -34,6 +34,8 @@ Result<std::unique_ptr<DocumentKv>> SlidingKv::open(Backend& backend, KvStream& 
     std::unique_ptr<SlidingKv> kv(new SlidingKv(backend, stream, shape, codec, local));
     // A token behind whole groups sees window - 1 tokens before it.
     kv->slots_ = std::clamp((local.window - 1 + kGroupTokens - 1) / kGroupTokens, 1u, capacityGroups);
+    kv->capacity_ = capacityGroups;
+    kv->reads_.assign(std::size_t{kv->localLayers_} * shape.kvHeads * capacityGroups, 0);
     TierOptions rest = options;
     rest.localBytes =
         std::uint64_t{kv->localLayers_} * shape.kvHeads * kv->slots_ * (kv->rowsBytesOfGroup() + kv->gridBytes());
@@ -139,6 +141,7 @@ Result<std::span<const std::vector<KvRun>>> SlidingKv::window(std::uint32_t laye
     runs_.begin(shape_, count);
     for (std::uint32_t head = 0; head < shape_.kvHeads; ++head)
         for (std::uint32_t group = first; group < first + count; ++group) {
+            ++reads_[(std::size_t{at_[layer]} * shape_.kvHeads + head) * capacity_ + group];
             const std::byte* at = slot(layer, head, group);
             if (codec_ == KvCodec::F16) {
                 runs_.add(head, group, at);
@@ -158,19 +161,44 @@ Result<std::span<const std::vector<KvRun>>> SlidingKv::window(std::uint32_t laye
 
 TierCounters SlidingKv::counters() const {
     TierCounters out = global_->counters();
+    const std::uint64_t rows = std::uint64_t{localLayers_} * shape_.kvHeads;
     out.device.hits += hits_;
     out.device.bytesRead += bytesRead_;
+    out.device.leaves += rows * std::min(groups_, slots_) * kGroupLeaves;
+    out.disk.leaves += rows * groups_ * kGroupLeaves;
     return out;
 }
 
 void SlidingKv::resetCounters() {
     hits_ = bytesRead_ = 0;
+    std::ranges::fill(reads_, 0);
     global_->resetCounters();
 }
 
-std::vector<LayerChunks> SlidingKv::chunks() const {
-    auto out = global_->chunks();
-    for (LayerChunks& each : out) each.layer = stream_.layers()[each.layer];
+LeafRow SlidingKv::localPlaces(std::uint32_t layer, std::uint32_t head) const {
+    LeafRow out{layer, head, std::vector<LeafPlace>(std::size_t{groups_} * kGroupLeaves)};
+    const std::uint32_t* reads = reads_.data() + (std::size_t{at_[layer]} * shape_.kvHeads + head) * capacity_;
+    for (std::uint32_t leaf = 0; leaf < out.leaves.size(); ++leaf) {
+        const std::uint32_t group = leaf / kGroupLeaves;
+        LeafPlace& place = out.leaves[leaf];
+        place.reads[0] = reads[group];
+        place.tier = group + slots_ < groups_ ? Tier::Unused : Tier::Device;
+        place.startsChunk = leaf % kGroupLeaves == 0;
+    }
+    return out;
+}
+
+std::vector<LeafRow> SlidingKv::places() const {
+    auto global = global_->places();
+    std::vector<LeafRow> out;
+    for (std::uint32_t layer = 0; layer < shape_.layers; ++layer)
+        for (std::uint32_t head = 0; head < shape_.kvHeads; ++head)
+            if (local_.has(layer)) {
+                out.push_back(localPlaces(layer, head));
+            } else {
+                out.push_back(std::move(global[std::size_t{at_[layer]} * shape_.kvHeads + head]));
+                out.back().layer = layer;
+            }
     return out;
 }
 

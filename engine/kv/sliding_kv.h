@@ -42,7 +42,7 @@ class SlidingKv final : public DocumentKv {
     }
     TierCounters counters() const override;
     void resetCounters() override;
-    std::vector<LayerChunks> chunks() const override;  // of the layers that have any
+    std::vector<LeafRow> places() const override;
 
   private:
     SlidingKv(Backend& backend, KvStream& stream, KvShape shape, KvCodec codec, const LocalLayers& local);
@@ -50,6 +50,7 @@ class SlidingKv final : public DocumentKv {
     void unpin(std::uint32_t) override {}
     std::size_t rowsBytesOfGroup() const;
     std::size_t gridBytes() const;
+    LeafRow localPlaces(std::uint32_t layer, std::uint32_t head) const;
     std::byte* slot(std::uint32_t layer, std::uint32_t head, std::uint32_t group) const;
     Result<std::uint32_t> load(KvStream& stream);
     void put(std::uint32_t layer, std::uint32_t head, std::uint32_t group, const std::byte* payload,
@@ -60,13 +61,14 @@ class SlidingKv final : public DocumentKv {
     KvCodec codec_;
     LocalLayers local_;
     std::vector<std::uint32_t> at_;  // [layers]: a layer's place among the local or the global ones
-    std::uint32_t localLayers_ = 0, slots_ = 0, groups_ = 0;
+    std::uint32_t localLayers_ = 0, slots_ = 0, groups_ = 0, capacity_ = 0;
     Buffer ring_;  // [local layers, kvHeads, slots_, rows and grid]; group g in slot g % slots_
     LayerStream stream_;
     std::unique_ptr<DocumentKv> global_;
     DenseRuns runs_;
     std::vector<UnpackLeaf> unpack_;
     std::uint64_t hits_ = 0, bytesRead_ = 0;
+    std::vector<std::uint32_t> reads_;  // [local layers, kvHeads, capacity]: of each group
 };
 
 }  // namespace carrel

@@ -1,7 +1,8 @@
 #pragma once
 
+#include <carrel/tiers.h>
+
 #include <cstdint>
-#include <vector>
 
 #include "store/reading_store.h"
 
@@ -31,25 +32,15 @@ struct TierUse {
     std::uint64_t bytesRead = 0;
     std::uint64_t hits = 0, misses = 0;
     double stallS = 0;
+    std::uint64_t leaves = 0;  // held
 };
 
-/// Since resetCounters(), but for used and peak bytes.
+/// Since resetCounters(), but for what is held and used, and peak bytes.
 struct TierCounters {
     TierUse device, host, disk;
     std::uint64_t prefetched = 0, prefetchedUsed = 0;  // leaves
 };
 
-enum class Tier : std::uint8_t { Device, Host, Disk };
-
-/// One layer's chunks of one KV head: runs of leaves, each where most of its leaves are.
-struct Chunk {
-    std::uint32_t firstLeaf = 0, leaves = 0;
-    Tier tier = Tier::Disk;
-    float use = 0;  // recent choices per leaf and step
-};
-struct LayerChunks {
-    std::uint32_t layer = 0, head = 0;
-    std::vector<Chunk> chunks;
-};
+static_assert(kViewTokens == kLeafTokens);
 
 }  // namespace carrel

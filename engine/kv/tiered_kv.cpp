@@ -128,7 +128,7 @@ void TieredKv::enterWindows() {
     flights_.reset();
     std::ranges::fill(predicted_, 0);
     windows_ = std::make_unique<Windows>(
-        Windows::Source{backend_, *reader_, device_, host_, sketch_, shape_, codec_, capacity_},
+        Windows::Source{backend_, *reader_, device_, host_, sketch_, chunker_, shape_, codec_, capacity_},
         staging_.as<std::byte>(), plan_.windowGroups);
 }
 
@@ -172,20 +172,24 @@ TierCounters TieredKv::counters() const {
     counters.host.usedBytes = hostUsed();
     counters.host.peakBytes = std::max(hostPeak_, hostUsed());
     counters.disk.usedBytes = counters.disk.budgetBytes = stream_.diskBytes().keysValues;
+    counters.device.leaves = device_.slots() - device_.freeSlots();
+    counters.host.leaves = std::uint64_t{host_.slots() - host_.freeSlots()} * kGroupLeaves;
+    counters.disk.leaves = shape_.rows() * groups_ * kGroupLeaves;
     counters.disk.bytesRead = reader_->counters().bytesRead - readerStart_.bytesRead;
     return counters;
 }
 
 void TieredKv::resetCounters() {
     counters_ = {};
+    chunker_.resetReads();
     readerStart_ = reader_->counters();
 }
 
-std::vector<LayerChunks> TieredKv::chunks() const {
-    return chunker_.chunks([this](std::size_t row, std::uint32_t leaf) {
+std::vector<LeafRow> TieredKv::places() const {
+    return chunker_.places([this](std::size_t row, std::uint32_t leaf, LeafPlace& place) {
         const auto index = static_cast<std::uint32_t>(row * capacity_ * kGroupLeaves + leaf);
-        if (device_.has(index)) return Tier::Device;
-        return host_.has(index / kGroupLeaves) ? Tier::Host : Tier::Disk;
+        place.inHost = host_.has(index / kGroupLeaves);
+        place.tier = device_.has(index) ? Tier::Device : place.inHost ? Tier::Host : Tier::Disk;
     });
 }
 

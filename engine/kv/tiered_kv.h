@@ -55,7 +55,7 @@ class TieredKv final : public DocumentKv {
     Result<KvPins> claim(std::uint32_t layer, View<const std::uint16_t, 3> chosen) override;
     TierCounters counters() const override;
     void resetCounters() override;
-    std::vector<LayerChunks> chunks() const override;
+    std::vector<LeafRow> places() const override;
 
   private:
     /// A leaf that is not in the device tier: chosen, or in one chunk with such.

@@ -99,15 +99,18 @@ std::size_t TieredKv::sort(std::uint32_t layer) {
     chosen_.each([&](std::uint32_t head, std::uint32_t leaf, std::uint16_t tokens) {
         ++count;
         counters_.device.bytesRead += attendedBytes(shape_.headDim, static_cast<std::uint64_t>(std::popcount(tokens)));
+        const std::size_t row = std::size_t{layer} * shape_.kvHeads + head;
         const std::uint32_t index = leafIndex(layer, head, leaf);
         if (device_.has(index)) {
             ++counters_.device.hits;
+            chunker_.read(row, leaf, Tier::Device);
             counters_.prefetchedUsed += device_.standing(index) == Standing::Guess ? 1 : 0;
             device_.pin(index);
         } else {
             ++counters_.device.misses;
             const bool inHost = host_.has(groupIndex(layer, head, leaf / kGroupLeaves));
             ++(inHost ? counters_.host.hits : counters_.host.misses);
+            chunker_.read(row, leaf, inHost ? Tier::Host : Tier::Disk);
             counters_.disk.misses += inHost ? 0 : 1;  // until it turns out to be there in time
         }
     });

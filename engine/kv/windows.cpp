@@ -150,12 +150,14 @@ bool Windows::build(Job& job, TierCounters& counters, Bad& bad) {
             if (!f16 && inDevice(row, group)) {
                 for (std::uint32_t i = 0; i < kGroupLeaves; ++i) leaves[i] = from_.device.at(index * kGroupLeaves + i);
                 counters.device.hits += kGroupLeaves;
+                count(row, group, Tier::Device);
                 runs_.add(head, group, from_.sketch.grid(row, group), leaves);
                 continue;
             }
             counters.device.misses += kGroupLeaves;
             const bool inHost = from_.host.has(index);
             (inHost ? counters.host.hits : counters.host.misses) += kGroupLeaves;
+            count(row, group, inHost ? Tier::Host : Tier::Disk);
             if (!inHost && job.read[head * job.count + group - job.first] == 0 && !readNow(job, head, group)) {
                 bad = {job.layer, head, group};
                 return false;

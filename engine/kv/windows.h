@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "compute/backend.h"
+#include "kv/chunker.h"
 #include "kv/dense_runs.h"
 #include "kv/memory_tier.h"
 #include "kv/sketch.h"
@@ -26,6 +27,7 @@ class Windows {
         const MemoryTier& device;
         MemoryTier& host;
         const Sketch& sketch;
+        Chunker& chunker;  // counts reads
         KvShape shape;
         KvCodec codec;
         std::uint32_t capacityGroups;
@@ -69,6 +71,9 @@ class Windows {
     void reap(std::size_t atLeast);
     bool build(Job& job, TierCounters& counters, Bad& bad);
     bool inDevice(std::size_t row, std::uint32_t group) const;
+    void count(std::size_t row, std::uint32_t group, Tier from) {
+        for (std::uint32_t i = 0; i < kGroupLeaves; ++i) from_.chunker.read(row, group * kGroupLeaves + i, from);
+    }
     std::byte* payload(const Job& job, std::uint32_t head, std::uint32_t group) const;
 
     Source from_;

@@ -122,12 +122,10 @@ class Engine final : public Compute {
         TierView out;
         out.report = batch_ && &batch_->reading() == reading ? batch_->report() : reading->report({}, 0);
         out.report.disk.usedBytes = reading->stream().diskBytes().all();
-        for (const LayerChunks& row : reading->kv().chunks()) {
-            ChunkRow& to = out.rows.emplace_back(ChunkRow{row.layer, row.head, {}});
-            for (const Chunk& chunk : row.chunks)
-                to.chunks.push_back({chunk.firstLeaf * kLeafTokens, chunk.leaves * kLeafTokens,
-                                     static_cast<std::uint8_t>(chunk.tier), chunk.use});
-        }
+        out.rows = reading->kv().places();
+        out.counting = reading->counting();
+        out.totalTokens = reading->allTokens();
+        out.pageStarts = reading->pageStarts();
         return out;
     }
 
@@ -141,6 +139,23 @@ class Engine final : public Compute {
         options_.disk.quotaBytes = bytes;
         if (auto evicted = makeRoomFor(0); !evicted && evicted.error().code != Code::DiskFull) return evicted.error();
         return diskUse();
+    }
+
+    Result<Source> placeOf(const std::string& document, std::uint32_t token, std::uint32_t count) override {
+        const Reading* reading = find(document);
+        if (reading == nullptr) return Error{Code::NotFound, document, "it is not open"};
+        return reading->placeOf(token, count);
+    }
+
+    void setMemory(std::uint64_t deviceBytes, std::uint64_t hostBytes) override {
+        if (options_.kv.deviceBytes == deviceBytes && options_.kv.hostBytes == hostBytes) return;
+        options_.kv.deviceBytes = deviceBytes;
+        options_.kv.hostBytes = hostBytes;
+        for (std::size_t i = 0; i < readings_.size();)
+            if (busy(*readings_[i]))
+                readings_[i++]->outdate();
+            else
+                closeReading(readings_[i]->document().sha256);
     }
 
     Result<StoredCheck> verify(const std::string& document) override {
@@ -229,6 +244,10 @@ class Engine final : public Compute {
         static_cast<void>(static_cast<bool>(done));
     }
 
+    bool busy(const Reading& reading) const {
+        return (activeRead_ && &reading == activeRead_->reading) || (batch_ && &reading == &batch_->reading());
+    }
+
     void closeReading(std::string document) {  // not the reading's own: that goes
         if (const Reading* reading = find(document)) remember(*reading);
         std::erase_if(tails_, [&](const auto& tail) { return tail->document == document; });
@@ -238,18 +257,21 @@ class Engine final : public Compute {
     Result<Reading*> openReading(const std::string& sha256, const std::string& password, std::stop_token stop,
                                  bool suspect) {
         if (!loaded_) return noModel();
-        if (Reading* reading = find(sha256)) return reading;
+        if (Reading* reading = find(sha256)) {
+            if (!reading->outdated() || busy(*reading)) return reading;
+            closeReading(sha256);
+        }
         auto document = documents_.load(sha256, {options_.pdfHelper, password, {}, std::move(stop)});
         if (!document) return document.error();
         for (std::size_t i = 0; readings_.size() >= kOpenReadings && i < readings_.size();) {
-            const Reading* one = readings_[i].get();
-            if ((activeRead_ && one == activeRead_->reading) || (batch_ && one == &batch_->reading()))
+            if (busy(*readings_[i]))
                 ++i;
             else
                 closeReading(readings_[i]->document().sha256);
         }
         auto reading = Reading::open(*loaded_, *store_, std::move(*document), options_.kv, suspect);
         if (!reading) return reading.error();
+        (*reading)->setCounting(++countings_);
         readings_.push_back(std::move(*reading));
         remember(*readings_.back());
         return readings_.back().get();
@@ -388,7 +410,10 @@ class Engine final : public Compute {
             tails_.erase(tail);
         }
         if (auto ready = turn->prepare(*store_, std::move(open)); !ready) return fail(ready.error());
-        if (!batch_) batch_.emplace(*loaded_, turnWork_, **reading);
+        if (!batch_) {
+            batch_.emplace(*loaded_, turnWork_, **reading);
+            (*reading)->setCounting(++countings_);
+        }
         batch_->add(
             {std::move(waiting.request), std::move(turn), resumeS, waiting.stage, false, waiting.told, waiting.mended});
         report(batch_->members().back());
@@ -501,6 +526,7 @@ class Engine final : public Compute {
     std::optional<ActiveRead> activeRead_;
     std::optional<TurnBatch> batch_;
     double modelLoadS_ = 0;
+    std::uint64_t countings_ = 0;
 };
 
 }  // namespace

@@ -42,7 +42,7 @@ std::uint32_t boundsTokens(const KvSettings& settings) {
 }
 
 TierUsage usageOf(const TierUse& use) {
-    return {use.budgetBytes, use.peakBytes, use.usedBytes, use.bytesRead, use.hits, use.misses, use.stallS};
+    return {use.budgetBytes, use.peakBytes, use.usedBytes, use.bytesRead, use.hits, use.misses, use.stallS, use.leaves};
 }
 
 }  // namespace

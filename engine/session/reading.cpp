@@ -20,6 +20,7 @@ Result<std::unique_ptr<Reading>> Reading::open(const LoadedModel& model, Reading
     reading->tokens_ = std::move(*tokens);
     auto ids = model.prompt().opening();
     reading->opening_ = static_cast<std::uint32_t>(ids.size());
+    reading->findPages();
 
     const ModelConfig& config = model.model().config;
     const std::size_t reserve = std::min(kReserve, config.window / 4);
@@ -39,6 +40,37 @@ Result<std::unique_ptr<Reading>> Reading::open(const LoadedModel& model, Reading
 
 std::span<const TextToken> Reading::readTokens() const {
     return std::span(tokens_).first(std::max<std::size_t>(tokens(), opening_) - opening_);
+}
+
+void Reading::findPages() {
+    if (!document_.hasPages()) return;
+    std::uint32_t at = 0;
+    for (const Place& page : document_.places) {
+        while (at < tokens_.size() && tokens_[at].first < page.text.first) ++at;
+        pageStarts_.push_back(opening_ + at);
+    }
+}
+
+Result<Source> Reading::placeOf(std::uint32_t token, std::uint32_t count) const {
+    const std::uint64_t first = std::max(token, opening_) - opening_;
+    const std::uint64_t end = std::max<std::uint64_t>(std::uint64_t{token} + count, opening_) - opening_;
+    const auto words = std::span(tokens_).subspan(std::min<std::size_t>(first, tokens_.size()));
+    const auto these = words.first(std::min<std::size_t>(std::max(end, first) - first, words.size()));
+    if (these.empty()) return Error{Code::NotFound, document_.sha256, "no word of the document stands there"};
+    const auto inside = [&](std::uint64_t byte) {  // a token may begin or end inside a character
+        return byte < document_.text.size() && (static_cast<unsigned char>(document_.text[byte]) & 0xc0) == 0x80;
+    };
+    std::uint64_t from = these.front().first, to = std::uint64_t{these.back().first} + these.back().count;
+    while (from > 0 && inside(from)) --from;
+    while (inside(to)) ++to;
+    Source out;
+    out.span = {from, to - from};
+    const std::size_t place = document_.placeOf(out.span.first);
+    out.place = placeName(document_, place);
+    out.page = document_.hasPages() ? static_cast<std::uint32_t>(place + 1) : 0;
+    out.quote = document_.text.substr(out.span.first, out.span.count);
+    out.boxes = document_.boxesOf(out.span);
+    return out;
 }
 
 Coverage Reading::coverage() const {

@@ -42,9 +42,16 @@ class Reading {
     const std::optional<KvStream::Check>& found() const { return read_->found(); }
     bool damaged() const { return read_->damaged(); }
     Coverage coverage() const;
+    std::uint32_t allTokens() const { return static_cast<std::uint32_t>(read_->ids().size()); }
+    const std::vector<std::uint32_t>& pageStarts() const { return pageStarts_; }  // TierView's
+    Result<Source> placeOf(std::uint32_t token, std::uint32_t count) const;       // Compute's
     ReadingProgress progress() const;
     /// What reading on adds to the disk, at most.
     std::uint64_t restBytes() const;
+    std::uint64_t counting() const { return counting_; }  // TierView's
+    void setCounting(std::uint64_t counting) { counting_ = counting; }
+    bool outdated() const { return outdated_; }  // it has other budgets than the next one opened will have
+    void outdate() { outdated_ = true; }
     std::uint64_t reusedTokens() const { return read_->reusedTokens(); }
     double secondsReading() const { return progress_.seconds(); }
     WordIndex& words() { return *words_; }
@@ -57,10 +64,14 @@ class Reading {
 
   private:
     explicit Reading(Document document) : document_(std::move(document)) {}
+    void findPages();
 
     Document document_;
     std::vector<TextToken> tokens_;  // the whole document
     std::uint32_t opening_ = 0;
+    std::vector<std::uint32_t> pageStarts_;
+    std::uint64_t counting_ = 0;
+    bool outdated_ = false;
     std::optional<TokenReading> read_;  // opening and what fits of the document
     std::optional<WordIndex> words_;
     ProgressFit progress_;

@@ -15,7 +15,7 @@ constexpr int kTickMs = 50;
 constexpr std::uint32_t kPages = 42;
 constexpr double kPagesPerTick = 0.25;
 constexpr std::uint64_t kTokensPerPage = 400;
-constexpr std::size_t kBytesPerTick = 6;
+constexpr std::size_t kBytesPerTick = 6, kBytesPerToken = 4;
 
 ReadingProgress progressAt(double pages) {
     ReadingProgress p;
@@ -168,51 +168,76 @@ void ScriptedEngine::setQuota(std::uint64_t bytes, Reply<DiskUse> reply) {
 void ScriptedEngine::tiers(const std::string& document, Reply<std::optional<TierView>> reply) {
     tierPolls.push_back(document);
     if (holdTiers) return heldTiers.push_back(std::move(reply));
-    if (clock_.isActive() && pagesRead_.contains(document)) tierView = madeUpTiers(document);
+    if (clock_.isActive() && pagesRead_.contains(document))
+        tierView = madeUpTiers(static_cast<std::uint32_t>(pagesRead_.at(document) * kTokensPerPage),
+                               kPages * kTokensPerPage, steps_);
     deliver<std::optional<TierView>>("tiers", reply, [this] { return Result(tierView); });
 }
 
-// A model of 24 layers and 2 KV heads: its later layers and the document's ends are used more.
-TierView ScriptedEngine::madeUpTiers(const std::string& document) const {
-    constexpr std::uint32_t kLayers = 24, kHeads = 2, kChunk = 192;
-    constexpr std::uint64_t kRowBytes = 2 * 64 * 2;
+TierView ScriptedEngine::madeUpTiers(std::uint32_t tokens, std::uint32_t totalTokens, std::uint64_t steps) {
+    constexpr std::uint32_t kLayers = 24, kHeads = 2, kChunk = 12;
+    constexpr std::uint64_t kLeafBytes = 16 * 2 * 64, kFixedBytes = 9u << 20;
     TierView view;
-    const auto tokens = static_cast<std::uint32_t>(pagesRead_.at(document) * kTokensPerPage) / 64 * 64;
-    for (std::uint32_t layer = 0; layer < kLayers; ++layer)
-        for (std::uint32_t head = 0; head < kHeads; ++head) {
-            ChunkRow row{layer, head, {}};
-            for (std::uint32_t first = 0; first < tokens;) {
-                const std::uint32_t n = std::min(tokens - first, kChunk << (first / kChunk + layer + head) % 3);
-                const std::uint32_t noise = (first * 2654435761u + layer * 40503u + head * 7919u) >> 16;
-                const double edge = first < 400 || first + n + 400 > tokens ? 0.8 : 0.15;
-                const double use = edge * (0.3 + 0.7 * layer / kLayers) * (noise % 100) / 100;
-                const std::uint8_t tier = use > 0.08 ? 0 : noise % 3 == 0 ? 1 : 2;
-                row.chunks.push_back({first, n, tier, steps_ == 0 ? 0 : static_cast<float>(use)});
-                (tier == 0 ? view.report.device : view.report.host).usedBytes += tier == 2 ? 0 : n * kRowBytes;
-                first += n;
-            }
-            view.rows.push_back(std::move(row));
-        }
     TierReport& report = view.report;
-    report.device.budgetBytes = 64u << 20;
-    report.host.budgetBytes = 256u << 20;
-    report.disk.usedBytes = std::uint64_t{tokens} * kLayers * kHeads * kRowBytes / 2;
-    report.device.bytesRead = steps_ * 1'900'000;
-    report.host.bytesRead = steps_ * 210'000;
-    report.disk.bytesRead = steps_ * 640'000;
-    report.device.hits = steps_ * 900;
-    report.device.misses = steps_ * 100;
-    report.host.hits = steps_ * 30;
-    report.host.misses = steps_ * 70;
-    report.disk.hits = steps_ * 64;
-    report.disk.misses = steps_ * 6;
-    report.disk.stallS = static_cast<double>(steps_) * 0.004;
-    report.steps = steps_;
+    const std::uint32_t leaves = tokens / 64 * 4;
+    for (std::uint32_t row = 0; row < kLayers * kHeads; ++row) {
+        LeafRow& to = view.rows.emplace_back(LeafRow{row / kHeads, row % kHeads, std::vector<LeafPlace>(leaves)});
+        for (std::uint32_t i = 0; i < leaves; ++i) {
+            LeafPlace& leaf = to.leaves[i];
+            const std::uint32_t noise = (i / kChunk * 2654435761u + row * 40503u) >> 16;
+            const double edge = i < 25 || i + 25 > leaves ? 0.8 : 0.15;
+            const double use = steps == 0 ? 0 : edge * (0.3 + 0.7 * row / (kLayers * kHeads)) * (noise % 100) / 100;
+            leaf.use = static_cast<std::uint16_t>(use * 65535);
+            leaf.startsChunk = i % kChunk == 0 || noise % 7 == 0;
+            // What is used comes to the device tier from wherever it was, and stays.
+            const bool host = noise % 3 == 0;
+            const std::uint64_t first = noise % 97;  // step of its first read
+            const bool device = use > 0.08 && steps > first;
+            leaf.tier = device ? Tier::Device : host ? Tier::Host : Tier::Disk;
+            leaf.inHost = host;
+            if (device) {
+                leaf.reads[host ? 1 : 2] = 1;
+                leaf.reads[0] = static_cast<std::uint32_t>(static_cast<double>(steps - first - 1) * use);
+            }
+            report.device.leaves += device ? 1 : 0;
+            report.host.leaves += host ? 1 : 0;
+            report.device.hits += leaf.reads[0];
+            report.host.hits += leaf.reads[1];
+            report.host.misses += leaf.reads[2];
+        }
+        report.disk.leaves += leaves;
+    }
+    report.device.misses = report.host.hits + report.host.misses;
+    report.disk.hits = report.host.misses;
+    report.device.usedBytes = report.device.peakBytes = report.device.leaves * kLeafBytes;
+    report.host.usedBytes = report.host.peakBytes = report.host.leaves * kLeafBytes / 2 + kFixedBytes;
+    report.device.budgetBytes = std::max<std::uint64_t>(64u << 20, report.device.usedBytes);
+    report.host.budgetBytes = std::max<std::uint64_t>(256u << 20, report.host.usedBytes);
+    report.disk.usedBytes = report.disk.leaves * kLeafBytes / 2;
+    report.device.bytesRead = (report.device.hits + report.device.misses) * kLeafBytes;
+    report.host.bytesRead = report.host.hits * kLeafBytes / 2;
+    report.disk.bytesRead = report.disk.hits * kLeafBytes * 2;
+    report.disk.stallS = static_cast<double>(report.disk.hits) * 2e-5;
+    report.steps = steps;
     report.tokensReadShare = 0.041;
     report.judgingShare = 0.08;
     report.resident = false;
     report.codec = "k8v8";
+    view.counting = 1;
+    view.totalTokens = totalTokens;
+    for (std::uint32_t page = 0; page * kTokensPerPage < totalTokens; ++page)
+        view.pageStarts.push_back(static_cast<std::uint32_t>(page * kTokensPerPage));
     return view;
+}
+
+void ScriptedEngine::placeOf(const std::string&, std::uint32_t token, std::uint32_t count, Reply<Source> reply) {
+    placesAsked.emplace_back(token, count);
+    deliver<Source>("placeOf", reply, [token] {
+        Source source;
+        source.page = static_cast<std::uint32_t>(token / kTokensPerPage + 1);
+        source.boxes = {{72, 110, 450, 25}};
+        return source;
+    });
 }
 
 void ScriptedEngine::add(const std::filesystem::path& file, const std::string& given,
@@ -391,6 +416,12 @@ Answer ScriptedEngine::answerOf(const Turn& turn, bool stopped) const {
     const auto read = pages == pagesRead_.end() ? 0 : static_cast<std::uint32_t>(pages->second);
     answer.coverage = {read, kPages, read * kTokensPerPage, kPages * kTokensPerPage};
     answer.sources = sources;
+    answer.tokens = static_cast<std::uint32_t>(turn.written / kBytesPerToken);
+    answer.timings.decodeTokensPerS = static_cast<double>(kBytesPerTick) / kBytesPerToken * 1000 / kTickMs;
+    if (!memories.empty()) {
+        answer.tiers.device.budgetBytes = memories.back().first;
+        answer.tiers.host.budgetBytes = memories.back().second;
+    }
     return answer;
 }
 

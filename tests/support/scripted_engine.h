@@ -29,6 +29,8 @@ class ScriptedEngine final : public EnginePort {
     std::vector<unsigned> threads;                  // as useThreads had them
     std::vector<std::vector<ModelPlace>> searches;  // places
     std::vector<Machine> knownMachines;             // as searches had them
+    std::vector<std::pair<std::uint32_t, std::uint32_t>> placesAsked;  // token, count
+    std::vector<std::pair<std::uint64_t, std::uint64_t>> memories;     // device, host
     int rendered = 0;
     bool shutDown = false;
 
@@ -74,6 +76,13 @@ class ScriptedEngine final : public EnginePort {
     void setQuota(std::uint64_t bytes, Reply<DiskUse> reply) override;
     void forgetTail(const std::string& tail) override { forgottenTails.push_back(tail); }
     void tiers(const std::string& document, Reply<std::optional<TierView>> reply) override;
+    void placeOf(const std::string& document, std::uint32_t token, std::uint32_t count, Reply<Source> reply) override;
+    void setMemory(std::uint64_t deviceBytes, std::uint64_t hostBytes) override {
+        memories.emplace_back(deviceBytes, hostBytes);
+    }
+    /// A model of 24 layers and 2 KV heads after `steps` tokens of an answer: later layers and the document's ends are
+    /// read more. Every total is a counter's.
+    static TierView madeUpTiers(std::uint32_t tokens, std::uint32_t totalTokens, std::uint64_t steps);
     void add(const std::filesystem::path& file, const std::string& password,
              std::function<void(std::uint32_t, std::uint32_t)> progress, std::stop_token stop,
              Reply<DocumentRow> reply) override;
@@ -118,7 +127,6 @@ class ScriptedEngine final : public EnginePort {
     template <class T>
     void deliver(const char* call, const Reply<T>& reply, std::function<Result<T>()> value);
     void tick();
-    TierView madeUpTiers(const std::string& document) const;
     bool stepTurn(Turn& turn);  // false: it has ended
     bool stepReading(Reading& reading);
     Answer answerOf(const Turn& turn, bool stopped) const;

@@ -176,11 +176,11 @@ Item {
         }
         function test_aTiersRowReadsAsOneSentence() {
             const empty = tiers.implicitHeight;
-            tiers.tiers = [{ name: "Disk", used: "98 MiB", found: "91 %", read: "186 MiB", rate: "49 MB/s", stalls: "1.2 s" }];
+            tiers.tiers = [{ name: "Disk", used: "98 MiB", peak: "–", usedShare: 0, peakShare: 0, found: "91 %", read: "186 MiB", rate: "49 MB/s", stalls: "1.2 s" }];
             tryVerify(() => tiers.implicitHeight > empty);
             const rows = Array.from(tiers.children).filter(child => child.Accessible.name !== "");
             compare(rows.length, 1);
-            compare(rows[0].Accessible.name, "Disk, Used 98 MiB, Found 91 %, Read 186 MiB, Now 49 MB/s, Waited 1.2 s");
+            compare(rows[0].Accessible.name, "Disk, Used 98 MiB, At most –, Found 91 %, Read 186 MiB, Now 49 MB/s, Waited 1.2 s");
         }
         function test_rowsHaveHeights() {
             verify(words.implicitHeight > 10);

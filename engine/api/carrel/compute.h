@@ -102,12 +102,18 @@ class Compute {
     virtual Result<ReadingSummary> readingOf(const std::string& document) = 0;
     /// What is on disk for this document (empty: for all), of every model. Needs no model. Cheap.
     virtual Result<std::vector<StoredReading>> storedReadings(const std::string& document) = 0;
-    /// Where an open reading's KV is and what answering read; nothing where it is not open. Cheap enough for a few
-    /// calls a second.
+    /// Where an open reading's KV is and what answering read; nothing where it is not open. Some 10 ns a leaf: cheap
+    /// enough for 30 calls a second.
     virtual std::optional<TierView> tiers(const std::string& document) = 0;
     virtual Result<DiskUse> diskUse() = 0;
     /// What was chosen, 0: nothing. Readings that are over it then are evicted, as for a reading.
     virtual Result<DiskUse> setQuota(std::uint64_t bytes) = 0;
+    /// What stands at tokens of an open reading: page, words and boxes of its Source; share is 0. NotFound: it is not
+    /// open, or no word of the document stands there.
+    virtual Result<Source> placeOf(const std::string& document, std::uint32_t token, std::uint32_t count) = 0;
+    /// Budgets (KvSettings) of readings opened from now on. Open ones that are neither read nor asked at the moment are
+    /// closed, so that the next question opens them anew.
+    virtual void setMemory(std::uint64_t deviceBytes, std::uint64_t hostBytes) = 0;
     /// Checks every checksum of what is stored under the loaded model. What is bad is dropped, and read again by the
     /// next read() or ask().
     virtual Result<StoredCheck> verify(const std::string& document) = 0;

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <string>
 #include <vector>
@@ -49,9 +50,18 @@ struct KvSettings {
     double leafThreshold = 0;  // and its leaf, where leaves come from disk; 0: the default
 };
 
+/// Where keys and values are.
+enum class Tier : std::uint8_t {
+    Device,  // as attention reads them
+    Host,    // in memory as on disk
+    Disk,    // on disk only
+    Unused,  // on disk, and nothing asks for them: past the window of a local layer
+};
+
 struct TierUsage {
     std::uint64_t budgetBytes = 0, peakBytes = 0, usedBytes = 0, bytesRead = 0, hits = 0, misses = 0;
     double stallS = 0;
+    std::uint64_t leaves = 0;  // that it holds, of all layers and KV heads; disk: all there are
 };
 
 /// What answering (or a measurement) read, and from where.
@@ -68,21 +78,30 @@ struct TierReport {
     bool estimate = false;  // the unread counts by its leaves' mean values
 };
 
-/// Where a run of one layer's and KV head's tokens is.
-struct ChunkPlace {
-    std::uint32_t firstToken = 0, tokens = 0;
-    std::uint8_t tier = 0;  // 0 device, 1 host, 2 disk
-    float use = 0;          // recent choices per leaf and step
+constexpr std::uint32_t kViewTokens = 16;  // of a leaf
+
+/// A leaf of one layer and KV head: what is judged, moved and counted.
+struct LeafPlace {
+    // Reads of it, by where they found it, since the report's counters began. Over all leaves they come to
+    // device.hits, host.hits and host.misses.
+    std::array<std::uint32_t, 3> reads{};
+    std::uint16_t use = 0;     // recent choices per step, in 1/65536
+    Tier tier = Tier::Disk;    // the nearest that has it
+    bool inHost = false;       // host has it, whether device has it too or not
+    bool startsChunk = false;  // a chunk, which moves as one, begins here
 };
-struct ChunkRow {
+struct LeafRow {
     std::uint32_t layer = 0, head = 0;
-    std::vector<ChunkPlace> chunks;
+    std::vector<LeafPlace> leaves;  // from token 0 on
 };
 
 /// An open reading's tiers at one moment.
 struct TierView {
     TierReport report;
-    std::vector<ChunkRow> rows;
+    std::uint64_t counting = 0;             // another number: counters began anew
+    std::vector<LeafRow> rows;              // by layer, then head
+    std::uint32_t totalTokens = 0;          // of the whole reading; rows hold the whole groups of what is read
+    std::vector<std::uint32_t> pageStarts;  // first token of each page; none without pages
 };
 
 }  // namespace carrel

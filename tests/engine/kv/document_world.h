@@ -151,6 +151,27 @@ inline void checkBudgets(const TierCounters& counters) {
     }
 }
 
+/// What leaves say together is what the counters say.
+inline void checkPlaces(const DocumentKv& kv) {
+    std::array<std::uint64_t, 3> reads{};
+    std::uint64_t device = 0, host = 0, all = 0;
+    for (const LeafRow& row : kv.places())
+        for (const LeafPlace& leaf : row.leaves) {
+            for (std::size_t tier = 0; tier < 3; ++tier) reads[tier] += leaf.reads[tier];
+            device += leaf.tier == Tier::Device ? 1 : 0;
+            host += leaf.inHost ? 1 : 0;
+            ++all;
+            CHECK((leaf.tier != Tier::Host || leaf.inHost));
+        }
+    const TierCounters counters = kv.counters();
+    CHECK(reads[0] == counters.device.hits);
+    CHECK(reads[1] == counters.host.hits);
+    CHECK(reads[2] == counters.host.misses);
+    CHECK(device == counters.device.leaves);
+    CHECK(host == counters.host.leaves);
+    CHECK(all == counters.disk.leaves);
+}
+
 /// What little a document can do with: from the sentence that refuses less.
 inline TierOptions smallest(DocumentWorld& world, TierOptions options, std::uint32_t capacityGroups = 0) {
     options.deviceBytes = options.hostBytes = 0;

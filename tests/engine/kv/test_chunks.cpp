@@ -115,12 +115,14 @@ TEST_CASE("What nothing chooses becomes coarse, what is chosen stays fine, and n
     for (const std::uint32_t leaf : {100u, 102u, 400u})
         for (std::uint32_t head = 0; head < kShape.kvHeads; ++head) choice.at(0, head, leaf) = 1;
     for (int step = 0; step < 64; ++step) REQUIRE(kv->pin(0, choice.view()));
-    for (const LayerChunks& of : kv->chunks()) {
-        CHECK(of.chunks.size() < 50);  // 1024 leaves
-        for (const Chunk& chunk : of.chunks) {
-            const bool chosen = chunk.firstLeaf == 100 || chunk.firstLeaf == 102 || chunk.firstLeaf == 400;
-            CHECK((chunk.use > 0.5f) == chosen);
-            if (chosen) CHECK(chunk.leaves == 1);
+    for (const LeafRow& row : kv->places()) {
+        if (row.layer != 0) continue;                                               // nothing was chosen there
+        CHECK(std::ranges::count(row.leaves, true, &LeafPlace::startsChunk) < 50);  // 1024 leaves
+        for (std::uint32_t i = 0; i < kLeaves; ++i) {
+            const bool chosen = i == 100 || i == 102 || i == 400;
+            CHECK((row.leaves[i].use > 0x8000) == chosen);
+            if (chosen) CHECK(row.leaves[i].startsChunk);
+            if (chosen) CHECK(row.leaves[i + 1].startsChunk);
         }
     }
 }

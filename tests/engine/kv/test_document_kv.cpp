@@ -59,6 +59,7 @@ TEST_CASE("Whatever is pinned is the same bytes in every mode and in any budget,
                     checkBudgets(kv->counters());
                 }
             const TierCounters counters = kv->counters();
+            checkPlaces(*kv);
             CHECK(counters.device.hits + counters.device.misses == chosen);
             if (kv->resident()) continue;
             CHECK(counters.host.hits + counters.host.misses == counters.device.misses);
@@ -377,21 +378,20 @@ TEST_CASE("Chunks cover every leaf once, and say where leaves are") {
     DocumentWorld world(kShape, KvCodec::K8V8, {200});
     const auto kv = world.open(smallest(world, {}));
     for (int step = 0; step < 100; ++step) REQUIRE(kv->pin(1, randomChoice(world, 1, 60).view()));
-    const auto chunks = kv->chunks();
-    REQUIRE(chunks.size() == kShape.rows());
+    const auto rows = kv->places();
+    REQUIRE(rows.size() == kShape.rows());
     std::size_t inDevice = 0;
-    for (std::size_t row = 0; row < chunks.size(); ++row) {
-        CHECK(chunks[row].layer * kShape.kvHeads + chunks[row].head == row);
-        std::uint32_t next = 0;
-        for (const Chunk& chunk : chunks[row].chunks) {
-            CHECK(chunk.firstLeaf == next);
-            CHECK(chunk.leaves >= 1);
-            CHECK(chunk.leaves <= 32);
-            next += chunk.leaves;
-            inDevice += chunk.tier == Tier::Device ? chunk.leaves : 0;
-            if (chunks[row].layer != 1) CHECK(chunk.tier == Tier::Disk);
+    for (std::size_t row = 0; row < rows.size(); ++row) {
+        CHECK(rows[row].layer * kShape.kvHeads + rows[row].head == row);
+        REQUIRE(rows[row].leaves.size() == 800);
+        CHECK(rows[row].leaves[0].startsChunk);
+        std::uint32_t chunk = 0;
+        for (const LeafPlace& leaf : rows[row].leaves) {
+            chunk = leaf.startsChunk ? 1 : chunk + 1;
+            CHECK(chunk <= 32);
+            inDevice += leaf.tier == Tier::Device ? 1 : 0;
+            if (rows[row].layer != 1) CHECK(leaf.tier == Tier::Disk);
         }
-        CHECK(next == 800);
     }
     CHECK(inDevice > 0);
 }

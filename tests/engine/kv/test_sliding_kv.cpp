@@ -80,6 +80,7 @@ TEST_CASE("Of local layers what a token behind the document sees is there, after
             for (const std::uint32_t count : {1u, 8u, 2u, 30u}) {
                 REQUIRE(kv->append(world.commit(count)));
                 checkAll(world, *kv);
+                checkPlaces(*kv);
             }
         }
 }
@@ -94,7 +95,17 @@ TEST_CASE("Nothing else of local layers is loaded, kept or judged by, and budget
     }
     const std::uint64_t rows = kGroupLeaves * rowsBytes(32), grid = 4 * 32;
     CHECK(kv->counters().device.usedBytes == 2 * 2 * 48 * rows + 3 * 2 * kSeen * (rows + grid));
-    for (const LayerChunks& chunks : kv->chunks()) CHECK_FALSE(kLocal.has(chunks.layer));
+    const auto places = kv->places();
+    REQUIRE(places.size() == kShape.rows());
+    for (std::size_t i = 0; i < places.size(); ++i) {
+        CHECK(places[i].layer * kShape.kvHeads + places[i].head == i);
+        // Before a local layer's window nothing is asked for.
+        for (std::uint32_t leaf = 0; leaf < 48 * kGroupLeaves; ++leaf) {
+            const bool seen = leaf >= (48 - kSeen) * kGroupLeaves || !kLocal.has(places[i].layer);
+            CHECK(places[i].leaves[leaf].tier == (seen ? Tier::Device : Tier::Unused));
+        }
+    }
+    checkPlaces(*kv);
 
     // A document of the global layers alone needs as much less as the windows take.
     const auto least = [&](const LocalLayers& local) {
@@ -120,6 +131,7 @@ TEST_CASE("What is chosen of global layers beside local ones is what the stream 
                 REQUIRE(pins);
                 checkPins(world, *pins, layer, choice);
                 checkBudgets(kv->counters());
+                checkPlaces(*kv);
             }
     }
 }

@@ -84,6 +84,7 @@ TEST_CASE("Windows are the stored groups in every codec, mode and budget, betwee
                         REQUIRE(pins);
                         checkPins(world, *pins, layer, choice);
                     }
+                checkPlaces(*kv);
                 REQUIRE(kv->append(world.commit(7)));
             }
         }

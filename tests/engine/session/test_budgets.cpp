@@ -16,6 +16,26 @@ void checkWithin(const TierReport& report) {
     }
 }
 
+/// Every total that is drawn is a counter of the same moment.
+void checkTotals(const TierView& view) {
+    std::array<std::uint64_t, 3> reads{};
+    std::uint64_t device = 0, host = 0, all = 0;
+    for (const LeafRow& row : view.rows)
+        for (const LeafPlace& leaf : row.leaves) {
+            for (std::size_t tier = 0; tier < 3; ++tier) reads[tier] += leaf.reads[tier];
+            device += leaf.tier == Tier::Device ? 1 : 0;
+            host += leaf.inHost ? 1 : 0;
+            ++all;
+        }
+    const TierReport& report = view.report;
+    CHECK(reads[0] == report.device.hits);
+    CHECK(reads[1] == report.host.hits);
+    CHECK(reads[2] == report.host.misses);
+    CHECK(device == report.device.leaves);
+    CHECK(host == report.host.leaves);
+    CHECK(all == report.disk.leaves);
+}
+
 }  // namespace
 
 TEST_CASE("The tiers of a reading and its answers never hold more than their budgets") {
@@ -36,11 +56,13 @@ TEST_CASE("The tiers of a reading and its answers never hold more than their bud
             kv.hostBytes += static_cast<std::uint64_t>((share - 1) * 300'000);
             Door door(desk, model, kv);
             static_cast<void>(door.read(document));
-            std::size_t looked = 0;
+            std::size_t looked = 0, read = 0;
             const auto look = [&] {
                 if (const auto view = door.compute->tiers(document)) {
                     ++looked;
                     checkWithin(view->report);
+                    checkTotals(*view);
+                    read += view->report.device.hits + view->report.host.hits + view->report.host.misses;
                     CHECK(view->report.host.budgetBytes == kv.hostBytes);
                 }
             };
@@ -55,6 +77,7 @@ TEST_CASE("The tiers of a reading and its answers never hold more than their bud
                 CHECK(answer.tiers.codec == codec);
             }
             CHECK(looked > 100);
+            CHECK(read > 0);
         }
     }
 }
@@ -151,6 +174,56 @@ TEST_CASE("A large buffer's pages go back to the system with it, and do not stay
         CHECK(::mincore(pages, 4096, &there) == -1);
         CHECK(errno == ENOMEM);
     }
+}
+
+TEST_CASE("Other budgets hold from the next question on, and an idle reading does not keep the old ones") {
+    const Desk desk;
+    const auto document = desk.add(someText(3, 2 * kTextBytes));
+    const auto model = desk.model();
+    KvSettings kv;
+    kv.deviceBytes = kv.hostBytes = std::uint64_t{64} << 20;
+    const KvSettings least = leastOf(desk, model, document);
+    Door door(desk, model, kv);
+    door.readWhole(document);
+    const Answer before = door.answered(document, "What is this?");
+    CHECK(before.tiers.resident);
+    const auto asked = door.ask(document, "Why?");
+    REQUIRE(door.compute->step());
+    door.compute->setMemory(2 * least.deviceBytes, least.hostBytes);
+    door.drain();
+    CHECK(door.answer(asked).tiers.device.budgetBytes == kv.deviceBytes);  // what was under way kept its own
+    for (const std::uint64_t factor : {2, 3}) {
+        door.compute->setMemory(factor * least.deviceBytes, least.hostBytes);
+        if (factor == 3) CHECK_FALSE(door.compute->tiers(document));  // idle: closed at once
+        const Answer after = door.answered(document, "Where?");
+        CHECK(after.tokens > 0);
+        CHECK(after.tiers.device.budgetBytes == factor * least.deviceBytes);
+        CHECK(after.tiers.host.budgetBytes == least.hostBytes);
+        CHECK_FALSE(after.tiers.resident);
+    }
+}
+
+TEST_CASE("A token of an open reading leads to its words, and what the prompt opens with to none") {
+    const Desk desk;
+    const std::string text = someText(4, kTextBytes) + " Ärger über Größe.";
+    const auto document = desk.add(text);
+    Door door(desk, desk.model());
+    CHECK(door.compute->placeOf(document, 0, 16).error().code == Code::NotFound);
+    door.readWhole(document);
+    CHECK(door.compute->placeOf(document, 0, 1).error().code == Code::NotFound);
+    const auto view = door.compute->tiers(document);
+    REQUIRE(view);
+    std::string all;
+    for (std::uint32_t token = 0; token < view->totalTokens + 16; token += 16) {
+        const auto place = door.compute->placeOf(document, token, 16);
+        if (!place) continue;
+        CHECK(place->quote == text.substr(place->span.first, place->span.count));
+        if (all.size() > place->span.first) all.resize(place->span.first);  // a character that two leaves share
+        CHECK(all.size() == place->span.first);
+        all += place->quote;
+    }
+    CHECK(all == text);
+    CHECK(view->pageStarts.empty());
 }
 
 }  // namespace carrel
