@@ -4,6 +4,7 @@
 #include "library_controller.h"
 #include "look.h"
 #include "model_controller.h"
+#include "page_heat.h"
 #include "pages_controller.h"
 #include "reading_controller.h"
 #include "tier_controller.h"
@@ -30,6 +31,7 @@ class AppController : public QObject {
     Q_PROPERTY(carrel::app::ReadingController* reading READ reading CONSTANT)
     Q_PROPERTY(carrel::app::ChatController* chat READ chat CONSTANT)
     Q_PROPERTY(carrel::app::PagesController* pages READ pages CONSTANT)
+    Q_PROPERTY(carrel::app::PageHeat* heat READ heat CONSTANT)
     Q_PROPERTY(carrel::app::ModelController* model READ model CONSTANT)
     Q_PROPERTY(carrel::app::TierController* tiers READ tiers CONSTANT)
     Q_PROPERTY(carrel::app::Look* look READ look CONSTANT)
@@ -43,6 +45,7 @@ class AppController : public QObject {
     ReadingController* reading() { return &reading_; }
     ChatController* chat() { return &chat_; }
     PagesController* pages() { return &pages_; }
+    PageHeat* heat() { return &heat_; }
     ModelController* model() { return &model_; }
     TierController* tiers() { return &tiers_; }
     Look* look() { return &look_; }
@@ -74,6 +77,7 @@ class AppController : public QObject {
     ReadingController reading_;
     ChatController chat_;
     PagesController pages_;
+    PageHeat heat_;
     ModelController model_;
     TierController tiers_;
     QString problem_;

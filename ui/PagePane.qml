@@ -10,6 +10,7 @@ FocusScope {
     id: root
 
     required property PagesController pages
+    required property PageHeat heat
     readonly property Item view: list
     signal copyWanted(string text)
     signal askWanted(string quotation)
@@ -120,7 +121,7 @@ FocusScope {
             id: list
             objectName: "pages"
             readonly property int shownPage: Math.max(1, indexAt(contentWidth / 2, contentY + Math.min(height, contentHeight) * 0.4) + 1)
-            readonly property real roomWidth: Math.max(120, width - 2 * Theme.pad)
+            readonly property real roomWidth: Math.max(120, width - 2 * Theme.pad - (strip.visible ? strip.width : 0))
             readonly property size widest: root.pages.widestPage
             property string fit: "width"   // or "page", or "" where scaling was chosen
             property real chosen: 1
@@ -179,7 +180,7 @@ FocusScope {
             contentWidth: Math.max(width, root.pages.hasPages ? widest.width * scaling + 2 * Theme.pad : 0)
             flickableDirection: Flickable.AutoFlickIfNeeded
             onScalingChanged: settle.restart()
-            ScrollBar.vertical: ScrollBar {}
+            ScrollBar.vertical: ScrollBar { id: scrolling }
             ScrollBar.horizontal: ScrollBar {}
             Accessible.role: Accessible.Document
             Accessible.name: qsTr("Document pages")
@@ -207,6 +208,22 @@ FocusScope {
                 else
                     return false;
                 return true;
+            }
+            HeatStrip {
+                id: strip
+                objectName: "heatStrip"
+                parent: list
+                anchors {
+                    right: parent.right
+                    rightMargin: scrolling.width + 3
+                    top: parent.top
+                    topMargin: 6
+                    bottom: parent.bottom
+                    bottomMargin: 6
+                }
+                width: 12
+                heat: root.heat
+                onPageWanted: (page) => list.positionViewAtIndex(page - 1, ListView.Beginning)
             }
             Timer {
                 id: settle

@@ -43,7 +43,7 @@ std::span<const TextToken> Reading::readTokens() const {
 
 Coverage Reading::coverage() const {
     const auto read = readTokens();
-    Coverage out{0, 0, read.size(), tokens_.size()};
+    Coverage out{0, 0, read.size(), tokens_.size(), !complete()};
     if (!document_.hasPages()) return out;
     out.pagesTotal = static_cast<std::uint32_t>(document_.places.size());
     if (out.whole()) return out.pagesRead = out.pagesTotal, out;
