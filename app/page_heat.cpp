@@ -57,7 +57,8 @@ QString PageHeat::summary() const {
     if (names.size() == 1) sentences << tr("Page most read: %1").arg(names.first());
     if (names.size() > 1) sentences << tr("Pages most read: %1").arg(names.join(QStringLiteral(", ")));
     std::uint32_t unread = 0;
-    for (int page = pages(); page > 0 && kind(page) != Page::Read; --page) unread = static_cast<std::uint32_t>(page);
+    for (int page = this->pages(); page > 0 && kind(page) != Page::Read; --page)
+        unread = static_cast<std::uint32_t>(page);
     if (unread > read_ && unread != 0 && read_ < shares_.size()) {
         std::vector<std::uint32_t> rest(shares_.size() - unread + 1);
         std::iota(rest.begin(), rest.end(), unread);

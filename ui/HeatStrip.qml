@@ -9,6 +9,10 @@ HeatMap {
     property int cell: -1      // chosen with keys; -1: none
     readonly property int pointed: hover.hovered ? root.cellAt(hover.point.position.y) : root.activeFocus ? root.cell : -1
     readonly property string summary: root.heat ? root.heat.summary : ""
+    readonly property string words: {   // other answers say other things of the same cell
+        root.summary;
+        return root.textOf(root.pointed);
+    }
     signal pageWanted(int page)
 
     function move(step: int) {
@@ -23,7 +27,7 @@ HeatMap {
     Accessible.role: Accessible.Graphic
     Accessible.focusable: true
     Accessible.name: root.summary || qsTr("Where the answer was read")
-    Accessible.description: root.textOf(root.pointed)
+    Accessible.description: root.words
     onActiveFocusChanged: if (activeFocus && (cell < 0 || cell >= cells)) cell = 0
     Keys.onUpPressed: root.move(-1)
     Keys.onDownPressed: root.move(1)
@@ -67,7 +71,7 @@ HeatMap {
         y: Math.max(0, Math.min(root.height - height, root.topOf(root.pointed) - height / 2))
         padding: 10
         contentItem: Text {
-            text: root.textOf(root.pointed) + (root.summary ? "\n" + root.summary : "")
+            text: root.words + (root.summary ? "\n" + root.summary : "")
             textFormat: Text.PlainText
             color: Theme.text
             font.pixelSize: Theme.small

@@ -166,6 +166,16 @@ FocusScope {
                 contentY = Math.max(originY - topMargin, Math.min(wanted, last));
             }
 
+            // Of a page that is wider than the window, the part with the first mark.
+            function showAcross(row: int, marks: var) {
+                const item = itemAtIndex(row);
+                if (item === null || marks.length === 0 || contentWidth <= width)
+                    return;
+                const left = item.x + marks[0].x * scaling;
+                if (left < contentX || left + marks[0].width * scaling > contentX + width)
+                    contentX = Math.max(0, Math.min(left - Theme.pad, contentWidth - width));
+            }
+
             Layout.fillWidth: true
             Layout.fillHeight: true
             focus: true
@@ -257,6 +267,7 @@ FocusScope {
                     if (jump)
                         list.leave();
                     list.show(row, down, 0.3);
+                    list.showAcross(row, root.pages.marks);
                 }
             }
         }

@@ -13,7 +13,7 @@ AbstractButton {
     required property real share       // of what the listed sources weigh together, 0..1
     signal copyWanted()
 
-    readonly property bool pointedAt: root.hovered || root.visualFocus || card.pointedAt
+    readonly property bool pointedAt: pointer.hovered || root.visualFocus || card.pointedAt
     readonly property string shareText: qsTr("%1 % of these sources").arg(Math.round(root.share * 100))
 
     implicitHeight: Math.max(30, Theme.small * 2.1)
@@ -24,8 +24,8 @@ AbstractButton {
     Accessible.description: qsTr("Enter shows it on its page, Ctrl+C copies it")
     Accessible.role: Accessible.Button
     onPointedAtChanged: pointedAt ? opening.restart() : closing.restart()
-    Keys.onReturnPressed: root.click()
-    Keys.onEnterPressed: root.click()
+    Keys.onReturnPressed: root.clicked()
+    Keys.onEnterPressed: root.clicked()
     Keys.onPressed: (event) => {
         if (event.matches(StandardKey.Copy)) {
             event.accepted = true;
@@ -33,6 +33,7 @@ AbstractButton {
         }
     }
     HoverHandler {
+        id: pointer
         cursorShape: Qt.PointingHandCursor
     }
     Timer {
@@ -83,7 +84,7 @@ AbstractButton {
     }
     background: Rectangle {
         radius: height / 2
-        color: root.hovered || root.visualFocus ? Theme.hover : "transparent"
+        color: pointer.hovered || root.visualFocus ? Theme.hover : "transparent"
         border.width: root.visualFocus ? 2 : 1
         border.color: root.visualFocus ? Theme.accent : Theme.line
     }

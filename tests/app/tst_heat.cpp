@@ -24,7 +24,7 @@ class TestHeat : public QObject {
         QSignalSpy changed(&heat, &PageHeat::changed);
         heat.show(turn({0.1f, 0.5f, 0.01f, 0.3f, 0.09f, 0, 0}, 5));
         QCOMPARE(changed.count(), 1);
-        QCOMPARE(heat.summary(), QStringLiteral("Pages most read: 2, 4, 1. Pages 6-7 were not used"));
+        QCOMPARE(heat.summary(), QStringLiteral("Pages most read: 2, 4, 1. Pages 6 and 7 were not used"));
         heat.show(turn({0.99f, 0.01f, 0}, 2, true));
         QCOMPARE(heat.summary(), QStringLiteral("Page most read: 1. Page 3 was not read yet"));
         heat.show(turn({0.5f, 0.5f}, 2));

@@ -344,7 +344,13 @@ Answer ScriptedEngine::answerOf(const Turn& turn, bool stopped) const {
     const auto pages = pagesRead_.find(turn.request.document);
     const auto read = pages == pagesRead_.end() ? 0 : static_cast<std::uint32_t>(pages->second);
     answer.coverage = {read, kPages, read * kTokensPerPage, kPages * kTokensPerPage};
+    answer.coverage.goesOn = read < kPages;
     answer.sources = sources;
+    if (!sources.empty()) answer.pageShares.assign(kPages, 0);
+    for (std::uint32_t page = 0; page < read && !sources.empty(); ++page)
+        answer.pageShares[page] = 0.3f / static_cast<float>(read);
+    for (const Source& source : sources)
+        if (source.page > 0 && source.page <= kPages) answer.pageShares[source.page - 1] += 0.7f * source.share;
     return answer;
 }
 
