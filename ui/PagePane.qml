@@ -121,7 +121,7 @@ FocusScope {
             id: list
             objectName: "pages"
             readonly property int shownPage: Math.max(1, indexAt(contentWidth / 2, contentY + Math.min(height, contentHeight) * 0.4) + 1)
-            readonly property real roomWidth: Math.max(120, width - 2 * Theme.pad - (strip.visible ? strip.width : 0))
+            readonly property real roomWidth: Math.max(120, width - 2 * Theme.pad - (strip.visible ? 2 * strip.width : 0))
             readonly property size widest: root.pages.widestPage
             property string fit: "width"   // or "page", or "" where scaling was chosen
             property real chosen: 1
@@ -223,17 +223,21 @@ FocusScope {
                 id: strip
                 objectName: "heatStrip"
                 parent: list
+                z: 1
                 anchors {
                     right: parent.right
-                    rightMargin: scrolling.width + 3
+                    rightMargin: scrolling.width + 2
                     top: parent.top
                     topMargin: 6
                     bottom: parent.bottom
                     bottomMargin: 6
                 }
-                width: 12
+                width: 11
                 heat: root.heat
-                onPageWanted: (page) => list.positionViewAtIndex(page - 1, ListView.Beginning)
+                onPageWanted: (page) => {
+                    list.leave();
+                    list.positionViewAtIndex(page - 1, ListView.Beginning);
+                }
             }
             Timer {
                 id: settle
@@ -271,7 +275,8 @@ FocusScope {
                 }
             }
         }
-    }    SelectionBar {
+    }
+    SelectionBar {
         id: beside
         // Below the last of the chosen words, or above it at the pane's foot.
         readonly property Item page: {
