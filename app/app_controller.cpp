@@ -33,6 +33,8 @@ AppController::AppController(EnginePort& port, const AppOptions& options, QObjec
         const QString sha = QString::fromStdString(row.sha256);
         settings_.setLastDocument(sha);
         pages_.open(row);
+        heat_.setDocument(row);
+        chat_.conversation()->setDocument(QString::fromStdString(row.title), row.pagesWithoutText);
         chat_.open(sha);
         reading_.open(sha);
         tiers_.setDocument(sha);
@@ -65,6 +67,7 @@ AppController::AppController(EnginePort& port, const AppOptions& options, QObjec
     connect(&reading_, &ReadingController::needsPassword, &library_, &LibraryController::askPassword);
     connect(&pages_, &PagesController::needsPassword, &library_, &LibraryController::askPassword);
     connect(&chat_, &ChatController::sourceOpened, &pages_, &PagesController::show);
+    connect(&chat_, &ChatController::turnShown, &heat_, &PageHeat::show);
     connect(&chat_, &ChatController::firstSource, &pages_, &PagesController::show);
     connect(&tiers_, &TierController::pageFound, &pages_, &PagesController::show);
     connect(&model_, &ModelController::aboutToLoad, this, [this] {

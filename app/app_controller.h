@@ -8,6 +8,7 @@
 #include "look.h"
 #include "memory_controller.h"
 #include "model_controller.h"
+#include "page_heat.h"
 #include "page_images.h"
 #include "pages_controller.h"
 #include "reading_controller.h"
@@ -42,6 +43,7 @@ class AppController : public QObject {
     Q_PROPERTY(carrel::app::ReadingController* reading READ reading CONSTANT)
     Q_PROPERTY(carrel::app::ChatController* chat READ chat CONSTANT)
     Q_PROPERTY(carrel::app::PagesController* pages READ pages CONSTANT)
+    Q_PROPERTY(carrel::app::PageHeat* heat READ heat CONSTANT)
     Q_PROPERTY(carrel::app::ModelController* model READ model CONSTANT)
     Q_PROPERTY(carrel::app::TierController* tiers READ tiers CONSTANT)
     Q_PROPERTY(carrel::app::DiskController* disk READ disk CONSTANT)
@@ -59,6 +61,7 @@ class AppController : public QObject {
     ReadingController* reading() { return &reading_; }
     ChatController* chat() { return &chat_; }
     PagesController* pages() { return &pages_; }
+    PageHeat* heat() { return &heat_; }
     ModelController* model() { return &model_; }
     TierController* tiers() { return &tiers_; }
     DiskController* disk() { return &disk_; }
@@ -100,6 +103,7 @@ class AppController : public QObject {
     ReadingController reading_;
     ChatController chat_;
     PagesController pages_;
+    PageHeat heat_;
     ModelController model_;
     TierController tiers_;
     MemoryController memory_;

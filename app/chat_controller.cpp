@@ -60,6 +60,7 @@ void ChatController::open(const QString& document) {
     document_ = document;
     current_.clear();
     conversation_.setTurns({});
+    emit turnShown({});
     setChats({});
     emit currentChanged();
     if (document.isEmpty()) return;
@@ -103,6 +104,7 @@ void ChatController::show(const QString& chat) {
     const auto found = std::ranges::find(chats_, chat.toStdString(), &ChatRow::id);
     draft_ = found == chats_.end() ? QString() : QString::fromStdString(found->draft);
     conversation_.setTurns({});
+    emit turnShown({});
     emit currentChanged();
     emit draftReplaced();
     emit answeringChanged();
@@ -119,6 +121,10 @@ void ChatController::show(const QString& chat) {
             for (TurnRow& turn : turns)
                 if (turn.id == active_[ticket].row.id) turn = active_[ticket].row;
         conversation_.setTurns(turns);
+        const auto ended = std::ranges::find_if(turns.rbegin(), turns.rend(), [](const TurnRow& turn) {
+            return turn.state == TurnState::Done || turn.state == TurnState::Stopped;
+        });
+        if (ended != turns.rend()) emit turnShown(*ended);
     });
 }
 
@@ -197,7 +203,12 @@ void ChatController::saveNow() {
 void ChatController::openSource(qint64 id, int index) {
     const TurnRow* turn = conversation_.turn(id);
     if (!turn || index < 0 || index >= static_cast<int>(turn->sources.size())) return;
+    emit turnShown(*turn);
     emit sourceOpened(turn->sources[static_cast<std::size_t>(index)]);
+}
+
+void ChatController::showPages(qint64 id) {
+    if (const TurnRow* turn = conversation_.turn(id)) emit turnShown(*turn);
 }
 
 }  // namespace carrel::app

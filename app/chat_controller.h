@@ -59,6 +59,7 @@ class ChatController : public QObject {
     Q_INVOKABLE void show(const QString& chat);
     Q_INVOKABLE void forgetChat(const QString& chat);
     Q_INVOKABLE void openSource(qint64 turn, int index);
+    Q_INVOKABLE void showPages(qint64 turn);  // where it was read, beside the pages
 
   signals:
     void chatsChanged();
@@ -66,7 +67,8 @@ class ChatController : public QObject {
     void draftReplaced();
     void answeringChanged();
     void listChanged();
-    void listSaved();  // every question of the last list has its row
+    void listSaved();                             // every question of the last list has its row
+    void turnShown(const carrel::TurnRow& turn);  // the one whose pages are shown now; without an id: none
     void sourceOpened(const carrel::Source& source);
     void firstSource(const carrel::Source& source);  // an answer in view has ended; this is where it was read
     void problem(const QString& sentence);

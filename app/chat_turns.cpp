@@ -187,6 +187,9 @@ void ChatController::answered(quint64 ticket, const Answer& answer) {
     row.state = answer.stopped ? TurnState::Stopped : TurnState::Done;
     row.answer = answer.text;
     row.sources = answer.sources;
+    row.provenance = answer.provenance;
+    row.pageShares = answer.pageShares;
+    row.droppedTurns = answer.droppedTurns;
     row.coverage = answer.coverage;
     finish(ticket);
 }
@@ -217,6 +220,7 @@ void ChatController::finish(quint64 ticket) {
     if (shown) emit listChanged();
     // Of a list only the first answer turns the page: a person reads while the others end.
     if (shown && firstOfAll && !turn.row.sources.empty()) emit firstSource(turn.row.sources.front());
+    if (shown && firstOfAll) emit turnShown(turn.row);
     emit ended(turn.row.id);
 }
 

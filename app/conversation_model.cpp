@@ -31,8 +31,11 @@ ConversationModel::Kind kindOf(MarkdownBlock::Kind kind) {
     return ConversationModel::Paragraph;
 }
 
-QString oneLine(const std::string& quote) {
-    return QString::fromStdString(quote).simplified();
+QString withoutSources(Provenance provenance) {
+    const auto say = [](const char* text) { return ConversationModel::tr(text); };
+    if (provenance == Provenance::NotSaid)
+        return say(QT_TR_NOOP("The answer says that the document does not tell: no place is given for that."));
+    return say(QT_TR_NOOP("Carrel cannot tell where this came from."));
 }
 
 }  // namespace
@@ -44,7 +47,8 @@ int ConversationModel::rowCount(const QModelIndex& parent) const {
 QHash<int, QByteArray> ConversationModel::roleNames() const {
     return {{KindRole, "kind"},       {HtmlRole, "html"},       {PlainRole, "plain"},   {LanguageRole, "language"},
             {LevelRole, "level"},     {ColumnsRole, "columns"}, {CellsRole, "cells"},   {TurnRole, "turn"},
-            {SourcesRole, "sources"}, {OpenRole, "open"},       {FailedRole, "failed"}, {AnswerRole, "answer"}};
+            {SourcesRole, "sources"}, {OpenRole, "open"},       {FailedRole, "failed"}, {AnswerRole, "answer"},
+            {PagesRole, "pages"}};
 }
 
 QVariant ConversationModel::data(const QModelIndex& index, int role) const {
@@ -57,6 +61,7 @@ QVariant ConversationModel::data(const QModelIndex& index, int role) const {
         case HtmlRole:
             return row.block.html;
         case PlainRole:
+            if (row.kind == Sources) return turn.row.sources.empty() ? withoutSources(turn.row.provenance) : QString();
             return row.kind == Note ? note(turn) : row.block.plain;
         case LanguageRole:
             return row.block.language;
@@ -76,6 +81,8 @@ QVariant ConversationModel::data(const QModelIndex& index, int role) const {
             return turn.row.state == TurnState::Failed || turn.row.state == TurnState::Interrupted;
         case AnswerRole:
             return row.kind == Note ? turn.answer : QString();
+        case PagesRole:
+            return row.kind == Note && !turn.row.pageShares.empty();
         default:
             return {};
     }
@@ -83,7 +90,7 @@ QVariant ConversationModel::data(const QModelIndex& index, int role) const {
 
 QString ConversationModel::note(const Turn& turn) const {
     const QString reason = QString::fromStdString(turn.row.reason);
-    const QString coverage = coverageText(turn.row.coverage);
+    const QString coverage = coverageText(turn.row.coverage, pagesWithoutText_, turn.row.droppedTurns);
     const bool known = turn.row.coverage.tokensTotal > 0;
     switch (turn.row.state) {
         case TurnState::Queued:
@@ -108,11 +115,27 @@ QString ConversationModel::note(const Turn& turn) const {
 
 QVariantList ConversationModel::sources(const Turn& turn) const {
     QVariantList list;
-    for (const Source& source : turn.row.sources)
-        list << QVariantMap{{QStringLiteral("title"), QString::fromStdString(source.place)},
-                            {QStringLiteral("quote"), oneLine(source.quote)},
-                            {QStringLiteral("share"), static_cast<double>(source.share)}};
+    for (const Source& source : turn.row.sources) {
+        const QString place = QString::fromStdString(source.place), quote = quoteText(source.quote);
+        const QString where = title_.isEmpty() ? place : title_ + QStringLiteral(", ") + place;
+        list << QVariantMap{{QStringLiteral("title"), place},
+                            {QStringLiteral("quote"), quote},
+                            {QStringLiteral("share"), static_cast<double>(source.share)},
+                            {QStringLiteral("copy"), quote.isEmpty() ? where : tr("“%1” (%2)").arg(quote, where)}};
+    }
     return list;
+}
+
+bool ConversationModel::hasSourcesRow(const TurnRow& row) {
+    const bool ended = row.state == TurnState::Done || row.state == TurnState::Stopped;
+    return !row.sources.empty() || (ended && row.provenance != Provenance::Shown);
+}
+
+void ConversationModel::setDocument(const QString& title, std::vector<std::uint32_t> pagesWithoutText) {
+    title_ = title;
+    pagesWithoutText_ = std::move(pagesWithoutText);
+    if (!rows_.isEmpty())
+        emit dataChanged(index(0), index(static_cast<int>(rows_.size()) - 1), {PlainRole, SourcesRole});
 }
 
 QList<ConversationModel::Row> ConversationModel::answerRows(int turn, const QString& text) const {
@@ -150,7 +173,7 @@ void ConversationModel::setTurns(const std::vector<TurnRow>& turns) {
         rows_ << Row{Question, i, question};
         turn.openRow = static_cast<int>(rows_.size());
         rows_ << answerRows(i, turn.answer);
-        if (!row.sources.empty()) rows_ << Row{Sources, i, {}};
+        if (hasSourcesRow(row)) rows_ << Row{Sources, i, {}};
         rows_ << Row{Note, i, {}};
         turns_ << turn;
     }
@@ -226,11 +249,11 @@ void ConversationModel::updateTurn(const TurnRow& row) {
         turn.answer = answer;
         const int first = turn.firstRow + 1;
         QList<Row> rows = answerRows(i, answer);
-        if (!row.sources.empty()) rows << Row{Sources, i, {}};
+        if (hasSourcesRow(row)) rows << Row{Sources, i, {}};
         replaceRows(i, first, noteRow(turn) - first, rows);
     }
     emit dataChanged(index(turn.firstRow), index(noteRow(turn)),
-                     {PlainRole, OpenRole, FailedRole, SourcesRole, AnswerRole});
+                     {PlainRole, OpenRole, FailedRole, SourcesRole, AnswerRole, PagesRole});
 }
 
 }  // namespace carrel::app

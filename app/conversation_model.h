@@ -29,10 +29,11 @@ class ConversationModel : public QAbstractListModel {
         ColumnsRole,
         CellsRole,    // Table
         TurnRole,     // the turn's id
-        SourcesRole,  // list of {title, quote, share}; the index is the source's
+        SourcesRole,  // list of {title, quote, share, copy}; the index is the source's. Empty: PlainRole says why
         OpenRole,     // the turn is still under way
         FailedRole,   // the turn failed or was interrupted
-        AnswerRole    // Note: the whole answer, for copying
+        AnswerRole,   // Note: the whole answer, for copying
+        PagesRole     // Note: it is known where on the pages the answer was read
     };
 
     using QAbstractListModel::QAbstractListModel;
@@ -40,6 +41,8 @@ class ConversationModel : public QAbstractListModel {
     QVariant data(const QModelIndex& index, int role) const override;
     QHash<int, QByteArray> roleNames() const override;
 
+    /// The document that the turns are about: its title, and pages that no answer could use.
+    void setDocument(const QString& title, std::vector<std::uint32_t> pagesWithoutText);
     void setTurns(const std::vector<TurnRow>& turns);
     void addTurn(const TurnRow& turn);
     void appendText(qint64 turn, const QString& text);  // several turns may be under way
@@ -66,11 +69,14 @@ class ConversationModel : public QAbstractListModel {
     void renderOpenPart(int turn);
     int noteRow(const Turn& turn) const;
     int indexOf(qint64 id) const;
+    static bool hasSourcesRow(const TurnRow& row);
     QString note(const Turn& turn) const;
     QVariantList sources(const Turn& turn) const;
 
     QList<Turn> turns_;
     QList<Row> rows_;
+    QString title_;
+    std::vector<std::uint32_t> pagesWithoutText_;
 };
 
 }  // namespace carrel::app

@@ -9,6 +9,7 @@ ListView {
     signal sourceOpened(var turn, int index)
     signal linkWanted(string address)
     signal copyWanted(string text)
+    signal pagesWanted(var turn)
 
     property bool follow: true
     readonly property real column: Math.min(Theme.readable, width - 2 * Theme.pad - 8)
@@ -58,6 +59,7 @@ ListView {
         required property bool open
         required property bool failed
         required property string answer
+        required property bool pages
 
         width: ListView.view ? ListView.view.width : 0
         height: body.height
@@ -113,7 +115,9 @@ ListView {
             id: places
             SourcesRow {
                 sources: row.sources
+                sentence: row.plain
                 onOpened: (index) => root.sourceOpened(row.turn, index)
+                onCopyWanted: (text) => root.copyWanted(text)
             }
         }
         Component {
@@ -123,7 +127,9 @@ ListView {
                 answer: row.answer
                 open: row.open
                 failed: row.failed
+                pages: row.pages
                 onCopyWanted: (text) => root.copyWanted(text)
+                onPagesWanted: root.pagesWanted(row.turn)
             }
         }
         Component {

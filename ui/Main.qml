@@ -127,6 +127,7 @@ ApplicationWindow {
                 pages: root.app.pages
                 onCopyWanted: (text) => root.app.copy(text)
                 onAskWanted: (quotation) => chat.quote(quotation)
+                heat: root.app.heat
             }
         }
         UndoBar {

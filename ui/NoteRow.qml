@@ -9,7 +9,9 @@ Item {
     required property string answer
     required property bool open
     required property bool failed
+    required property bool pages      // it is known where on them the answer was read
     signal copyWanted(string text)
+    signal pagesWanted()
 
     implicitHeight: row.implicitHeight + 10
 
@@ -39,6 +41,14 @@ Item {
             color: root.failed ? Theme.warningText : Theme.muted
             font.pixelSize: Theme.small
             wrapMode: Text.Wrap
+        }
+        TextButton {
+            objectName: "showPages"
+            visible: !root.open && root.pages
+            implicitHeight: 26
+            text: qsTr("Pages")
+            Accessible.name: qsTr("Show beside the pages where this answer was read")
+            onClicked: root.pagesWanted()
         }
         TextButton {
             visible: !root.open && root.answer !== ""

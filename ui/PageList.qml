@@ -9,13 +9,14 @@ ListView {
     id: root
 
     required property PagesController pages
+    required property PageHeat heat
     readonly property bool dragging: pointer.dragging
     signal zoomWanted(int steps)
     signal copyWanted(string text)
     signal menuWanted()
 
     readonly property int shownPage: Math.max(1, indexAt(contentWidth / 2, contentY + Math.min(height, contentHeight) * 0.4) + 1)
-    readonly property real roomWidth: Math.max(120, width - 2 * Theme.pad)
+    readonly property real roomWidth: Math.max(120, width - 2 * Theme.pad - (strip.visible ? 2 * strip.width : 0))
     readonly property size widest: root.pages.widestPage
     property string fit: "width"   // or "page", or "" where scaling was chosen
     property real chosen: 1
@@ -59,6 +60,15 @@ ListView {
         const last = originY + contentHeight + bottomMargin - height;
         contentY = Math.max(originY - topMargin, Math.min(wanted, last));
     }
+    // Of a page that is wider than the window, the part with the first mark.
+    function showAcross(row: int, marks: var) {
+        const item = itemAtIndex(row);
+        if (item === null || marks.length === 0 || contentWidth <= width)
+            return;
+        const left = item.x + marks[0].x * scaling;
+        if (left < contentX || left + marks[0].width * scaling > contentX + width)
+            contentX = Math.max(0, Math.min(left - Theme.pad, contentWidth - width));
+    }
 
     focus: true
     activeFocusOnTab: true
@@ -72,7 +82,7 @@ ListView {
     contentWidth: Math.max(width, root.pages.hasPages ? widest.width * scaling + 2 * Theme.pad : 0)
     flickableDirection: Flickable.AutoFlickIfNeeded
     onScalingChanged: settle.restart()
-    ScrollBar.vertical: ScrollBar {}
+    ScrollBar.vertical: ScrollBar { id: scrolling }
     ScrollBar.horizontal: ScrollBar {}
     Accessible.role: Accessible.Document
     Accessible.name: qsTr("Document pages")
@@ -100,6 +110,26 @@ ListView {
         else
             return false;
         return true;
+    }
+    HeatStrip {
+        id: strip
+        objectName: "heatStrip"
+        parent: root
+        z: 1
+        anchors {
+            right: parent.right
+            rightMargin: scrolling.width + 2
+            top: parent.top
+            topMargin: 6
+            bottom: parent.bottom
+            bottomMargin: 6
+        }
+        width: 11
+        heat: root.heat
+        onPageWanted: (page) => {
+            root.leave();
+            root.positionViewAtIndex(page - 1, ListView.Beginning);
+        }
     }
     Timer {
         id: settle
@@ -131,6 +161,7 @@ ListView {
             if (jump)
                 root.leave();
             root.show(row, down, 0.3);
+            root.showAcross(row, root.pages.marks);
         }
     }
 }

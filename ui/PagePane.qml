@@ -10,6 +10,7 @@ FocusScope {
     id: root
 
     required property PagesController pages
+    required property PageHeat heat
     readonly property Item view: list
     signal copyWanted(string text)
     signal askWanted(string quotation)
@@ -123,6 +124,7 @@ FocusScope {
             Layout.fillHeight: true
             focus: true
             pages: root.pages
+            heat: root.heat
             onZoomWanted: (steps) => root.zoom(steps)
             onCopyWanted: (text) => root.copyWanted(text)
             onMenuWanted: menu.popup()

@@ -2,71 +2,89 @@ import QtQuick
 import QtQuick.Controls
 import QtQuick.Layouts
 
-// One source under an answer. It shows and reports a click; it decides nothing.
+// One source under an answer: its number and place. Who points at it or comes to it by keyboard sees the quote. It shows
+// and reports; it decides nothing.
 AbstractButton {
     id: root
 
+    required property int number       // from 1
     required property string title     // "p. 12"
-    required property string quote
+    required property string quote     // empty: it is not kept
     required property real share       // of what the listed sources weigh together, 0..1
+    signal copyWanted()
 
-    implicitHeight: implicitContentHeight + topPadding + bottomPadding
-    topPadding: 9
-    bottomPadding: 9
-    leftPadding: 12
+    readonly property bool pointedAt: pointer.hovered || root.visualFocus || card.pointedAt
+    readonly property string shareText: qsTr("%1 % of these sources").arg(Math.round(root.share * 100))
+
+    implicitHeight: Math.max(30, Theme.small * 2.1)
+    leftPadding: 6
     rightPadding: 12
     focusPolicy: Qt.StrongFocus
-    Accessible.name: qsTr("Open source: %1, %2 percent. %3").arg(root.title).arg(Math.round(root.share * 100)).arg(root.quote)
+    Accessible.name: qsTr("Source %1: %2, %3. %4").arg(root.number).arg(root.title).arg(root.shareText).arg(root.quote)
+    Accessible.description: qsTr("Enter shows it on its page, Ctrl+C copies it")
     Accessible.role: Accessible.Button
+    onPointedAtChanged: pointedAt ? opening.restart() : closing.restart()
+    Keys.onReturnPressed: root.clicked()
+    Keys.onEnterPressed: root.clicked()
+    Keys.onPressed: (event) => {
+        if (event.matches(StandardKey.Copy)) {
+            event.accepted = true;
+            root.copyWanted();
+        }
+    }
     HoverHandler {
+        id: pointer
         cursorShape: Qt.PointingHandCursor
+    }
+    Timer {
+        id: opening
+        interval: root.visualFocus ? 1 : 2 * Theme.quick
+        onTriggered: if (root.pointedAt) card.open()
+    }
+    Timer {
+        id: closing   // long enough to reach the card's button
+        interval: 2 * Theme.quick
+        onTriggered: if (!root.pointedAt) card.close()
+    }
+    QuoteCard {
+        id: card
+        chip: root
+        heading: qsTr("%1 · %2").arg(root.title).arg(root.shareText)
+        quote: root.quote
+        onCopyWanted: root.copyWanted()
     }
 
     contentItem: RowLayout {
-        spacing: 12
-        ColumnLayout {
-            Layout.preferredWidth: 58
-            Layout.maximumWidth: 58
-            Layout.minimumWidth: 58
-            Layout.alignment: Qt.AlignTop
-            spacing: 5
+        spacing: 7
+        Rectangle {
+            Layout.alignment: Qt.AlignVCenter
+            implicitWidth: Math.max(20, numeral.implicitWidth + 10)
+            implicitHeight: Math.max(20, numeral.implicitHeight + 2)
+            radius: height / 2
+            color: Theme.accent
+            opacity: 0.55 + 0.45 * Math.min(1, root.share * 2)   // the weightier, the stronger
             Text {
-                Layout.fillWidth: true
-                text: root.title
-                textFormat: Text.PlainText
-                color: Theme.accent
-                font.pixelSize: Theme.base
+                id: numeral
+                anchors.centerIn: parent
+                text: root.number
+                color: Theme.accentText
+                font.pixelSize: Theme.small
                 font.weight: Font.DemiBold
-                elide: Text.ElideRight
-            }
-            Rectangle {
-                Layout.fillWidth: true
-                implicitHeight: 3
-                radius: 1.5
-                color: Theme.line
-                Rectangle {
-                    width: parent.width * Math.max(0.04, Math.min(1, root.share))
-                    height: parent.height
-                    radius: 1.5
-                    color: Theme.accent
-                }
             }
         }
         Text {
             Layout.fillWidth: true
-            text: root.quote
+            Layout.maximumWidth: 320
+            text: root.title
             textFormat: Text.PlainText
-            color: Theme.muted
-            font.pixelSize: Theme.small
-            wrapMode: Text.Wrap
-            maximumLineCount: 2
+            color: Theme.accent
+            font.pixelSize: Theme.base
             elide: Text.ElideRight
-            lineHeight: 1.15
         }
     }
     background: Rectangle {
-        radius: Theme.radius
-        color: root.hovered || root.visualFocus ? Theme.hover : "transparent"
+        radius: height / 2
+        color: pointer.hovered || root.visualFocus ? Theme.hover : "transparent"
         border.width: root.visualFocus ? 2 : 1
         border.color: root.visualFocus ? Theme.accent : Theme.line
     }

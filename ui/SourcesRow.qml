@@ -3,14 +3,16 @@ pragma ComponentBehavior: Bound
 import QtQuick
 import QtQuick.Layouts
 
-// The places an answer was read from.
+// The places an answer was read from, or why none is given.
 Item {
     id: root
 
-    required property var sources     // list of {title, quote, share}
+    required property var sources     // list of {title, quote, share, copy}
+    required property string sentence // where there are none
     signal opened(int index)
+    signal copyWanted(string text)
 
-    implicitHeight: column.implicitHeight + 18
+    implicitHeight: column.implicitHeight + 14
 
     ColumnLayout {
         id: column
@@ -18,23 +20,32 @@ Item {
         width: parent.width
         spacing: 6
         Text {
-            text: qsTr("Read from")
+            objectName: "sourcesHeading"
+            Layout.fillWidth: true
+            text: root.sources.length > 0 ? qsTr("Read from") : root.sentence
             color: Theme.muted
             font.pixelSize: Theme.small
-            Accessible.role: Accessible.Heading
+            wrapMode: Text.Wrap
+            Accessible.role: Accessible.StaticText
             Accessible.name: text
         }
-        Repeater {
-            model: root.sources
-            SourceChip {
-                required property var modelData
-                required property int index
-                objectName: "source" + index
-                Layout.fillWidth: true
-                title: modelData.title
-                quote: modelData.quote
-                share: modelData.share
-                onClicked: root.opened(index)
+        Flow {
+            Layout.fillWidth: true
+            visible: root.sources.length > 0
+            spacing: 6
+            Repeater {
+                model: root.sources
+                SourceChip {
+                    required property var modelData
+                    required property int index
+                    objectName: "source" + index
+                    number: index + 1
+                    title: modelData.title
+                    quote: modelData.quote
+                    share: modelData.share
+                    onClicked: root.opened(index)
+                    onCopyWanted: root.copyWanted(modelData.copy)
+                }
             }
         }
     }

@@ -204,10 +204,13 @@ CommandResult askCommand(const Common& common, const AskOptions& options) {
             sources.push_back(sourceJson(source));
             out.text += "  " + source.place + ": " + source.quote + "\n";
         }
+        constexpr const char* kProvenance[] = {"shown", "unclear", "not-said"};
+        if (got->provenance == Provenance::Unclear) out.text += "  Carrel cannot tell where this came from.\n";
         out.text += unreadText(got->coverage);
         out.json["answers"].push_back({{"question", options.questions[i]},
                                        {"answer", got->text},
                                        {"sources", std::move(sources)},
+                                       {"provenance", kProvenance[static_cast<std::size_t>(got->provenance)]},
                                        {"coverage", coverageJson(got->coverage)},
                                        {"stopped", got->stopped}});
         if (i == 0) timings = got->timings;

@@ -1,10 +1,6 @@
 #include "document/document.h"
 
-#include "document/utf8.h"
-
 #include <algorithm>
-#include <cmath>
-#include <string_view>
 
 namespace carrel {
 namespace {
@@ -24,25 +20,6 @@ bool sameLine(const Box& a, const Box& b) {
 Box unite(const Box& a, const Box& b) {
     const float x = std::min(a.x, b.x), y = std::min(a.y, b.y);
     return {x, y, std::max(a.x + a.width, b.x + b.width) - x, std::max(a.y + a.height, b.y + b.height) - y};
-}
-
-bool isSpace(char c) {
-    return c == ' ' || c == '\n' || c == '\t';
-}
-
-// Whether a sentence may begin at `at`: after a blank line, or after . ! ? (and closing quotes or brackets), white
-// space, then neither a small letter ("e.g. this") nor a digit ("Fig. 3"). Bytes past ASCII count as capitals.
-bool beginsSentence(std::string_view text, std::size_t at) {
-    if (at == 0) return true;
-    if (isSpace(text[at]) || !isSpace(text[at - 1])) return false;
-    auto before = at;
-    int newlines = 0;
-    while (before > 0 && isSpace(text[before - 1])) newlines += text[--before] == '\n';
-    if (before == 0 || newlines > 1) return true;
-    if ((text[at] >= 'a' && text[at] <= 'z') || (text[at] >= '0' && text[at] <= '9')) return false;
-    auto last = before - 1;
-    while (last > 0 && (text[last] == '"' || text[last] == '\'' || text[last] == ')' || text[last] == ']')) --last;
-    return text[last] == '.' || text[last] == '!' || text[last] == '?';
 }
 
 }  // namespace
@@ -72,33 +49,6 @@ std::vector<Box> Document::boxesOf(ByteSpan span) const {
         open = true;
     }
     return boxes;
-}
-
-ByteSpan Document::sentencesAround(ByteSpan span, std::uint64_t maxBytes) const {
-    if (places.empty()) return {};
-    const auto& place = places[placeOf(span.first)].text;
-    const std::string_view body = std::string_view(text).substr(place.first, place.count);
-    std::size_t first = std::clamp(span.first, place.first, endOf(place)) - place.first;
-    std::size_t end = std::clamp(endOf(span), place.first, endOf(place)) - place.first;
-    end = std::max(first, end);
-    const std::size_t spanFirst = first, spanEnd = end;
-    while (first > 0 && (first >= body.size() || !beginsSentence(body, first))) --first;
-    while (end < body.size() && !(end > first && beginsSentence(body, end))) ++end;
-    if (end - first > maxBytes) {
-        // The sentence is too long: what fits around the span, cut between words where there are any.
-        const std::size_t spare = maxBytes - std::min<std::size_t>(maxBytes, spanEnd - spanFirst);
-        const std::size_t low = std::max(first, spanFirst - std::min(spanFirst, spare / 2));
-        const std::size_t high = std::min<std::size_t>(end, low + maxBytes);
-        std::size_t from = low, to = high;
-        while (from > first && from < spanFirst && !isSpace(body[from - 1])) ++from;
-        while (to < end && to > spanEnd && !isSpace(body[to])) --to;
-        while (from < to && !isBoundary(body, from)) ++from;
-        while (to > from && !isBoundary(body, to)) --to;
-        first = from, end = to;
-    }
-    while (first < end && isSpace(body[first])) ++first;
-    while (end > first && isSpace(body[end - 1])) --end;
-    return {place.first + first, end - first};
 }
 
 }  // namespace carrel

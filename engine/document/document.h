@@ -39,8 +39,6 @@ struct Document {
     bool hasPages() const { return kind == DocumentKind::Pdf; }
     std::size_t placeOf(std::uint64_t byte) const;  // the place that holds it, or the one before
     std::vector<Box> boxesOf(ByteSpan span) const;  // one box per line, on the span's first page
-    /// The whole sentences (at most maxBytes) around a span, trimmed to its place.
-    ByteSpan sentencesAround(ByteSpan span, std::uint64_t maxBytes) const;
 };
 
 struct DocumentOptions {

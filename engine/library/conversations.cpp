@@ -84,11 +84,13 @@ Status SqlLibrary::saveTurn(const TurnRow& turn) {
     if (!transaction) return transaction.error();
     auto update = db_.prepare(
         "UPDATE turns SET answer = ?, state = ?, reason = ?, pages_read = ?, pages_total = ?, tokens_read = ?, "
-        "tokens_total = ? WHERE id = ?");
+        "tokens_total = ?, goes_on = ?, dropped_turns = ?, page_shares = ?, provenance = ? WHERE id = ?");
     if (!update) return update.error();
     update->bind(1, turn.answer).bind(2, numberOf(turn.state)).bind(3, turn.reason);
     update->bind(4, std::int64_t{turn.coverage.pagesRead}).bind(5, std::int64_t{turn.coverage.pagesTotal});
-    update->bind(6, i64(turn.coverage.tokensRead)).bind(7, i64(turn.coverage.tokensTotal)).bind(8, turn.id);
+    update->bind(6, i64(turn.coverage.tokensRead)).bind(7, i64(turn.coverage.tokensTotal));
+    update->bind(8, std::int64_t{turn.coverage.goesOn}).bind(9, std::int64_t{turn.droppedTurns});
+    update->bind(10, bytesOf(turn.pageShares)).bind(11, numberOf(turn.provenance)).bind(12, turn.id);
     if (auto done = change(*update, "turn " + std::to_string(turn.id)); !done) return done;
     if (auto saved = saveSources(turn); !saved) return saved;
     return transaction->commit();
@@ -144,7 +146,7 @@ Result<std::vector<Source>> SqlLibrary::sources(std::int64_t turn) {
 Result<std::vector<TurnRow>> SqlLibrary::turns(const std::string& chat) {
     auto query = db_.prepare(
         "SELECT id, chat, question, answer, state, reason, pages_read, pages_total, tokens_read, tokens_total, "
-        "asked_at "
+        "asked_at, goes_on, dropped_turns, page_shares, provenance "
         "FROM turns WHERE chat = ? ORDER BY id");
     if (!query) return query.error();
     query->bind(1, chat);
@@ -162,10 +164,14 @@ Result<std::vector<TurnRow>> SqlLibrary::turns(const std::string& chat) {
                         .state = enumOf(query->integer(4), TurnState::Interrupted),
                         .reason = query->text(5),
                         .sources = std::move(*places),
+                        .provenance = enumOf(query->integer(14), Provenance::NotSaid),
+                        .pageShares = valuesOf<float>(query->blob(13)),
                         .coverage = {.pagesRead = u32(query->integer(6)),
                                      .pagesTotal = u32(query->integer(7)),
                                      .tokensRead = u64(query->integer(8)),
-                                     .tokensTotal = u64(query->integer(9))},
+                                     .tokensTotal = u64(query->integer(9)),
+                                     .goesOn = query->integer(11) != 0},
+                        .droppedTurns = u32(query->integer(12)),
                         .askedAt = query->integer(10)});
     }
 }

@@ -71,7 +71,15 @@ CREATE INDEX windows_of_document ON windows(document);
 CREATE VIRTUAL TABLE windows_fts USING fts5(text, tokenize='porter unicode61 remove_diacritics 2');
 )";
 
-const char* const kSteps[] = {kVersion1};
+// What an answer's heat strip and coverage line say. provenance is the number of Provenance.
+const char* const kVersion2 = R"(
+ALTER TABLE turns ADD COLUMN provenance INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE turns ADD COLUMN goes_on INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE turns ADD COLUMN dropped_turns INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE turns ADD COLUMN page_shares BLOB;   -- f32 each; none: not known
+)";
+
+const char* const kSteps[] = {kVersion1, kVersion2};
 
 Result<bool> holdsSomething(SqlDatabase& db) {
     auto count = db.prepare("SELECT count(*) FROM sqlite_master");

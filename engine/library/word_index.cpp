@@ -91,6 +91,25 @@ std::string placeName(const Document& document, std::size_t place) {
     return place < document.places.size() ? document.places[place].heading : std::string();
 }
 
+namespace {
+
+/// Each once, at most kMaxQueryWords; function words only where there is nothing else.
+std::vector<std::string_view> queryWords(const std::vector<std::string_view>& all) {
+    const bool anyContent = !std::ranges::all_of(all, isFunctionWord);
+    std::unordered_set<std::string_view> seen;
+    std::vector<std::string_view> words;
+    for (const auto word : all)
+        if (!(anyContent && isFunctionWord(word)) && words.size() < kMaxQueryWords && seen.insert(word).second)
+            words.push_back(word);
+    return words;
+}
+
+std::string quoted(std::string_view word) {
+    return std::string("\"").append(word).append("\"");
+}
+
+}  // namespace
+
 std::string matchExpression(std::string_view words, bool unfinished, std::size_t shorter) {
     auto all = wordsOf(words);
     unfinished = unfinished && !all.empty();
@@ -100,14 +119,9 @@ std::string matchExpression(std::string_view words, bool unfinished, std::size_t
         while (keep > 1 && (static_cast<unsigned char>(last[keep]) & 0xc0) == 0x80) --keep;  // whole characters
         last = last.substr(0, keep);
     }
-    const bool anyContent = !std::ranges::all_of(all, isFunctionWord);
-    std::unordered_set<std::string_view> seen;
     std::string expression;
-    for (const auto word : all) {
-        if ((anyContent && isFunctionWord(word)) || !seen.insert(word).second) continue;
-        if (seen.size() > kMaxQueryWords) break;
-        if (!expression.empty()) expression += " OR ";
-        expression.append("\"").append(word).append("\"");
+    for (const auto word : queryWords(all)) {
+        expression += (expression.empty() ? "" : " OR ") + quoted(word);
         if (unfinished && word.data() == all.back().data()) expression += '*';
     }
     return expression;
@@ -148,6 +162,23 @@ Result<std::vector<RankedWindow>> WordIndex::rank(std::string_view question, std
         if (!*row) return ranked;
         ranked.push_back({static_cast<std::size_t>(query->integer(0)), -query->real(1)});
     }
+}
+
+Result<std::vector<std::vector<std::size_t>>> WordIndex::occurrences(std::string_view text) {
+    std::vector<std::vector<std::size_t>> found;
+    auto query = db_.prepare("SELECT rowid FROM windows_fts WHERE windows_fts MATCH ? ORDER BY 1");
+    if (!query) return query.error();
+    for (const auto word : queryWords(text)) {
+        std::vector<std::size_t>& windows = found.emplace_back();
+        query->bind(1, quoted(word));
+        while (true) {
+            const auto row = query->step();
+            if (!row) return row.error();
+            if (!*row) break;
+            windows.push_back(static_cast<std::size_t>(query->integer(0)));
+        }
+    }
+    return found;
 }
 
 }  // namespace carrel

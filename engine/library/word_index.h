@@ -43,6 +43,8 @@ class WordIndex {
     static Result<WordIndex> build(const Document& document);
     /// Best first, at most `limit`; windows that share no word with the question are left out.
     Result<std::vector<RankedWindow>> rank(std::string_view question, std::size_t limit);
+    /// The content words of a text, at most 64, each with the windows that hold it in any form, ascending.
+    Result<std::vector<std::vector<std::size_t>>> occurrences(std::string_view text);
     const std::vector<WordWindow>& windows() const { return windows_; }
 
   private:

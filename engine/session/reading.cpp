@@ -75,7 +75,7 @@ Result<Source> Reading::placeOf(std::uint32_t token, std::uint32_t count) const 
 
 Coverage Reading::coverage() const {
     const auto read = readTokens();
-    Coverage out{0, 0, read.size(), tokens_.size()};
+    Coverage out{0, 0, read.size(), tokens_.size(), !complete()};
     if (!document_.hasPages()) return out;
     out.pagesTotal = static_cast<std::uint32_t>(document_.places.size());
     if (out.whole()) return out.pagesRead = out.pagesTotal, out;

@@ -3,12 +3,16 @@
 #include <algorithm>
 #include <numeric>
 
+#include "document/sentences.h"
+#include "document/utf8.h"
+
 namespace carrel {
 
 namespace {
 
 constexpr std::size_t kMaxSources = 5;
-constexpr std::uint64_t kQuoteBytes = 480;
+constexpr std::uint64_t kQuoteBytes = 480;     // of several sentences together
+constexpr std::uint64_t kSentenceBytes = 960;  // of one: what is longer is no running text
 
 // Weights of the three kinds of evidence, each scaled to a best window of 1. Words and attention miss different
 // questions; an answer's words mostly repeat what attention says, and mislead where the answer is wrong.
@@ -72,11 +76,77 @@ std::vector<float> attentionOfWindows(std::span<const WordWindow> windows, std::
     return scores;
 }
 
-Source sourceAt(const Document& document, const WordWindow& window, float score) {
+/// Of each span the leaves' evidence that lies in it, or where there is none, how much of `window` does.
+std::vector<double> weightsOf(const std::vector<ByteSpan>& spans, ByteSpan window, std::span<const float> leaves,
+                              const ReadTokens& read) {
+    std::vector<double> weights(spans.size());
+    const auto add = [&](ByteSpan part, double weight) {
+        for (std::size_t i = 0; i < spans.size(); ++i)
+            if (overlap(spans[i], part))
+                weights[i] +=
+                    weight *
+                    static_cast<double>(std::min(endOf(spans[i]), endOf(part)) - std::max(spans[i].first, part.first)) /
+                    static_cast<double>(part.count);
+    };
+    for (std::size_t leaf = 0; leaf < leaves.size(); ++leaf) {
+        const ByteSpan bytes = leaves[leaf] > 0 ? bytesOfLeaf(leaf, read) : ByteSpan{};
+        if (bytes.count > 0) add(bytes, leaves[leaf]);
+    }
+    if (std::ranges::all_of(weights, [](double w) { return w == 0; })) add(window, 1);
+    return weights;
+}
+
+/// What of a very long sentence is shown: around the middle of `window`, cut between words where there are any.
+ByteSpan cutSentence(const Document& document, ByteSpan sentence, ByteSpan window) {
+    const std::string& text = document.text;
+    const std::uint64_t middle = window.first + window.count / 2;
+    std::uint64_t first =
+        std::clamp(middle - std::min(middle, kQuoteBytes / 2), sentence.first, endOf(sentence) - kQuoteBytes);
+    std::uint64_t end = first + kQuoteBytes;
+    const auto isBlank = [&](std::uint64_t at) { return text[at] == ' ' || text[at] == '\n'; };
+    const std::uint64_t nearFirst = std::min(end, first + 40), nearEnd = end - 40;
+    while (first > sentence.first && first < nearFirst && !isBlank(first - 1)) ++first;
+    while (end < endOf(sentence) && end > nearEnd && !isBlank(end)) --end;
+    while (first < end && !isBoundary(text, first)) ++first;
+    while (end > first && !isBoundary(text, end)) --end;
+    while (end > first && isBlank(end - 1)) --end;
+    return {first, end - first};
+}
+
+/// The sentences that the window touches, as many as a quote may hold around the one that weighs most.
+ByteSpan quoteAt(const Document& document, const WordWindow& window, const SentenceFinder& finder,
+                 std::span<const float> leaves, const ReadTokens& read) {
+    const std::uint64_t readEnd = std::uint64_t{read.tokens.back().first} + read.tokens.back().count;
+    const ByteSpan place = document.places[window.place].text;
+    std::vector<ByteSpan> touched;
+    for (ByteSpan sentence : finder.find(std::string_view(document.text).substr(place.first, place.count))) {
+        sentence.first += place.first;
+        if (overlap(sentence, window.span) && endOf(sentence) <= readEnd) touched.push_back(sentence);
+    }
+    if (touched.empty()) return window.span;
+    const auto weights = weightsOf(touched, window.span, leaves, read);
+    std::size_t first = static_cast<std::size_t>(std::ranges::max_element(weights) - weights.begin()), last = first;
+    if (touched[first].count > kSentenceBytes) return cutSentence(document, touched[first], window.span);
+    const auto fits = [&](std::size_t from, std::size_t to) {
+        return endOf(touched[to]) - touched[from].first <= kQuoteBytes;
+    };
+    while (true) {
+        const bool before = first > 0 && fits(first - 1, last),
+                   after = last + 1 < touched.size() && fits(first, last + 1);
+        if (!before && !after) break;
+        if (before && (!after || weights[first - 1] > weights[last + 1]))
+            --first;
+        else
+            ++last;
+    }
+    return {touched[first].first, endOf(touched[last]) - touched[first].first};
+}
+
+Source sourceAt(const Document& document, const WordWindow& window, ByteSpan quote, float score) {
     Source source;
     source.place = placeName(document, window.place);
     source.page = document.hasPages() ? static_cast<std::uint32_t>(window.place + 1) : 0;
-    source.span = document.sentencesAround(window.span, kQuoteBytes);
+    source.span = quote;
     source.quote = document.text.substr(source.span.first, source.span.count);
     source.boxes = document.boxesOf(source.span);
     source.share = score;
@@ -115,6 +185,24 @@ std::vector<float> attentionEvidence(std::span<const float> mass, std::span<cons
     return evidence;
 }
 
+std::vector<float> pageShares(const Document& document, const ReadTokens& read, std::span<const float> leaves) {
+    std::vector<float> shares(document.hasPages() ? document.places.size() : 0);
+    for (std::size_t leaf = 0; leaf < leaves.size() && !shares.empty(); ++leaf) {
+        const ByteSpan bytes = leaves[leaf] > 0 ? bytesOfLeaf(leaf, read) : ByteSpan{};
+        for (std::uint64_t at = bytes.first; at < endOf(bytes);) {  // a leaf may lie on several pages
+            const std::size_t page = document.placeOf(at);
+            std::uint64_t end = endOf(bytes);
+            if (page + 1 < shares.size()) end = std::min(end, std::max(at + 1, document.places[page + 1].text.first));
+            shares[page] += leaves[leaf] * static_cast<float>(end - at) / static_cast<float>(bytes.count);
+            at = end;
+        }
+    }
+    const float sum = std::accumulate(shares.begin(), shares.end(), 0.0f);
+    if (!(sum > 0)) return {};
+    for (float& share : shares) share /= sum;
+    return shares;
+}
+
 std::vector<Source> chooseSources(const Document& document, std::span<const WordWindow> windows, const ReadTokens& read,
                                   const SourceEvidence& evidence) {
     const std::uint64_t readBytes =
@@ -129,11 +217,13 @@ std::vector<Source> chooseSources(const Document& document, std::span<const Word
     std::iota(order.begin(), order.end(), std::size_t{0});
     std::ranges::stable_sort(order, [&](std::size_t a, std::size_t b) { return scores[a] > scores[b]; });
 
+    const SentenceFinder finder;
     std::vector<Source> sources;
     for (const std::size_t i : order) {
         if (sources.size() == kMaxSources || !(scores[i] > 0)) break;
         if (endOf(windows[i].span) > readBytes) continue;
-        Source source = sourceAt(document, windows[i], scores[i]);
+        Source source =
+            sourceAt(document, windows[i], quoteAt(document, windows[i], finder, evidence.leaves, read), scores[i]);
         const bool listed = std::ranges::any_of(sources, [&](const Source& other) {
             return source.page != 0 ? source.page == other.page : overlap(source.span, other.span);
         });

@@ -33,6 +33,9 @@ struct ReadTokens {
 std::vector<float> attentionEvidence(std::span<const float> mass, std::span<const float> baseline,
                                      const ReadTokens& read);
 
+/// attentionEvidence of each page: [places], sums to 1. Empty where there are no pages, or no evidence.
+std::vector<float> pageShares(const Document& document, const ReadTokens& read, std::span<const float> leaves);
+
 /// What is known about where an answer came from. Every part may be empty.
 struct SourceEvidence {
     std::span<const RankedWindow> question;  // WordIndex::rank of the question
@@ -41,8 +44,8 @@ struct SourceEvidence {
 };
 
 /// The places an answer was most likely read from: at most five, best first, one for each page (where there are no
-/// pages: not overlapping), none beyond what was read. Quotes are whole sentences, verbatim. `windows` are the
-/// WordIndex's.
+/// pages: not overlapping), none beyond what was read. Quotes are whole sentences of one page, at most 480 bytes, or
+/// one longer sentence; of one beyond 960 bytes the part that matters. `windows` are the WordIndex's.
 std::vector<Source> chooseSources(const Document& document, std::span<const WordWindow> windows, const ReadTokens& read,
                                   const SourceEvidence& evidence);
 

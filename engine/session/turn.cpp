@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "session/provenance.h"
 #include "session/sources.h"
 
 namespace carrel {
@@ -197,6 +198,7 @@ std::vector<Source> Turn::findSources() {
     evidence.question = question;
     evidence.answer = answered;
     evidence.leaves = leaves;
+    answer_.pageShares = pageShares(reading_.document(), read, leaves);
     return chooseSources(reading_.document(), reading_.words().windows(), read, evidence);
 }
 
@@ -206,7 +208,11 @@ Answer Turn::finish(bool stopped) {
     answer_.text += words_.finish();
     answer_.stopped = stopped;
     answer_.timings.decodeTokensPerS = answer_.tokens > 0 && decoding_ ? answer_.tokens / secondsSince(answering_) : 0;
-    answer_.sources = findSources();
+    if (!answer_.text.empty()) {
+        answer_.sources = findSources();
+        answer_.provenance = provenanceOf(reading_.words(), answer_.text, answer_.sources);
+        if (answer_.provenance != Provenance::Shown) answer_.sources.clear();
+    }
     // A tail that cannot be written costs the next start a question's prefill; the answer itself is not lost.
     const std::uint32_t from = std::min(firstNew_, tail_->stream->tokens()) / kGroupTokens * kGroupTokens;
     if (tail_->sequence.tokens() == from) return answer_;  // stopped before anything new was run

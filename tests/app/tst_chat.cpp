@@ -33,6 +33,9 @@ class TestChat : public QObject {
             return chat.conversation()->index(chat.conversation()->rowCount() - 1).data(role).toString();
         }
     };
+    static std::vector<float> sharesOf(const QSignalSpy& shown) {
+        return shown.isEmpty() ? std::vector<float>() : shown.last()[0].value<TurnRow>().pageShares;
+    }
     static Answer answer(const std::string& text, bool stopped = false) {
         Answer a;
         a.text = text;
@@ -43,6 +46,38 @@ class TestChat : public QObject {
     }
 
   private slots:
+    void thePagesOfTheLastAnswerAreShownThenThoseOfAChosenOne() {
+        Desk d;
+        QSignalSpy shown(&d.chat, &ChatController::turnShown);
+        Answer first = answer("One."), second = answer("Two.");
+        first.pageShares = {1, 0};
+        second.pageShares = {0, 1};
+        second.provenance = Provenance::Unclear;
+        second.droppedTurns = 1;
+        second.coverage.goesOn = true;
+        d.ask(QStringLiteral("One?"));
+        emit d.engine.answered(d.engine.asks.back().ticket, first);
+        QCOMPARE(sharesOf(shown), first.pageShares);
+        d.ask(QStringLiteral("Two?"));
+        emit d.engine.answered(d.engine.asks.back().ticket, second);
+        QCOMPARE(sharesOf(shown), second.pageShares);
+        const TurnRow saved = d.engine.savedTurns.back();
+        QCOMPARE(saved.provenance, Provenance::Unclear);
+        QCOMPARE(saved.droppedTurns, 1u);
+        QVERIFY(saved.coverage.goesOn);
+        d.chat.openSource(d.engine.turnRows[d.chat.current().toStdString()].front().id, 0);
+        QCOMPARE(sharesOf(shown), first.pageShares);
+        d.chat.showPages(saved.id);
+        QCOMPARE(sharesOf(shown), second.pageShares);
+        // Another chat has none yet; back in this one it is the last answer's.
+        const QString before = d.chat.current();
+        d.chat.newChat();
+        QTRY_VERIFY(d.chat.current() != before);
+        QVERIFY(sharesOf(shown).empty());
+        d.chat.show(before);
+        QTRY_COMPARE(sharesOf(shown), second.pageShares);
+    }
+
     void anAnswerIsShownAndSavedWithItsSourcesAndCoverage() {
         Desk d;
         QSignalSpy opened(&d.chat, &ChatController::sourceOpened);

@@ -91,6 +91,56 @@ class TestConversation : public QObject {
         QCOMPARE(withoutDanglingMarks(QStringLiteral("```")), QStringLiteral("```"));
     }
 
+    void sourcesCarryTheirQuotesAndWhatIsCopied() {
+        ConversationModel model;
+        model.setDocument(QStringLiteral("Field notes"), {});
+        TurnRow row = turn(QStringLiteral("x"), TurnState::Done);
+        row.sources = {{"p. 12", 12, {}, "The %1 hut\nis red.", {}, 0.7f}, {"p. 3", 3, {}, "", {}, 0.3f}};
+        model.setTurns({row});
+        const QModelIndex at = model.index(model.rowCount() - 2);
+        QCOMPARE(at.data(ConversationModel::KindRole).toInt(), static_cast<int>(ConversationModel::Sources));
+        const QVariantList list = at.data(ConversationModel::SourcesRole).toList();
+        QCOMPARE(list.size(), 2);
+        const auto text = [&](int i, const char* key) { return list[i].toMap()[QString::fromLatin1(key)].toString(); };
+        QCOMPARE(text(0, "title"), QStringLiteral("p. 12"));
+        QCOMPARE(text(0, "quote"), QStringLiteral("The %1 hut is red."));
+        QCOMPARE(text(0, "copy"), QStringLiteral("“The %1 hut is red.” (Field notes, p. 12)"));
+        QCOMPARE(text(1, "copy"), QStringLiteral("Field notes, p. 3"));  // its words were not kept
+    }
+
+    void anAnswerWithoutSourcesSaysWhy() {
+        for (const auto provenance : {Provenance::Shown, Provenance::Unclear, Provenance::NotSaid}) {
+            ConversationModel model;
+            TurnRow row = turn(QStringLiteral("x"), TurnState::Answering);
+            row.provenance = provenance;
+            model.addTurn(row);
+            QCOMPARE(model.rowCount(), 2);
+            row.state = TurnState::Done;
+            model.updateTurn(row);
+            QStringList said;
+            for (int i = 0; i < model.rowCount(); ++i)
+                if (model.index(i).data(ConversationModel::KindRole).toInt() == ConversationModel::Sources)
+                    said << model.index(i).data(ConversationModel::PlainRole).toString();
+            QCOMPARE(said.size(), provenance == Provenance::Shown ? 0 : 1);
+            if (provenance == Provenance::Unclear)
+                QCOMPARE(said[0], QStringLiteral("Carrel cannot tell where this came from."));
+            if (provenance == Provenance::NotSaid) QVERIFY(said[0].contains(QStringLiteral("does not tell")));
+        }
+    }
+
+    void theLineUnderAnAnswerNamesWhatItWentWithout() {
+        ConversationModel model;
+        TurnRow row = turn(QStringLiteral("x"), TurnState::Stopped);
+        row.coverage = {2, 9, 20, 90, true};
+        row.droppedTurns = 1;
+        model.setTurns({row});
+        model.setDocument({}, {1});
+        QCOMPARE(
+            model.index(model.rowCount() - 1).data(ConversationModel::PlainRole).toString(),
+            QStringLiteral("Stopped by you. Answered from pages 1-2 of 9; pages 3-9 were not read yet. Page 1 has no "
+                           "text. The oldest question of this chat no longer fitted and was not used"));
+    }
+
     void everyStateHasItsLine() {
         for (int s = 0; s <= static_cast<int>(TurnState::Interrupted); ++s) {
             ConversationModel model;

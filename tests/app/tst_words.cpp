@@ -54,6 +54,46 @@ class TestWords : public QObject {
         QCOMPARE(coverageText(c), text);
     }
 
+    void coverageSaysWhenReadingWentOn_data() {
+        QTest::addColumn<int>("read");
+        QTest::addColumn<QString>("text");
+        QTest::newRow("part") << 52
+                              << QStringLiteral("Answered from pages 1-52 of 193; pages 53-193 were not read yet");
+        QTest::newRow("all but one") << 192
+                                     << QStringLiteral("Answered from pages 1-192 of 193; page 193 was not read yet");
+        QTest::newRow("first") << 1 << QStringLiteral("Answered from page 1 of 193; pages 2-193 were not read yet");
+        QTest::newRow("less than a page")
+            << 0 << QStringLiteral("Answered from the beginning of page 1 of 193; the rest was not read yet");
+    }
+    void coverageSaysWhenReadingWentOn() {
+        QFETCH(const int, read);
+        QFETCH(const QString, text);
+        QCOMPARE(coverageText({static_cast<std::uint32_t>(read), 193, 10, 100, true}), text);
+    }
+
+    void coverageNamesPagesWithoutTextAndQuestionsThatNoLongerFitted() {
+        const Coverage all{9, 9, 100, 100};
+        QCOMPARE(coverageText(all, {3}), QStringLiteral("Read all 9 pages. Page 3 has no text"));
+        QCOMPARE(coverageText(all, {1, 3, 4, 7, 8, 9}, 1),
+                 QStringLiteral("Read all 9 pages. Pages 1, 3, 4 and 7-9 have no text. The oldest question of this "
+                                "chat no longer fitted and was not used"));
+        // Of pages that it did not read nothing is said but that.
+        QCOMPARE(coverageText({2, 9, 10, 100}, {5, 6}, 3),
+                 QStringLiteral("Read pages 1-2 of 9; pages 3-9 were not used. The 3 oldest questions of this chat no "
+                                "longer fitted and were not used"));
+        QCOMPARE(coverageText({0, 0, 30, 100, true}),
+                 QStringLiteral("Answered from the first 30 % of the text; the rest was not read yet"));
+    }
+
+    void aQuoteThatIsCutShowsIt() {
+        const QString dots(QChar(0x2026));
+        QCOMPARE(quoteText("A sentence\nof two lines."), QStringLiteral("A sentence of two lines."));
+        QCOMPARE(quoteText("goes on. Then."), dots + QStringLiteral("goes on. Then."));
+        QCOMPARE(quoteText("3.1 Heading"), QStringLiteral("3.1 Heading"));
+        QVERIFY(quoteText("Long " + std::string(400, 'x')).endsWith(dots));
+        QCOMPARE(quoteText(""), QString());
+    }
+
     void anEstimateIsRoundedAndItsAbsenceIsSilent() {
         QCOMPARE(etaText(-1), QString());
         QCOMPARE(etaText(4), QStringLiteral("a few seconds left"));

@@ -1,6 +1,7 @@
-// sources_eval CARREL-PDF QUESTIONS.json FILE.pdf [MODEL.gguf DATA-FOLDER]: how often one of a question's known pages
-// is among the first three sources, by words alone and, with a model, by what its answers show (words and attention).
-// One line per miss.
+// sources_eval CARREL-PDF QUESTIONS.json FILE.pdf [MODEL.gguf DATA-FOLDER [ANSWERS.json]]: how often one of a
+// question's known pages is among the first three sources, by words alone and, with a model, by what its answers show
+// (words and attention). One line per miss. ANSWERS.json gets every answer with its sources and page shares, also those
+// to questions that the document does not answer.
 #include <carrel/compute.h>
 #include <carrel/library.h>
 
@@ -66,9 +67,18 @@ class Answers final : public EventSink {
     }
 };
 
+nlohmann::json answerJson(const nlohmann::json& question, const Answer& answer) {
+    nlohmann::json out = {{"id", question["id"]}, {"answer", answer.text}, {"page_shares", answer.pageShares}};
+    out["sources"] = nlohmann::json::array();
+    for (const Source& source : answer.sources)
+        out["sources"].push_back({{"page", source.page}, {"share", source.share}, {"quote", source.quote}});
+    return out;
+}
+
 /// Asks every question in a chat of its own. Reading the document is done once for a data folder.
 Status askAll(const nlohmann::json& questions, const std::filesystem::path& pdf, const std::filesystem::path& helper,
-              const std::filesystem::path& model, const std::filesystem::path& data, Score& score) {
+              const std::filesystem::path& model, const std::filesystem::path& data, Score& score,
+              nlohmann::json& told) {
     auto library = Library::open({.dataDir = data, .pdfHelper = helper});
     if (!library) return library.error();
     const auto row = (*library)->add(pdf, {}, {}, {});
@@ -96,7 +106,8 @@ Status askAll(const nlohmann::json& questions, const std::filesystem::path& pdf,
         answers.answer = {};
         (*compute)->ask(request);
         run();
-        score.add(question, answers.answer.sources);
+        if (question.value("answerable", false)) score.add(question, answers.answer.sources);
+        told.push_back(answerJson(question, answers.answer));
     }
     return {};
 }
@@ -108,16 +119,16 @@ double milliseconds(std::chrono::steady_clock::time_point since) {
 }  // namespace
 
 int main(int argc, char** argv) {
-    if (argc != 4 && argc != 6)
-        return std::fprintf(stderr, "usage: %s CARREL-PDF QUESTIONS.json FILE.pdf [MODEL.gguf DATA-FOLDER]\n", argv[0]),
+    if (argc != 4 && argc != 6 && argc != 7)
+        return std::fprintf(stderr,
+                            "usage: %s CARREL-PDF QUESTIONS.json FILE.pdf [MODEL.gguf DATA-FOLDER [ANSWERS.json]]\n",
+                            argv[0]),
                2;
     const auto document = readDocument(argv[3], {.pdfHelper = argv[1], .password = {}, .progress = {}, .stop = {}});
     if (!document) return std::fprintf(stderr, "%s: %s\n", argv[3], document.error().detail.c_str()), 1;
     std::ifstream file(argv[2]);
     auto questions = nlohmann::json::parse(file, nullptr, false);
     if (!questions.is_array()) return std::fprintf(stderr, "%s: not a list of questions\n", argv[2]), 1;
-    std::erase_if(questions.get_ref<nlohmann::json::array_t&>(),
-                  [](const auto& question) { return !question.value("answerable", false); });
 
     const auto start = std::chrono::steady_clock::now();
     auto index = WordIndex::build(*document);
@@ -127,6 +138,7 @@ int main(int argc, char** argv) {
     const auto tokens = wholeText(*document);
     Score words{"words"}, shown{"words and attention"};
     for (const auto& question : questions) {
+        if (!question.value("answerable", false)) continue;
         const auto ranked = index->rank(question["question"].get<std::string>(), index->windows().size());
         if (!ranked) return std::fprintf(stderr, "rank: %s\n", ranked.error().detail.c_str()), 1;
         words.add(question, chooseSources(*document, index->windows(), {tokens, 0},
@@ -134,8 +146,10 @@ int main(int argc, char** argv) {
     }
     words.print();
     if (argc == 4) return 0;
-    if (const auto asked = askAll(questions, argv[3], argv[1], argv[4], argv[5], shown); !asked)
+    nlohmann::json told = nlohmann::json::array();
+    if (const auto asked = askAll(questions, argv[3], argv[1], argv[4], argv[5], shown, told); !asked)
         return std::fprintf(stderr, "%s: %s\n", asked.error().where.c_str(), asked.error().detail.c_str()), 1;
     shown.print();
+    if (argc == 7) std::ofstream(argv[6]) << told.dump(1) << '\n';
     return 0;
 }

@@ -415,6 +415,7 @@ Answer ScriptedEngine::answerOf(const Turn& turn, bool stopped) const {
     const auto pages = pagesRead_.find(turn.request.document);
     const auto read = pages == pagesRead_.end() ? 0 : static_cast<std::uint32_t>(pages->second);
     answer.coverage = {read, kPages, read * kTokensPerPage, kPages * kTokensPerPage};
+    answer.coverage.goesOn = read < kPages;
     answer.sources = sources;
     answer.tokens = static_cast<std::uint32_t>(turn.written / kBytesPerToken);
     answer.timings.decodeTokensPerS = static_cast<double>(kBytesPerTick) / kBytesPerToken * 1000 / kTickMs;
@@ -422,6 +423,11 @@ Answer ScriptedEngine::answerOf(const Turn& turn, bool stopped) const {
         answer.tiers.device.budgetBytes = memories.back().first;
         answer.tiers.host.budgetBytes = memories.back().second;
     }
+    if (!sources.empty()) answer.pageShares.assign(kPages, 0);
+    for (std::uint32_t page = 0; page < read && !sources.empty(); ++page)
+        answer.pageShares[page] = 0.3f / static_cast<float>(read);
+    for (const Source& source : sources)
+        if (source.page > 0 && source.page <= kPages) answer.pageShares[source.page - 1] += 0.7f * source.share;
     return answer;
 }
 

@@ -20,10 +20,17 @@ Item {
     SourceChip {
         id: chip
         y: 120
-        width: 400
+        number: 2
         title: "p. 12"
         quote: "Packages may not modify them."
         share: 0.6
+    }
+    SourcesRow {
+        id: places
+        y: 150
+        width: 300
+        sources: []
+        sentence: "Carrel cannot tell where this came from."
     }
     ErrorBanner {
         id: banner
@@ -62,6 +69,7 @@ Item {
         width: 480
         tiers: []
     }
+    SignalSpy { id: copied; target: chip; signalName: "copyWanted" }
     SignalSpy { id: clicked; target: chip; signalName: "clicked" }
     SignalSpy { id: dismissed; target: banner; signalName: "dismissed" }
 
@@ -108,11 +116,42 @@ Item {
             clicked.clear();
             mouseClick(chip);
             compare(clicked.count, 1);
-            chip.forceActiveFocus();
+            chip.forceActiveFocus(Qt.TabFocusReason);
             keyClick(Qt.Key_Space);
-            compare(clicked.count, 2);
-            verify(chip.Accessible.name.includes("p. 12"));
-            verify(chip.Accessible.name.includes("60"));
+            keyClick(Qt.Key_Return);
+            compare(clicked.count, 3);
+            for (const part of ["Source 2", "p. 12", "60 %", "Packages may not modify them."])
+                verify(chip.Accessible.name.includes(part), part);
+        }
+        function test_theQuoteIsShownToWhoPointsAtASourceOrComesToIt() {
+            composer.forceActiveFocus();
+            mouseMove(root, 600, 470);
+            const card = findChild(chip, "quoteCard");
+            tryCompare(card, "visible", false);
+            mouseMove(chip, 10, 10);
+            tryCompare(card, "opened", true);
+            compare(findChild(card.contentItem, "quote").text, chip.quote);
+            copied.clear();
+            mouseClick(findChild(card.contentItem, "copyQuote"));
+            compare(copied.count, 1);
+            mouseMove(root, 600, 470);
+            tryCompare(card, "visible", false);
+            chip.forceActiveFocus(Qt.TabFocusReason);
+            tryCompare(card, "opened", true);
+            keySequence(StandardKey.Copy);
+            compare(copied.count, 2);
+            composer.forceActiveFocus();
+            tryCompare(card, "visible", false);
+        }
+        function test_withoutSourcesARowSaysWhyAndWithThemItNumbersThem() {
+            const heading = findChild(places, "sourcesHeading");
+            compare(heading.text, places.sentence);
+            verify(findChild(places, "source0") === null);
+            places.sources = [1, 2, 3].map(page => ({ title: "p. " + page, quote: "Words.", share: 0.3, copy: "" }));
+            tryVerify(() => findChild(places, "source2") !== null);
+            compare(findChild(places, "source2").number, 3);
+            verify(heading.text !== places.sentence);
+            places.sources = [];
         }
         function test_theBannerTakesNoRoomWithoutAProblem() {
             compare(banner.implicitHeight, 0);

@@ -231,6 +231,67 @@ class TestWindow : public QObject {
         QVERIFY(engine_->rendered > 0);
     }
 
+    void theStripBesideThePagesShowsWhereTheLastAnswerWasRead() {
+        openDocument();
+        QQuickItem* strip = item("heatStrip");
+        QVERIFY(!strip->isVisible());
+        app().chat()->ask(QStringLiteral("Why?"));
+        QTRY_VERIFY(app().chat()->answering());
+        QTRY_VERIFY_WITH_TIMEOUT(!app().chat()->answering(), 20000);
+        QTRY_VERIFY(strip->isVisible());
+        QCOMPARE(strip->property("cells").toInt(), 42);
+        const QString summary = strip->property("summary").toString();
+        QVERIFY2(summary.startsWith(QStringLiteral("Pages most read: 12, 3, 41")), qPrintable(summary));
+        QAccessible::setActive(true);
+        QAccessibleInterface* a = QAccessible::queryAccessibleInterface(strip);
+        QVERIFY(a);
+        QCOMPARE(a->text(QAccessible::Name), summary);
+
+        strip->forceActiveFocus(Qt::TabFocusReason);
+        QTest::keyClick(win(), Qt::Key_Home);
+        for (int i = 0; i < 2; ++i) QTest::keyClick(win(), Qt::Key_Down);
+        QVERIFY(a->text(QAccessible::Description).startsWith(QStringLiteral("Page 3: ")));
+        QTest::keyClick(win(), Qt::Key_Return);
+        QTRY_COMPARE(item("pages")->property("shownPage").toInt(), 3);
+        // A click on a cell goes to its page, too.
+        qreal top = 0, next = 0;
+        QMetaObject::invokeMethod(strip, "topOf", Q_RETURN_ARG(qreal, top), Q_ARG(int, 29));
+        QMetaObject::invokeMethod(strip, "topOf", Q_RETURN_ARG(qreal, next), Q_ARG(int, 30));
+        QTest::mouseClick(win(), Qt::LeftButton, {}, strip->mapToScene({6, (top + next) / 2}).toPoint());
+        QTRY_COMPARE(item("pages")->property("shownPage").toInt(), 30);
+        // A new chat has no answer yet.
+        app().chat()->newChat();
+        QTRY_VERIFY(!strip->isVisible());
+    }
+
+    void aQuoteIsCopiedWithItsPlaceFromTheKeyboard() {
+        openDocument();
+        app().chat()->ask(QStringLiteral("Why?"));
+        QTRY_VERIFY(app().chat()->answering());
+        QTRY_VERIFY_WITH_TIMEOUT(!app().chat()->answering(), 20000);
+        QQuickItem* second = nullptr;
+        QTRY_VERIFY((second = shown(QStringLiteral("source1"))));
+        second->forceActiveFocus(Qt::TabFocusReason);
+        QTest::keyClick(win(), Qt::Key_C, Qt::ControlModifier);
+        QCOMPARE(QGuiApplication::clipboard()->text(),
+                 QStringLiteral("“A changelog is required.” (Field notes, p. 3)"));
+        QTest::keyClick(win(), Qt::Key_Return);
+        QTRY_COMPARE(app().pages()->markedPage(), 3);
+    }
+
+    void aSourceIsInViewWhereItsPageIsLargerThanTheWindow() {
+        openDocument();
+        QQuickItem* pages = item("pages");
+        QTRY_VERIFY(pages->property("count").toInt() > 12);
+        for (int i = 0; i < 20; ++i) QTest::keyClick(win(), Qt::Key_Equal, Qt::ControlModifier);
+        pages->setProperty("contentX", pages->property("contentWidth").toReal() - pages->width());
+        app().pages()->show({"p. 12", 12, {}, "words", {{72, 128, 60, 14}}, 1.f});
+        QTRY_COMPARE(pages->property("shownPage").toInt(), 12);
+        const qreal scale = pages->property("scaling").toReal();
+        QTRY_VERIFY(pages->property("contentX").toReal() <= (72 + 20) * scale);
+        QVERIFY(pages->property("contentX").toReal() + pages->width() >= (72 + 60) * scale);
+    }
+
     void pagesAreChosenAndSizedFromTheKeyboard() {
         openDocument();
         QQuickItem* pages = item("pages");

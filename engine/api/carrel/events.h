@@ -25,15 +25,23 @@ struct Source {
     std::string place;       // "p. 12", or a heading's words
     std::uint32_t page = 0;  // from 1; 0 where the document has no pages
     ByteSpan span;           // of the quote
-    std::string quote;       // verbatim
+    std::string quote;       // verbatim: whole sentences, or the part around the place where one is very long
     std::vector<Box> boxes;  // of the quote on its page
     float share = 0;         // of what the listed sources weigh together, 0..1
+};
+
+/// Whether an answer's sources can be shown as where it came from.
+enum class Provenance : std::uint8_t {
+    Shown,    // they are listed
+    Unclear,  // too little speaks for any place: none is listed
+    NotSaid   // the answer says that the document does not tell: no place can show that
 };
 
 /// Which part of the document an answer could use.
 struct Coverage {
     std::uint32_t pagesRead = 0, pagesTotal = 0;  // pages read in full from the start; 0 of 0 for text without pages
     std::uint64_t tokensRead = 0, tokensTotal = 0;
+    bool goesOn = false;  // the rest fits the model's window and was not read yet
     bool whole() const { return tokensRead >= tokensTotal; }
 };
 
@@ -62,6 +70,9 @@ struct TurnTimings {
 struct Answer {
     std::string text;
     std::vector<Source> sources;  // best first, at most five
+    Provenance provenance = Provenance::Shown;
+    std::vector<float>
+        pageShares;  // [pagesTotal] of the attention that the document got for this question; sums to 1, or empty
     Coverage coverage;
     std::uint32_t tokens = 0;
     std::uint32_t droppedTurns = 0;  // older turns of this chat that no longer fit the window

@@ -45,7 +45,10 @@ struct TurnRow {
     TurnState state = TurnState::Queued;
     std::string reason;  // for Failed
     std::vector<Source> sources;
+    Provenance provenance = Provenance::Shown;
+    std::vector<float> pageShares;  // as in Answer
     Coverage coverage;
+    std::uint32_t droppedTurns = 0;  // as in Answer
     std::int64_t askedAt = 0;
 };
 

@@ -175,31 +175,3 @@ TEST_CASE("boxesOf gives one box a line, for the words that the span touches") {
     CHECK(document.boxesOf({0, 0}).empty());
     CHECK(Document{}.boxesOf({0, 5}).empty());
 }
-
-TEST_CASE("sentencesAround gives whole sentences of one place, and never more than asked for") {
-    Document document;
-    document.text = "A heading\n\nFirst one, e.g. this. Second (see Fig. 3) is\nhere! \"Third?\" Last.\n\nNext page.";
-    const auto cut = document.text.find("\n\nNext");
-    document.places = {Place{.text = {0, cut}, .size = {}, .heading = {}, .words = {}},
-                       Place{.text = {cut + 2, 10}, .size = {}, .heading = {}, .words = {}}};
-    const auto around = [&](const std::string& word, std::uint64_t most = 1000) {
-        return textAt(document, document.sentencesAround({document.text.find(word), word.size()}, most));
-    };
-    CHECK(around("heading") == "A heading");
-    CHECK(around("one") == "First one, e.g. this.");
-    CHECK(around("Fig") == "Second (see Fig. 3) is\nhere!");
-    CHECK(around("Third") == "\"Third?\"");
-    CHECK(around("this. Second") == "First one, e.g. this. Second (see Fig. 3) is\nhere!");
-    CHECK(around("Next") == "Next page.");
-    CHECK(around("Last.\n\nNext") == "Last.");
-    std::mt19937 random(5);
-    for (int i = 0; i < 2000; ++i) {
-        const ByteSpan span{random() % 120, random() % 40};
-        const std::uint64_t most = random() % 60;
-        const auto got = document.sentencesAround(span, most);
-        CHECK(got.count <= most);
-        const auto& place = document.places[document.placeOf(span.first)].text;
-        CHECK(got.first >= place.first);
-        CHECK(got.first + got.count <= place.first + place.count);
-    }
-}

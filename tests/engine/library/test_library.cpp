@@ -193,7 +193,11 @@ TEST_CASE("a turn comes back as it was saved") {
         turn.answer = "Ein Naturforscher – 自然科学者 🐦; DROP TABLE turns; --'";
         turn.state = TurnState::Failed;
         turn.reason = "no memory";
-        turn.coverage = {.pagesRead = 3, .pagesTotal = 7, .tokensRead = 1000, .tokensTotal = 5'000'000'000};
+        turn.coverage = {
+            .pagesRead = 3, .pagesTotal = 7, .tokensRead = 1000, .tokensTotal = 5'000'000'000, .goesOn = true};
+        turn.provenance = Provenance::NotSaid;
+        turn.pageShares = {0.25f, 0, 0.75f};
+        turn.droppedTurns = 2;
         turn.sources = {{.place = "p. 2",
                          .page = 2,
                          .span = {10, 20},
@@ -215,6 +219,10 @@ TEST_CASE("a turn comes back as it was saved") {
     CHECK(back.reason == "no memory");
     CHECK(back.coverage.pagesRead == 3);
     CHECK(back.coverage.tokensTotal == 5'000'000'000);
+    CHECK(back.coverage.goesOn);
+    CHECK(back.provenance == Provenance::NotSaid);
+    CHECK(back.pageShares == std::vector<float>{0.25f, 0, 0.75f});
+    CHECK(back.droppedTurns == 2);
     CHECK(back.askedAt > 0);
     REQUIRE(back.sources.size() == 2);
     CHECK(back.sources[0].quote == "old mill");

@@ -80,3 +80,18 @@ TEST_CASE("without a backup there is no migration") {
     CHECK(*db.userVersion() == 1);
     CHECK(number(db, "SELECT n FROM letters") == 400);
 }
+
+TEST_CASE("turns of the first version keep what they have, and are not said to have had more") {
+    Fixture f;
+    auto db = f.open(f.file);
+    REQUIRE(migrate(db, f.file, librarySchema().first(1)));
+    REQUIRE(
+        db.exec("INSERT INTO documents(sha256, title, original_path, state, added_at, opened_at, opened_order) "
+                "VALUES('a', 't', '', 4, 0, 0, 0);"
+                "INSERT INTO chats(id, document, created_at) VALUES('c', 'a', 0);"
+                "INSERT INTO turns(chat, question, answer, state, asked_at) VALUES('c', 'q', 'old', 4, 7)"));
+    REQUIRE(migrate(db, f.file, librarySchema()));
+    CHECK(number(db, "SELECT count(*) FROM turns WHERE answer = 'old' AND asked_at = 7") == 1);
+    CHECK(number(db, "SELECT goes_on + dropped_turns + provenance FROM turns") == 0);
+    CHECK(number(db, "SELECT page_shares IS NULL FROM turns") == 1);
+}

@@ -163,3 +163,85 @@ TEST_CASE("a text without pages gives several places of one section, named by he
                        other.span.first + other.span.count <= source.span.first));
     }
 }
+
+TEST_CASE("a quote is whole sentences around the one that was read most, and no longer than it may be") {
+    Fixture f(DocumentKind::Pdf, 1);
+    Document& document = f.document;
+    document.text.clear();
+    for (int i = 0; i < 30; ++i)
+        document.text += "Number " + std::to_string(i) + " says e.g. that Mr. Smith owes\nhim " + std::to_string(i) +
+                         ".50 marks for the " + std::string(40 + i, 'x') + " of it. ";
+    document.places[0].text = {0, document.text.size()};
+    f.tokens.clear();
+    for (std::size_t at = 0; at < document.text.size();) {
+        const std::size_t space = std::min(document.text.find_first_of(" \n", at + 1), document.text.size());
+        f.tokens.push_back({1, static_cast<std::uint32_t>(at), static_cast<std::uint32_t>(space - at)});
+        at = space;
+    }
+    f.windows = wordWindows(document, 40, 20);
+    for (int i = 1; i < 29; ++i) {
+        std::vector<float> leaves(f.leaves());
+        leaves[f.leafOf(document.text.find(std::to_string(i) + ".50 marks"))] = 1;
+        const auto sources = f.choose({.question = {}, .answer = {}, .leaves = leaves});
+        REQUIRE(sources.size() == 1);
+        const std::string& quote = sources[0].quote;
+        CAPTURE(quote);
+        CHECK(quote == document.text.substr(sources[0].span.first, sources[0].span.count));
+        CHECK(quote.find(" " + std::to_string(i) + ".50 marks") != std::string::npos);
+        CHECK(quote.starts_with("Number "));
+        CHECK(quote.ends_with("of it."));
+        CHECK(quote.size() <= 480);
+    }
+}
+
+TEST_CASE("of what has no sentences a quote is the part that was read, cut between words") {
+    Fixture f(DocumentKind::Pdf, 1);
+    Document& document = f.document;
+    std::erase(document.text, '.');
+    document.text.pop_back();
+    document.places[0].text = {0, document.text.size()};
+    REQUIRE(document.text.size() > 960);
+    f.tokens.clear();
+    for (std::size_t at = 0; at < document.text.size();) {
+        const std::size_t space = std::min(document.text.find(' ', at + 1), document.text.size());
+        f.tokens.push_back({1, static_cast<std::uint32_t>(at), static_cast<std::uint32_t>(space - at)});
+        at = space;
+    }
+    f.windows = wordWindows(document, 40, 20);
+    for (const char* words : {"Sentence 0 ", "Sentence 17 ", "Sentence 39 "}) {
+        std::vector<float> leaves(f.leaves());
+        leaves[f.leafOf(document.text.find(words))] = 1;
+        const auto sources = f.choose({.question = {}, .answer = {}, .leaves = leaves});
+        REQUIRE(!sources.empty());
+        CHECK(sources[0].quote.find(words) != std::string::npos);
+        CHECK(sources[0].quote.size() <= 480);
+        CHECK(sources[0].quote.size() > 300);
+        const std::uint64_t first = sources[0].span.first, end = first + sources[0].span.count;
+        CHECK((first == 0 || document.text[first - 1] == ' '));
+        CHECK((end == document.text.size() || document.text[end] == ' '));
+    }
+}
+
+TEST_CASE("page shares are the evidence of each page's leaves, a leaf on two pages split by its bytes") {
+    const Fixture f;
+    std::vector<float> leaves(f.leaves());
+    leaves[f.leafOf(f.document.text.find("Sentence 20 stands on page number 2"))] = 0.2f;
+    leaves[f.leafOf(f.document.text.find("Sentence 20 stands on page number 5"))] = 0.6f;
+    auto shares = pageShares(f.document, f.read(), leaves);
+    REQUIRE(shares.size() == 6);
+    CHECK(shares[1] == doctest::Approx(0.25));
+    CHECK(shares[4] == doctest::Approx(0.75));
+    CHECK(sum(shares) == doctest::Approx(1));
+    leaves.assign(leaves.size(), 0);
+    leaves[f.leafOf(f.document.places[3].text.first - 1)] = 1;  // it goes on in page 4, or ends with page 3
+    shares = pageShares(f.document, f.read(), leaves);
+    CHECK(shares[2] + shares[3] == doctest::Approx(1));
+    CHECK(shares[2] > 0);
+    CHECK(pageShares(f.document, f.read(), std::vector<float>(f.leaves())).empty());
+    CHECK(pageShares(Fixture(DocumentKind::Markdown, 1).document, f.read(), leaves).empty());
+    // Nobody knows of pages that were not read.
+    leaves.assign(leaves.size(), 1);
+    shares = pageShares(f.document, {std::span(f.tokens).first(f.tokens.size() / 3), Fixture::kFirstPosition}, leaves);
+    CHECK(shares[0] > 0.4f);
+    CHECK(shares[3] + shares[4] + shares[5] == 0);
+}
