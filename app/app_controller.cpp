@@ -22,6 +22,12 @@ AppController::AppController(EnginePort& port, const AppOptions& options, QObjec
       pages_(port, passwords_),
       model_(port, settings_, options.modelsFolder),
       tiers_(port) {
+    chat_.nameWaitsBy(
+        [this](const QString& sha) {
+            const DocumentRow* row = library_.documents()->find(sha);
+            return row ? QString::fromStdString(row->title) : QString();
+        },
+        [this] { return model_.state() == ModelController::Loaded; });
     connect(&library_, &LibraryController::documentOpened, this, [this](const DocumentRow& row) {
         const QString sha = QString::fromStdString(row.sha256);
         settings_.setLastDocument(sha);

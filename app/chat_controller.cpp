@@ -7,18 +7,22 @@
 namespace carrel::app {
 
 constexpr auto kDraftSave = std::chrono::milliseconds(500);
+constexpr auto kWaitTick = std::chrono::milliseconds(500);  // seconds are shown
 constexpr auto kPartialSave = std::chrono::milliseconds(1000);
 
 ChatController::ChatController(EnginePort& port, Passwords& passwords, std::function<bool(const QString&)> canAnswer,
                                QObject* parent)
     : QObject(parent), port_(port), passwords_(passwords), canAnswer_(std::move(canAnswer)) {
     connect(&port, &EnginePort::turnStage, this, &ChatController::staged);
+    connect(&port, &EnginePort::questionProgress, this, &ChatController::readQuestion);
     connect(&port, &EnginePort::turnText, this, &ChatController::arrived);
     connect(&port, &EnginePort::answered, this, &ChatController::answered);
     connect(&port, &EnginePort::turnFailed, this, &ChatController::failed);
     draftTimer_.setSingleShot(true);
     draftTimer_.setInterval(kDraftSave);
     saveTimer_.setInterval(kPartialSave);
+    waitTimer_.setInterval(kWaitTick);
+    connect(&waitTimer_, &QTimer::timeout, this, &ChatController::nameWaits);
     connect(&draftTimer_, &QTimer::timeout, this, &ChatController::flushDraft);
     connect(&saveTimer_, &QTimer::timeout, this, &ChatController::savePartial);
 }
@@ -119,6 +123,7 @@ void ChatController::show(const QString& chat) {
             for (TurnRow& turn : turns)
                 if (turn.id == active_[ticket].row.id) turn = active_[ticket].row;
         conversation_.setTurns(turns);
+        nameWaits();
     });
 }
 

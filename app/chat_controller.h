@@ -3,6 +3,7 @@
 #include "conversation_model.h"
 #include "engine_port.h"
 #include "passwords.h"
+#include "wait_text.h"
 
 #include <QStringList>
 #include <QTimer>
@@ -35,6 +36,9 @@ class ChatController : public QObject {
   public:
     ChatController(EnginePort& port, Passwords& passwords, std::function<bool(const QString&)> canAnswer,
                    QObject* parent = nullptr);
+
+    /// What waits are named by: a document's title, and whether a model is loaded.
+    void nameWaitsBy(std::function<QString(const QString&)> title, std::function<bool()> modelReady);
 
     ConversationModel* conversation() { return &conversation_; }
     QVariantList chats() const;
@@ -80,6 +84,8 @@ class ChatController : public QObject {
         bool listed = false;   // asked together with others
         bool asked = false;    // the engine has it
         bool unsaved = false;  // text since the last save
+        Wait wait;
+        std::chrono::steady_clock::time_point waitsSince{};
     };
     struct List {
         int total = 0, ended = 0;
@@ -97,6 +103,9 @@ class ChatController : public QObject {
     void answered(quint64 ticket, const Answer& answer);
     void failed(quint64 ticket, const Error& error);
     void finish(quint64 ticket);
+    void readQuestion(quint64 ticket, quint32 done, quint32 total);
+    Wait waitOf(quint64 ticket, const Active& turn) const;
+    void nameWaits();
     void drop(const std::function<bool(const Active&)>& which);
     void save(const TurnRow& row);
     void savePartial();
@@ -110,13 +119,15 @@ class ChatController : public QObject {
     EnginePort& port_;
     Passwords& passwords_;
     std::function<bool(const QString&)> canAnswer_;
+    std::function<QString(const QString&)> title_;
+    std::function<bool()> modelReady_;
     ConversationModel conversation_;
     std::vector<ChatRow> chats_;
     QString document_, current_, draft_;
     std::map<quint64, Active> active_;
     std::map<QString, List> lists_;           // by chat, while one of its questions is under way
     std::map<quint64, std::string> leaving_;  // tails of listed turns that the engine has not ended
-    QTimer draftTimer_, saveTimer_;
+    QTimer draftTimer_, saveTimer_, waitTimer_;
     bool draftDirty_ = false;
 };
 

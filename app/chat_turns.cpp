@@ -115,10 +115,12 @@ void ChatController::begin(quint64 ticket, std::int64_t id) {
         emit chatsChanged();
     }
     saveTimer_.start();
+    waitTimer_.start();
     if (turn.stop.stop_requested())
         endUnsent(ticket);
     else if (canAnswer_(turn.document))
         send(ticket);
+    nameWaits();
 }
 
 void ChatController::answerable(const QString& document) {
@@ -147,8 +149,10 @@ void ChatController::stop() {
     for (const quint64 ticket : ticketsOf(current_)) {
         Active& turn = active_.at(ticket);
         turn.stop.request_stop();
-        if (!turn.asked && turn.row.id != 0) endUnsent(ticket);  // nobody else will
+        // Nothing was said yet, so there is nothing to wait for: what the engine still reports of it is dropped.
+        if (turn.row.answer.empty() && turn.row.id != 0) endUnsent(ticket);
     }
+    nameWaits();
 }
 
 void ChatController::endUnsent(quint64 ticket) {
@@ -168,7 +172,16 @@ void ChatController::staged(quint64 ticket, TurnStage stage) {
                                      TurnState::Answering};
     found->second.row.state = kStates[static_cast<int>(stage)];
     conversation_.updateTurn(found->second.row);
+    nameWaits();
     save(found->second.row);
+}
+
+void ChatController::readQuestion(quint64 ticket, quint32 done, quint32 total) {
+    const auto found = active_.find(ticket);
+    if (found == active_.end()) return;
+    found->second.wait.done = done;
+    found->second.wait.total = total;
+    nameWaits();
 }
 
 void ChatController::arrived(quint64 ticket, const QString& text) {
@@ -204,11 +217,15 @@ void ChatController::failed(quint64 ticket, const Error& error) {
 void ChatController::finish(quint64 ticket) {
     const Active turn = std::move(active_.at(ticket));
     active_.erase(ticket);
-    if (active_.empty()) saveTimer_.stop();
+    if (active_.empty()) {
+        saveTimer_.stop();
+        waitTimer_.stop();
+    }
     save(turn.row);
     if (turn.listed && turn.asked) leaving_[ticket] = listTail(turn.row.chat, turn.row.id);
     forgetTail(ticket);
     conversation_.updateTurn(turn.row);
+    nameWaits();
     const QString chat = QString::fromStdString(turn.row.chat);
     const bool firstOfAll = !turn.listed || ++lists_[chat].ended == 1;
     if (turn.listed && ticketsOf(chat).empty()) lists_.erase(chat);

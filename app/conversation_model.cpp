@@ -87,13 +87,10 @@ QString ConversationModel::note(const Turn& turn) const {
     const bool known = turn.row.coverage.tokensTotal > 0;
     switch (turn.row.state) {
         case TurnState::Queued:
-            return tr("Waiting to be answered…");
         case TurnState::Opening:
-            return tr("Opening what was read…");
         case TurnState::ReadingQuestion:
-            return tr("Reading the question…");
         case TurnState::Answering:
-            return tr("Writing…");
+            return turn.wait.isEmpty() ? tr("Waiting to be answered…") : turn.wait;
         case TurnState::Done:
             return known ? coverage : QString();
         case TurnState::Stopped:
@@ -144,7 +141,7 @@ void ConversationModel::setTurns(const std::vector<TurnRow>& turns) {
     turns_.clear();
     for (const TurnRow& row : turns) {
         const int i = static_cast<int>(turns_.size());
-        Turn turn{row, QString::fromStdString(row.answer), static_cast<int>(rows_.size()), 0, 0};
+        Turn turn{row, QString::fromStdString(row.answer), {}, static_cast<int>(rows_.size()), 0, 0};
         MarkdownBlock question;
         question.plain = QString::fromStdString(row.question);
         rows_ << Row{Question, i, question};
@@ -163,7 +160,7 @@ void ConversationModel::addTurn(const TurnRow& row) {
     question.plain = QString::fromStdString(row.question);
     beginInsertRows({}, first, first + 1);
     const int i = static_cast<int>(turns_.size());
-    turns_ << Turn{row, {}, first, first + 1, 0};
+    turns_ << Turn{row, {}, {}, first, first + 1, 0};
     rows_ << Row{Question, i, question} << Row{Note, i, {}};
     endInsertRows();
 }
@@ -214,6 +211,14 @@ void ConversationModel::appendText(qint64 id, const QString& text) {
     if (i < 0) return;
     turns_[i].answer += text;
     renderOpenPart(i);
+}
+
+void ConversationModel::setWait(qint64 id, const QString& text) {
+    const int i = indexOf(id);
+    if (i < 0 || turns_[i].wait == text) return;
+    turns_[i].wait = text;
+    const QModelIndex at = index(noteRow(turns_[i]));
+    emit dataChanged(at, at, {PlainRole});
 }
 
 void ConversationModel::updateTurn(const TurnRow& row) {

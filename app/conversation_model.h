@@ -44,6 +44,7 @@ class ConversationModel : public QAbstractListModel {
     void addTurn(const TurnRow& turn);
     void appendText(qint64 turn, const QString& text);  // several turns may be under way
     void updateTurn(const TurnRow& turn);               // state, answer, sources, coverage
+    void setWait(qint64 turn, const QString& text);     // what an open turn waits for, as its note says it
     const TurnRow* turn(qint64 id) const;
 
   private:
@@ -55,7 +56,7 @@ class ConversationModel : public QAbstractListModel {
     };
     struct Turn {
         TurnRow row;
-        QString answer;
+        QString answer, wait;
         int firstRow = 0;
         int openRow = 0;          // first row of the part that more text can change
         qsizetype openStart = 0;  // where that part begins in answer

@@ -83,9 +83,10 @@ class EnginePort : public QObject {
     void readingProgress(quint64 ticket, const carrel::ReadingProgress& progress);
     void readingEnded(quint64 ticket, const carrel::Result<carrel::ReadingSummary>& summary);  // Cancelled: paused
     void turnStage(quint64 ticket, carrel::TurnStage stage);
-    void turnText(quint64 ticket, const QString& text);           // to append; at most 30 a second
-    void answered(quint64 ticket, const carrel::Answer& answer);  // exactly one of these two
-    void turnFailed(quint64 ticket, const carrel::Error& error);  // ends every turn
+    void questionProgress(quint64 ticket, quint32 done, quint32 total);  // tokens; at most 30 a second
+    void turnText(quint64 ticket, const QString& text);                  // to append; at most 30 a second
+    void answered(quint64 ticket, const carrel::Answer& answer);         // exactly one of these two
+    void turnFailed(quint64 ticket, const carrel::Error& error);         // ends every turn
 
   private:
     quint64 lastTicket_ = 0;

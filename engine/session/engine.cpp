@@ -334,8 +334,14 @@ class Engine final : public Compute {
         }
         if (auto ready = turn->prepare(*store_, std::move(open)); !ready) return fail(ready.error());
         if (!batch_) batch_.emplace(*loaded_, turnWork_, **reading);
-        batch_->add(
-            {std::move(waiting.request), std::move(turn), resumeS, waiting.stage, false, waiting.told, waiting.mended});
+        batch_->add({std::move(waiting.request),
+                     std::move(turn),
+                     resumeS,
+                     waiting.stage,
+                     {},
+                     false,
+                     waiting.told,
+                     waiting.mended});
         report(batch_->members().back());
     }
 
@@ -343,6 +349,11 @@ class Engine final : public Compute {
         if (const TurnStage stage = member.turn->stage(); stage > member.stage) {
             member.stage = stage;
             events_.turnStage(member.request.ticket, stage);
+        }
+        if (const auto read = member.turn->questionTokens();
+            member.stage == TurnStage::ReadingQuestion && read != member.read) {
+            member.read = read;
+            events_.questionProgress(member.request.ticket, read.done, read.total);
         }
         std::string text = member.turn->takeText();
         const std::size_t known = std::min(member.told, text.size());

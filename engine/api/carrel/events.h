@@ -80,6 +80,9 @@ class EventSink {
     virtual void readingProgress(std::uint64_t ticket, const ReadingProgress& progress) = 0;
     virtual void readingEnded(std::uint64_t ticket, const Result<ReadingSummary>& summary) = 0;  // Cancelled: paused
     virtual void turnStage(std::uint64_t ticket, TurnStage stage) = 0;
+    /// Tokens that must be read before the answer begins, a layer of those at hand counting as its part of them: the
+    /// question, and what of its chat is not stored.
+    virtual void questionProgress(std::uint64_t /*ticket*/, std::uint32_t /*done*/, std::uint32_t /*total*/) {}
     virtual void turnText(std::uint64_t ticket, const std::string& text) = 0;  // whole UTF-8 characters, to append
     virtual void answered(std::uint64_t ticket, const Answer& answer) = 0;
     virtual void turnFailed(std::uint64_t ticket, const Error& error) = 0;
