@@ -10,6 +10,8 @@
 
 namespace carrel::app {
 
+constexpr auto kAnnounced = std::chrono::seconds(5);  // a screen reader asks for its words within that
+
 AppController::AppController(EnginePort& port, const AppOptions& options, QObject* parent)
     : QObject(parent),
       port_(port),
@@ -54,12 +56,19 @@ AppController::AppController(EnginePort& port, const AppOptions& options, QObjec
         chat_.stopAll();
         reading_.modelAboutToChange();
     });
-    connect(&model_, &ModelController::loaded, &reading_, &ReadingController::modelLoaded);
-    connect(&library_, &LibraryController::problem, this, &AppController::showProblem);
-    connect(&reading_, &ReadingController::problem, this, &AppController::showProblem);
-    connect(&chat_, &ChatController::problem, this, &AppController::showProblem);
-    connect(&pages_, &PagesController::problem, this, &AppController::showProblem);
-    connect(&model_, &ModelController::problem, this, &AppController::showProblem);
+    connect(&model_, &ModelController::loaded, this, [this] { reading_.modelLoaded(model_.fingerprint()); });
+    connect(&library_, &LibraryController::problem, this, &AppController::show);
+    connect(&reading_, &ReadingController::problem, this, &AppController::show);
+    connect(&chat_, &ChatController::problem, this, &AppController::show);
+    connect(&pages_, &PagesController::problem, this, &AppController::show);
+    connect(&model_, &ModelController::problem, this, &AppController::show);
+    connect(&reading_, &ReadingController::remedyWanted, this, &AppController::use);
+    connect(&chat_, &ChatController::announced, this, &AppController::announce);
+    connect(&reading_, &ReadingController::announced, this, &AppController::announce);
+    announced_.setSingleShot(true);
+    announced_.setInterval(kAnnounced);
+    connect(&announced_, &QTimer::timeout, this, [this] { announce({}); });
+    connect(&chat_, &ChatController::remedyWanted, this, &AppController::use);
 }
 
 AppController::~AppController() {
@@ -120,10 +129,16 @@ void AppController::chooseModel() {
     d->open();
 }
 
-void AppController::showProblem(const QString& sentence) {
-    if (sentence == problem_) return;
-    problem_ = sentence;
-    emit problemChanged();
+// Empty in between: what is shown anew is read out, also when it says the same again.
+void AppController::announce(const QString& sentence) {
+    if (!announcement_.isEmpty()) {
+        announcement_.clear();
+        emit announcementChanged();
+    }
+    if (sentence.isEmpty()) return;
+    announcement_ = sentence;
+    announced_.start();
+    emit announcementChanged();
 }
 
 void AppController::openLink(const QString& address) {

@@ -33,7 +33,9 @@ class AppController : public QObject {
     Q_PROPERTY(carrel::app::ModelController* model READ model CONSTANT)
     Q_PROPERTY(carrel::app::TierController* tiers READ tiers CONSTANT)
     Q_PROPERTY(carrel::app::Look* look READ look CONSTANT)
-    Q_PROPERTY(QString problem READ problem NOTIFY problemChanged)  // a sentence; empty: none
+    Q_PROPERTY(QString announcement READ announcement NOTIFY announcementChanged)  // for screen readers; empty: none
+    Q_PROPERTY(QString problem READ problem NOTIFY problemChanged)                 // a sentence; empty: none
+    Q_PROPERTY(QString remedy READ remedy NOTIFY problemChanged)  // what to do about it, on a button; empty: nothing
 
   public:
     AppController(EnginePort& port, const AppOptions& options, QObject* parent = nullptr);
@@ -47,7 +49,12 @@ class AppController : public QObject {
     TierController* tiers() { return &tiers_; }
     Look* look() { return &look_; }
     Passwords& passwords() { return passwords_; }
-    QString problem() const { return problem_; }
+    QString problem() const { return problem_.text; }
+    QString remedy() const { return problem_.remedy == Remedy::Close ? QString() : remedyText(problem_.remedy); }
+    QString announcement() const { return announcement_; }
+    void announce(const QString& sentence);  // said once, and gone after a while
+    void show(const Problem& problem);
+    QString report() const;  // report.h, of the last failure
 
     void start();
     void close();  // saves, stops and joins all work; nothing happens afterwards
@@ -55,14 +62,20 @@ class AppController : public QObject {
     Q_INVOKABLE void chooseDocuments();  // open dialog
     Q_INVOKABLE void chooseModel();
     Q_INVOKABLE void showProblem(const QString& sentence);
-    Q_INVOKABLE void dismissProblem() { showProblem({}); }
+    Q_INVOKABLE void dismissProblem() { show({}); }
+    Q_INVOKABLE void useRemedy();  // of the problem shown, which goes
+    Q_INVOKABLE void copyReport();
     Q_INVOKABLE void openLink(const QString& address);  // after the person said yes
     Q_INVOKABLE void copy(const QString& text);
 
   signals:
     void problemChanged();
+    void announcementChanged();
+    void spaceWanted();  // the library shows what is largest
 
   private:
+    void use(const Problem& problem);
+    void remember(const Problem& problem);
     QFileDialog* dialog(const QString& title, const QString& filter);
 
     EnginePort& port_;
@@ -76,7 +89,9 @@ class AppController : public QObject {
     PagesController pages_;
     ModelController model_;
     TierController tiers_;
-    QString problem_;
+    QString announcement_;
+    QTimer announced_;
+    Problem problem_, last_;  // shown; and the last one that is an error
     QPointer<QFileDialog> dialog_;
     bool closed_ = false;
 };

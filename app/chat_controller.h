@@ -2,6 +2,7 @@
 
 #include "conversation_model.h"
 #include "engine_port.h"
+#include "error_text.h"
 #include "passwords.h"
 #include "wait_text.h"
 
@@ -48,6 +49,7 @@ class ChatController : public QObject {
     int listTotal() const { return list(current_).total; }
     int listEnded() const { return list(current_).ended; }
 
+    QStringList texts() const;                 // of the chat shown: what a report must not say
     void open(const QString& document);        // empty: nothing is open
     void answerable(const QString& document);  // questions that waited can go
     void stopAll();
@@ -62,6 +64,7 @@ class ChatController : public QObject {
     Q_INVOKABLE void show(const QString& chat);
     Q_INVOKABLE void forgetChat(const QString& chat);
     Q_INVOKABLE void openSource(qint64 turn, int index);
+    Q_INVOKABLE void remedy(qint64 turn);  // of one that failed: the button beside its sentence
 
   signals:
     void chatsChanged();
@@ -71,8 +74,10 @@ class ChatController : public QObject {
     void listChanged();
     void listSaved();  // every question of the last list has its row
     void sourceOpened(const carrel::Source& source);
-    void firstSource(const carrel::Source& source);  // an answer in view has ended; this is where it was read
-    void problem(const QString& sentence);
+    void firstSource(const carrel::Source& source);          // an answer in view has ended; this is where it was read
+    void announced(const QString& sentence);                 // to those who do not see it
+    void remedyWanted(const carrel::app::Problem& problem);  // anything but asking again
+    void problem(const carrel::app::Problem& problem);
     void ended(qint64 turn);  // exactly once per turn
 
   private:
@@ -114,7 +119,7 @@ class ChatController : public QObject {
     std::vector<PastTurn> history() const;
     std::vector<quint64> ticketsOf(const QString& chat) const;
     List list(const QString& chat) const;
-    void report(const Status& status);
+    void report(const Status& status, Doing doing);
 
     EnginePort& port_;
     Passwords& passwords_;
@@ -125,6 +130,7 @@ class ChatController : public QObject {
     std::vector<ChatRow> chats_;
     QString document_, current_, draft_;
     std::map<quint64, Active> active_;
+    std::map<qint64, Problem> problems_;      // of turns that failed since the start
     std::map<QString, List> lists_;           // by chat, while one of its questions is under way
     std::map<quint64, std::string> leaving_;  // tails of listed turns that the engine has not ended
     QTimer draftTimer_, saveTimer_, waitTimer_;

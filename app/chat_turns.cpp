@@ -1,6 +1,5 @@
 // One turn from the question's row to its end, alone or in a list.
 #include "chat_controller.h"
-#include "error_text.h"
 
 #include <memory>
 
@@ -19,13 +18,14 @@ void ChatController::write(quint64 ticket, const QString& chat, std::function<vo
     Active& turn = active_.at(ticket);
     turn.row.chat = chat.toStdString();
     port_.startTurn(turn.row.chat, turn.row.question,
-                    [this, ticket, written = std::move(written)](const Result<std::int64_t>& id) {
+                    [this, ticket, question = QString::fromStdString(turn.row.question),
+                     written = std::move(written)](const Result<std::int64_t>& id) {
                         if (!active_.contains(ticket)) return;  // its chat is gone
                         if (id) {
                             begin(ticket, *id);
                         } else {
                             active_.erase(ticket);
-                            emit problem(errorText(id.error()));
+                            emit problem(problemOf(id.error(), Doing::Save, {}, [this, question] { ask(question); }));
                         }
                         if (written) written(static_cast<bool>(id));
                         emit answeringChanged();
@@ -51,21 +51,22 @@ void ChatController::askAll(const QStringList& questions) {
     }
     if (tickets.empty()) return;
     if (conversation_.rowCount() == 0 && draft_.isEmpty() && !answering()) return startList(current_, tickets);
-    port_.newChat(document_.toStdString(), [this, document = document_, tickets](const Result<ChatRow>& chat) {
-        if (!active_.contains(tickets.front())) return;  // the document is gone
-        if (!chat) {
-            for (const quint64 ticket : tickets) active_.erase(ticket);
-            emit problem(errorText(chat.error()));
-            return;
-        }
-        const QString id = QString::fromStdString(chat->id);
-        if (document == document_) {
-            chats_.insert(chats_.begin(), *chat);
-            emit chatsChanged();
-            show(id);
-        }
-        startList(id, tickets);
-    });
+    port_.newChat(
+        document_.toStdString(), [this, document = document_, tickets, questions](const Result<ChatRow>& chat) {
+            if (!active_.contains(tickets.front())) return;  // the document is gone
+            if (!chat) {
+                for (const quint64 ticket : tickets) active_.erase(ticket);
+                emit problem(problemOf(chat.error(), Doing::Save, {}, [this, questions] { askAll(questions); }));
+                return;
+            }
+            const QString id = QString::fromStdString(chat->id);
+            if (document == document_) {
+                chats_.insert(chats_.begin(), *chat);
+                emit chatsChanged();
+                show(id);
+            }
+            startList(id, tickets);
+        });
 }
 
 void ChatController::startList(const QString& chat, const std::vector<quint64>& tickets) {
@@ -210,7 +211,11 @@ void ChatController::failed(quint64 ticket, const Error& error) {
     TurnRow& row = found->second.row;
     // Stopped before anything could be said: no failure, the person's own wish.
     row.state = error.code == Code::Cancelled ? TurnState::Stopped : TurnState::Failed;
-    if (row.state == TurnState::Failed) row.reason = errorText(error).toStdString();
+    if (row.state == TurnState::Failed) {
+        const Problem why = problemOf(error, Doing::Answer, tr("this answer"), [] {});  // remedy() asks again
+        row.reason = why.text.toStdString();
+        problems_[row.id] = why;
+    }
     finish(ticket);
 }
 
@@ -225,6 +230,8 @@ void ChatController::finish(quint64 ticket) {
     if (turn.listed && turn.asked) leaving_[ticket] = listTail(turn.row.chat, turn.row.id);
     forgetTail(ticket);
     conversation_.updateTurn(turn.row);
+    if (const auto why = problems_.find(turn.row.id); why != problems_.end())
+        conversation_.setRemedy(turn.row.id, remedyText(why->second.remedy));
     nameWaits();
     const QString chat = QString::fromStdString(turn.row.chat);
     const bool firstOfAll = !turn.listed || ++lists_[chat].ended == 1;
@@ -232,6 +239,11 @@ void ChatController::finish(quint64 ticket) {
     const bool shown = chat == current_;
     if (shown) emit answeringChanged();
     if (shown) emit listChanged();
+    const TurnState state = turn.row.state;
+    if (shown)
+        emit announced(state == TurnState::Done      ? tr("Answer finished")
+                       : state == TurnState::Stopped ? tr("Answer stopped")
+                                                     : tr("The answer failed"));
     // Of a list only the first answer turns the page: a person reads while the others end.
     if (shown && firstOfAll && !turn.row.sources.empty()) emit firstSource(turn.row.sources.front());
     emit ended(turn.row.id);
@@ -246,7 +258,7 @@ void ChatController::forgetTail(quint64 ticket) {
 }
 
 void ChatController::save(const TurnRow& row) {
-    port_.saveTurn(row, [this](const Status& done) { report(done); });
+    port_.saveTurn(row, [this](const Status& done) { report(done, Doing::Save); });
 }
 
 void ChatController::savePartial() {

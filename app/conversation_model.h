@@ -32,7 +32,8 @@ class ConversationModel : public QAbstractListModel {
         SourcesRole,  // list of {title, quote, share}; the index is the source's
         OpenRole,     // the turn is still under way
         FailedRole,   // the turn failed or was interrupted
-        AnswerRole    // Note: the whole answer, for copying
+        AnswerRole,   // Note: the whole answer, for copying
+        RemedyRole    // Note of a turn that failed: its button
     };
 
     using QAbstractListModel::QAbstractListModel;
@@ -45,6 +46,7 @@ class ConversationModel : public QAbstractListModel {
     void appendText(qint64 turn, const QString& text);  // several turns may be under way
     void updateTurn(const TurnRow& turn);               // state, answer, sources, coverage
     void setWait(qint64 turn, const QString& text);     // what an open turn waits for, as its note says it
+    void setRemedy(qint64 turn, const QString& text);   // without it, to ask again
     const TurnRow* turn(qint64 id) const;
 
   private:
@@ -56,7 +58,7 @@ class ConversationModel : public QAbstractListModel {
     };
     struct Turn {
         TurnRow row;
-        QString answer, wait;
+        QString answer, wait, remedy;
         int firstRow = 0;
         int openRow = 0;          // first row of the part that more text can change
         qsizetype openStart = 0;  // where that part begins in answer

@@ -40,6 +40,7 @@ class EnginePort : public QObject {
     virtual void read(ReadRequest request) = 0;  // ends with readingEnded
     virtual void ask(TurnRequest request) = 0;   // ends with answered or turnFailed
     virtual void readingOf(const std::string& document, Reply<ReadingSummary> reply) = 0;
+    virtual void forecast(const std::string& document, const std::string& password, Reply<ReadingForecast> reply) = 0;
     virtual void forgetReadings(const std::string& document, Reply<void> reply) = 0;
     virtual void forgetTail(const std::string& tail) = 0;  // of a question that has ended
     virtual void tiers(const std::string& document, Reply<std::optional<TierView>> reply) = 0;

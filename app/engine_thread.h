@@ -26,6 +26,7 @@ class EngineThread final : public EnginePort {
     void read(ReadRequest request) override;
     void ask(TurnRequest request) override;
     void readingOf(const std::string& document, Reply<ReadingSummary> reply) override;
+    void forecast(const std::string& document, const std::string& password, Reply<ReadingForecast> reply) override;
     void forgetReadings(const std::string& document, Reply<void> reply) override;
     void forgetTail(const std::string& tail) override;
     void tiers(const std::string& document, Reply<std::optional<TierView>> reply) override;

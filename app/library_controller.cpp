@@ -1,7 +1,5 @@
 #include "library_controller.h"
 
-#include "error_text.h"
-
 #include <QFileInfo>
 
 namespace carrel::app {
@@ -14,10 +12,22 @@ QString LibraryController::currentTitle() const {
     return row ? QString::fromStdString(row->title) : QString();
 }
 
+QStringList LibraryController::names() const {
+    QStringList out;
+    for (int row = 0; row < documents_.rowCount(); ++row) {
+        const DocumentRow* document = documents_.at(row);
+        const QString path = QString::fromStdString(document->originalPath);
+        const QFileInfo file(path);
+        out << QString::fromStdString(document->title) << path << file.fileName() << file.completeBaseName()
+            << file.absolutePath();
+    }
+    return out;
+}
+
 void LibraryController::load(const QString& sha) {
     port_.documents([this, sha](const Result<std::vector<DocumentRow>>& rows) {
         if (!rows) {
-            emit problem(errorText(rows.error()));
+            emit problem(problemOf(rows.error(), Doing::Start, {}, [this, sha] { load(sha); }));
             return;
         }
         documents_.setDocuments(*rows);
@@ -69,7 +79,8 @@ void LibraryController::added(const QString& file, const std::string& password, 
         if (code == Code::NeedsPassword || code == Code::WrongPassword)
             prompt(name, file, {}, code == Code::WrongPassword || !password.empty());
         else if (code != Code::Cancelled)
-            emit problem(errorText(result.error(), name));
+            emit problem(
+                problemOf(result.error(), Doing::Add, name, [this, file] { addFiles({QUrl::fromLocalFile(file)}); }));
         return addNext();
     }
     const DocumentRow& row = *result;
@@ -80,11 +91,10 @@ void LibraryController::added(const QString& file, const std::string& password, 
             prompt(QString::fromStdString(row.title), file, sha, !password.empty());
             break;
         case DocumentState::NoText:
-            emit problem(errorText({Code::NoText, {}, row.reason}, name));
+            emit problem(problemOf({Code::NoText, {}, row.reason}, Doing::Add, name));
             break;
         case DocumentState::Refused:
-            emit problem(tr("%1 cannot be used: %2. Get another copy of the file and add that.")
-                             .arg(name, QString::fromStdString(row.reason)));
+            emit problem(problemOf({Code::Unsupported, {}, row.reason}, Doing::Add, name));
             break;
         case DocumentState::Adding:
             break;
@@ -126,13 +136,13 @@ void LibraryController::forget(const QString& sha) {
     // The row goes first: what a crash leaves behind then is files nobody can see, and they are swept.
     port_.forget(sha.toStdString(), [this, sha](const Status& done) {
         if (!done) {
-            emit problem(errorText(done.error()));
+            emit problem(problemOf(done.error(), Doing::Forget, {}, [this, sha] { forget(sha); }));
             return;
         }
         documents_.remove(sha);
     });
     port_.forgetReadings(sha.toStdString(), [this](const Status& done) {
-        if (!done && done.error().code != Code::NotFound) emit problem(errorText(done.error()));
+        if (!done && done.error().code != Code::NotFound) emit problem(problemOf(done.error(), Doing::Forget));
     });
 }
 

@@ -1,6 +1,5 @@
 #include "model_controller.h"
 
-#include "error_text.h"
 #include "words.h"
 
 #include <QDir>
@@ -64,7 +63,8 @@ void ModelController::choose(const QString& file) {
     if (state_ == Loading || (file == file_ && state_ == Loaded)) return;
     port_.inspectModel(file.toStdString(), [this, file](const Result<ModelInfo>& info) {
         if (info) return load(file);
-        emit problem(errorText(info.error(), QFileInfo(file).fileName()));
+        emit problem(
+            problemOf(info.error(), Doing::LoadModel, QFileInfo(file).fileName(), [this, file] { choose(file); }));
     });
 }
 
@@ -79,10 +79,12 @@ void ModelController::load(const QString& file) {
         state_ = info ? Loaded : Failed;
         if (info && !info->name.empty()) name_ = QString::fromStdString(info->name);
         if (info) note_ = noteOf(*info);
+        fingerprint_ = info ? QString::fromStdString(info->fingerprint) : QString();
         emit changed();
         emit choicesChanged();
         if (!info) {
-            emit problem(errorText(info.error(), QFileInfo(file).fileName()));
+            emit problem(
+                problemOf(info.error(), Doing::LoadModel, QFileInfo(file).fileName(), [this, file] { load(file); }));
             return;
         }
         settings_.setModel(file);
@@ -109,7 +111,7 @@ void ModelController::inspected(const QString& file, const Result<ModelInfo>& in
             tr("%1 · reads up to %2 tokens").arg(bytesText(info->fileBytes), QLocale().toString(info->window));
         if (const QString note = noteOf(*info); !note.isEmpty()) choice.detail += QStringLiteral("\n") + note;
     } else {
-        choice.detail = errorText(info.error(), QFileInfo(file).fileName());
+        choice.detail = errorText(info.error(), Doing::LoadModel, QFileInfo(file).fileName());
     }
     const auto old = std::ranges::find(choices_, file, &Choice::file);
     if (old == choices_.end())

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "engine_port.h"
+#include "error_text.h"
 #include "settings.h"
 
 #include <QtQml/qqmlregistration.h>
@@ -31,6 +32,7 @@ class ModelController : public QObject {
     QString note() const { return note_; }
     QString file() const { return file_; }
     QVariantList choices() const;
+    QString fingerprint() const { return fingerprint_; }  // of the loaded one's weights
 
     /// Loads `file`, or else the one used last, or else the catalog's default where it lies on disk.
     void start(const QString& file);
@@ -43,7 +45,7 @@ class ModelController : public QObject {
     void choicesChanged();
     void aboutToLoad();  // readings and turns must stop now
     void loaded();
-    void problem(const QString& sentence);
+    void problem(const carrel::app::Problem& problem);
 
   private:
     struct Choice {
@@ -55,7 +57,7 @@ class ModelController : public QObject {
 
     EnginePort& port_;
     Settings& settings_;
-    QString folder_, file_, name_, note_;
+    QString folder_, file_, name_, note_, fingerprint_;
     State state_ = None;
     QList<Choice> choices_;
 };

@@ -1,7 +1,5 @@
 #include "pages_controller.h"
 
-#include "error_text.h"
-
 #include <algorithm>
 
 namespace carrel::app {
@@ -41,11 +39,11 @@ void PagesController::open(const DocumentRow& row) {
     close();
     document_ = QString::fromStdString(row.sha256);
     const QString title = QString::fromStdString(row.title);
-    const auto failed = [this, title](const Error& error) {
+    const auto failed = [this, title, row](const Error& error) {
         if (error.code == Code::NeedsPassword || error.code == Code::WrongPassword)
             emit needsPassword(document_, error.code == Code::WrongPassword);
         else
-            emit problem(errorText(error, title));
+            emit problem(problemOf(error, Doing::ShowPages, title, [this, row] { open(row); }));
     };
     const auto stillOpen = [this, document = document_] { return document == document_; };
     if (row.pages == 0) {
@@ -99,10 +97,11 @@ void PagesController::find(const QString& words, int fromRow) {
     if (document_.isEmpty() || words.trimmed().isEmpty()) return endFind();
     const std::string document = document_.toStdString();
     port_.find(document, passwords_.of(document), words.toStdString(),
-               [this, fromRow, search = ++search_](const Result<std::vector<Found>>& result) {
+               [this, words, fromRow, search = ++search_](const Result<std::vector<Found>>& result) {
                    if (search != search_) return;
                    if (!result) {
-                       emit problem(errorText(result.error()));
+                       emit problem(problemOf(result.error(), Doing::Find, {},
+                                              [this, words, fromRow] { find(words, fromRow); }));
                        return;
                    }
                    searching_ = true;

@@ -1,6 +1,6 @@
 #include "reading_controller.h"
 
-#include "error_text.h"
+#include "machine.h"
 #include "words.h"
 
 namespace carrel::app {
@@ -36,7 +36,7 @@ QString ReadingController::text(const Entry& e) const {
         case Partly:
             return tr("Longer than this model can hold. %1").arg(coverageText(e.summary.coverage));
         case Failed:
-            return tr("Reading stopped");
+            return e.problem.text;
     }
     return {};
 }
@@ -93,7 +93,10 @@ void ReadingController::lookUp(const QString& sha) {
             e.progress = {c.tokensRead, c.tokensTotal, c.pagesRead, c.pagesTotal, 0, -1};
             if (c.whole() && c.tokensTotal > 0) return set(sha, Ready);
         }
-        if (settings_.paused(sha)) return set(sha, Paused);
+        if (settings_.paused(sha)) {
+            askForecast(sha);
+            return set(sha, Paused);
+        }
         start(sha);
     });
 }
@@ -104,7 +107,7 @@ void ReadingController::start(const QString& sha) {
     e.stop = {};
     e.deleteAfterwards = e.yielded = false;
     set(sha, Queued);
-    port_.read({e.ticket, sha.toStdString(), passwords_.of(sha.toStdString()), e.stop.get_token()});
+    port_.read({e.ticket, sha.toStdString(), passwords_.of(sha.toStdString()), e.stop.get_token(), rememberedSpeed()});
 }
 
 void ReadingController::progressed(quint64 ticket, const ReadingProgress& progress) {
@@ -112,6 +115,7 @@ void ReadingController::progressed(quint64 ticket, const ReadingProgress& progre
     if (sha.isEmpty()) return;
     Entry& e = entries_[sha];
     e.progress = progress;
+    askForecast(sha);  // now, for what is open is not made into tokens again
     set(sha, e.state == Pausing ? Pausing : Reading);
 }
 
@@ -120,10 +124,11 @@ void ReadingController::ended(quint64 ticket, const Result<ReadingSummary>& summ
     if (sha.isEmpty()) return;
     Entry& e = entries_[sha];
     e.ticket = 0;
+    rememberSpeed(e.progress.speed);
     if (e.deleteAfterwards) {
         e = {};
         port_.forgetReadings(sha.toStdString(), [this](const Status& done) {
-            if (!done && done.error().code != Code::NotFound) emit problem(errorText(done.error()));
+            if (!done && done.error().code != Code::NotFound) emit problem(problemOf(done.error(), Doing::Forget));
         });
         settings_.setPaused(sha, true);  // not read again by itself
         set(sha, Paused);
@@ -134,6 +139,7 @@ void ReadingController::ended(quint64 ticket, const Result<ReadingSummary>& summ
         e.summary = *summary;
         e.progress = {c.tokensRead, c.tokensTotal, c.pagesRead, c.pagesTotal, 0, -1};
         set(sha, c.whole() ? Ready : Partly);
+        if (sha == sha_) emit announced(tr("The document is read"));
         return startNext();
     }
     const Code code = summary.error().code;
@@ -141,11 +147,10 @@ void ReadingController::ended(quint64 ticket, const Result<ReadingSummary>& summ
         set(sha, e.yielded ? Queued : Paused);
         return startNext();
     }
+    e.problem = problemOf(summary.error(), Doing::Read, tr("this document"), [] {});  // useRemedy() reads on
     set(sha, Failed);
     if (code == Code::NeedsPassword || code == Code::WrongPassword)
         emit needsPassword(sha, code == Code::WrongPassword);
-    else
-        emit problem(errorText(summary.error()));
 }
 
 void ReadingController::startNext() {
@@ -161,8 +166,9 @@ void ReadingController::modelAboutToChange() {
     for (Entry& e : entries_) e.stop.request_stop();
 }
 
-void ReadingController::modelLoaded() {
+void ReadingController::modelLoaded(const QString& fingerprint) {
     hasModel_ = true;
+    speedKey_ = fingerprint.isEmpty() ? QString() : fingerprint.left(16) + QLatin1Char('-') + machineKey();
     const auto known = entries_.keys();
     entries_.clear();
     for (const QString& sha : known) emit documentChanged(sha, {}, -1);
@@ -194,6 +200,14 @@ void ReadingController::resume() {
         start(sha_);
     else
         emit problem(tr("No model is loaded. Choose one first."));
+}
+
+void ReadingController::useRemedy() {
+    if (state() != Failed) return;
+    if (current().problem.remedy == Remedy::TryAgain)
+        resume();
+    else
+        emit remedyWanted(current().problem);
 }
 
 void ReadingController::cancel() {

@@ -31,6 +31,10 @@ class Settings {
     int libraryOrder() const { return store_.value(QStringLiteral("libraryOrder")).toInt(); }  // ShownLibrary::Order
     void setLibraryOrder(int order) { store_.setValue(QStringLiteral("libraryOrder"), order); }
 
+    /// What reading took, by model and machine: "perToken perPair", seconds.
+    QString speed(const QString& key) const { return store_.value(QStringLiteral("speed/") + key).toString(); }
+    void setSpeed(const QString& key, const QString& speed) { store_.setValue(QStringLiteral("speed/") + key, speed); }
+
     int textPercent() const { return store_.value(QStringLiteral("textPercent"), 100).toInt(); }
     void setTextPercent(int percent) { store_.setValue(QStringLiteral("textPercent"), percent); }
     int shade() const { return store_.value(QStringLiteral("shade")).toInt(); }  // Look::Shade

@@ -10,6 +10,8 @@ namespace carrel::app {
 
 /// "about 3 min left"; empty while there is no estimate.
 QString etaText(double seconds);
+/// "about 3 min"; "not known yet" where it is negative.
+QString durationText(double seconds);
 QString bytesText(std::uint64_t bytes);  // "1.2 GiB"
 /// "42 pages · 310 KiB"
 QString documentText(const DocumentRow& document);

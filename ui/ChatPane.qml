@@ -82,6 +82,7 @@ FocusScope {
             onSourceOpened: (turn, index) => root.app.chat.openSource(turn, index)
             onLinkWanted: (address) => root.linkWanted(address)
             onCopyWanted: (text) => root.app.copy(text)
+            onRemedyWanted: (turn) => root.app.chat.remedy(turn)
 
             Text {
                 anchors.centerIn: parent

@@ -9,6 +9,7 @@ ListView {
     signal sourceOpened(var turn, int index)
     signal linkWanted(string address)
     signal copyWanted(string text)
+    signal remedyWanted(var turn)
 
     property bool follow: true
     readonly property real column: Math.min(Theme.readable, width - 2 * Theme.pad - 8)
@@ -58,6 +59,7 @@ ListView {
         required property bool open
         required property bool failed
         required property string answer
+        required property string remedy
 
         width: ListView.view ? ListView.view.width : 0
         height: body.height
@@ -123,6 +125,8 @@ ListView {
                 answer: row.answer
                 open: row.open
                 failed: row.failed
+                remedy: row.remedy
+                onRemedyWanted: root.remedyWanted(row.turn)
                 onCopyWanted: (text) => root.copyWanted(text)
             }
         }

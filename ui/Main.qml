@@ -80,6 +80,8 @@ ApplicationWindow {
         ErrorBanner {
             Layout.fillWidth: true
             sentence: root.app.problem
+            remedy: root.app.remedy
+            onUsed: root.app.useRemedy()
             onDismissed: root.app.dismissProblem()
         }
         SplitView {
@@ -127,6 +129,14 @@ ApplicationWindow {
             }
         }
     }
+    Item {   // what appears here is read out, and not seen
+        objectName: "announcer"
+        width: 1
+        height: 1
+        visible: root.app.announcement !== ""
+        Accessible.role: Accessible.AlertMessage
+        Accessible.name: root.app.announcement
+    }
     DropArea {
         id: drop
         objectName: "drop"
@@ -165,6 +175,12 @@ ApplicationWindow {
         target: root.app.pages.navigator
         function onAddressWanted(address: string) {
             link.ask(address);
+        }
+    }
+    Connections {
+        target: root.app
+        function onSpaceWanted() {
+            library.forceActiveFocus(Qt.OtherFocusReason);
         }
     }
     Connections {

@@ -9,7 +9,9 @@ Item {
     required property string answer
     required property bool open
     required property bool failed
+    required property string remedy   // of what failed: its button
     signal copyWanted(string text)
+    signal remedyWanted()
 
     implicitHeight: row.implicitHeight + 10
 
@@ -41,7 +43,14 @@ Item {
             wrapMode: Text.Wrap
         }
         TextButton {
-            visible: !root.open && root.answer !== ""
+            objectName: "turnRemedy"
+            visible: root.remedy !== ""
+            implicitHeight: Math.max(26, Theme.base * 1.7)
+            text: root.remedy
+            onClicked: root.remedyWanted()
+        }
+        TextButton {
+            visible: !root.failed && !root.open && root.answer !== ""
             implicitHeight: 26
             text: qsTr("Copy")
             Accessible.name: qsTr("Copy the answer")

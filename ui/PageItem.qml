@@ -32,7 +32,7 @@ Item {
             anchors.centerIn: parent
             visible: image.status !== Image.Ready && draft.status !== Image.Ready
             text: image.status === Image.Error ? qsTr("Page %1 could not be drawn").arg(root.page) : root.page
-            color: "#9a9a9a"
+            color: "#6b6b6b"   // on white, in the dark too
             font.pixelSize: Theme.base
         }
         Image {   // there first, and while another size is drawn

@@ -7,6 +7,7 @@
 
 #include "compute/registry.h"
 #include "document/document.h"
+#include "session/forecast.h"
 #include "session/loaded_model.h"
 #include "session/reading.h"
 #include "session/turn_batch.h"
@@ -93,6 +94,17 @@ class Engine final : public Compute {
                 out.kvBytesF16 = row.tokens * loaded_->info().kvBytesPerToken;
             }
         return out;
+    }
+
+    Result<ReadingForecast> forecast(const std::string& document, const std::string& password) override {
+        if (!loaded_) return noModel();
+        if (const Reading* reading = find(document))
+            return forecastOf(*loaded_, options_.kv, reading->documentTokens());
+        const auto text = documents_.load(document, {options_.pdfHelper, password, {}, {}});
+        if (!text) return text.error();
+        const auto tokens = loaded_->tokenizer().encode(text->text, TextStart::AfterText);
+        if (!tokens) return tokens.error();
+        return forecastOf(*loaded_, options_.kv, tokens->size());
     }
 
     Result<std::vector<StoredReading>> storedReadings(const std::string& document) override {
@@ -232,6 +244,7 @@ class Engine final : public Compute {
                                          activeRead_->request.stop, activeRead_->mending);
         if (!reading) return endRead(reading.error());
         activeRead_->reading = *reading;
+        (*reading)->expect(activeRead_->request.speed);
         progress();
         if ((*reading)->complete() || (activeRead_->request.ticket == kMending && !(*reading)->damaged()))
             endRead(summary(**reading, secondsSince(activeRead_->started)));

@@ -97,8 +97,23 @@ class TestChat : public QObject {
         Desk d;
         d.ask(QStringLiteral("Why?"));
         emit d.engine.turnFailed(d.engine.asks.at(0).ticket, Error{Code::DiskFull, {}, {}});
-        QVERIFY(d.last(ConversationModel::PlainRole).contains(QStringLiteral("Free some space")));
+        QVERIFY(
+            d.last(ConversationModel::PlainRole).contains(QStringLiteral("disk is full. Your question and the chat")));
+        QCOMPARE(d.last(ConversationModel::RemedyRole), remedyText(Remedy::FreeSpace));
+        QSignalSpy wanted(&d.chat, &ChatController::remedyWanted);
+        d.chat.remedy(d.engine.savedTurns.back().id);
+        QCOMPARE(wanted.count(), 1);
         QCOMPARE(d.chat.conversation()->index(0).data(ConversationModel::PlainRole).toString(), QStringLiteral("Why?"));
+    }
+
+    void aFailedQuestionIsAskedAgainByItsButton() {
+        Desk d;
+        d.ask(QStringLiteral("Why?"));
+        emit d.engine.turnFailed(d.engine.asks.at(0).ticket, Error{Code::Io, {}, "bad sector"});
+        QCOMPARE(d.last(ConversationModel::RemedyRole), remedyText(Remedy::TryAgain));
+        d.chat.remedy(d.engine.savedTurns.back().id);
+        QTRY_COMPARE(d.engine.asks.size(), 2u);
+        QCOMPARE(d.engine.asks[1].question, std::string("Why?"));
     }
 
     void stopNeedsNoEventAndKeepsTheText() {

@@ -31,11 +31,12 @@ class ScriptedEngine final : public EnginePort {
 
     // What it holds and says.
     std::vector<DocumentRow> rows;
-    std::map<std::string, std::vector<ChatRow>> chatRows;  // by document
-    std::map<std::string, std::vector<TurnRow>> turnRows;  // by chat
-    std::map<std::string, ReadingSummary> summaries;       // by document: what is on disk
-    std::map<std::string, Error> failures;                 // by the port's function name: every call fails
-    std::string password = "secret";                       // of documents with "enc" in their file's name
+    std::map<std::string, std::vector<ChatRow>> chatRows;                          // by document
+    std::map<std::string, std::vector<TurnRow>> turnRows;                          // by chat
+    std::map<std::string, ReadingSummary> summaries;                               // by document: what is on disk
+    ReadingForecast forecasted{16'800, 16'800, 160u << 20, 96u << 20, 40u << 20};  // of every document
+    std::map<std::string, Error> failures;  // by the port's function name: every call fails
+    std::string password = "secret";        // of documents with "enc" in their file's name
     std::string script = "The answer.";
     std::string chatTemplate = "chatml";  // of every model
     std::vector<Source> sources;
@@ -55,6 +56,7 @@ class ScriptedEngine final : public EnginePort {
     void read(ReadRequest request) override;
     void ask(TurnRequest request) override;
     void readingOf(const std::string& document, Reply<ReadingSummary> reply) override;
+    void forecast(const std::string& document, const std::string& password, Reply<ReadingForecast> reply) override;
     void forgetReadings(const std::string& document, Reply<void> reply) override;
     void forgetTail(const std::string& tail) override { forgottenTails.push_back(tail); }
     void tiers(const std::string& document, Reply<std::optional<TierView>> reply) override;
