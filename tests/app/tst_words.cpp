@@ -116,54 +116,6 @@ class TestWords : public QObject {
         QTest::newRow("less than a page")
             << 0 << 9 << QStringLiteral("Read only the beginning of page 1 of 9; the rest was not used");
     }
-    void aReportHasTheFailureAndNothingThatIsThePersons_data() {
-        QTest::addColumn<QString>("where");
-        QTest::addColumn<QString>("detail");
-        const QString title = QStringLiteral("Lease of 12 Elm Street"), question = QStringLiteral("May I keep a dog?"),
-                      answer = QStringLiteral("Yes, one dog."), path = QStringLiteral("/home/anna/My papers/Lease.pdf"),
-                      text = QStringLiteral("The tenant shall not");
-        QTest::newRow("title") << title << title;
-        QTest::newRow("title in a sentence") << QString() << QStringLiteral("cannot open %1 now").arg(title);
-        QTest::newRow("in other letters") << title.toUpper() << title.toLower();
-        QTest::newRow("question") << question << QStringLiteral("bad token in %1").arg(question);
-        QTest::newRow("answer") << answer << QStringLiteral("cut at %1").arg(answer);
-        QTest::newRow("path") << path << QStringLiteral("open %1: no such file").arg(path);
-        QTest::newRow("a path that is not known")
-            << QStringLiteral("/mnt/My papers/Lease.pdf") << QStringLiteral("rename /mnt/My papers/Lease.pdf failed");
-        QTest::newRow("an address") << QStringLiteral("file:///mnt/My papers/Lease.pdf")
-                                    << QStringLiteral("file:///mnt/My papers/Lease.pdf is no file");
-        QTest::newRow("a file's name") << QStringLiteral("Lease.pdf") << QStringLiteral("Lease.pdf: cut off");
-        QTest::newRow("quoted text") << QString() << QStringLiteral("no word \"%1\" and no '%1' or “%1”").arg(text);
-    }
-    void aReportHasTheFailureAndNothingThatIsThePersons() {
-        QFETCH(const QString, where);
-        QFETCH(const QString, detail);
-        ReportFacts facts;
-        facts.modelFile = QStringLiteral("/home/anna/models/qwen2.5-0.5b.gguf");
-        facts.fingerprint = QStringLiteral("c0ffee");
-        facts.secrets = {QStringLiteral("Lease of 12 Elm Street"), QStringLiteral("May I keep a dog?"),
-                         QStringLiteral("Yes, one dog."), QStringLiteral("/home/anna/My papers/Lease.pdf")};
-        facts.error = Error{Code::Io, where.toStdString(), detail.toStdString()};
-        facts.doing = Doing::Read;
-        const QString report = reportText(facts);
-        for (const char* secret : {"lease", "elm street", "dog", "anna", "papers", "/home", "/mnt", "tenant"})
-            QVERIFY2(!report.contains(QString::fromLatin1(secret), Qt::CaseInsensitive), qPrintable(report));
-        for (const char* fact :
-             {"Carrel ", "commit ", "Processor: ", "Memory: ", "qwen2.5-0.5b.gguf", "c0ffee", "Io while Read"})
-            QVERIFY2(report.contains(QString::fromLatin1(fact)), qPrintable(report));
-    }
-
-    void aReportKeepsTheEnginesOwnWords() {
-        ReportFacts facts;
-        facts.modelFile = QStringLiteral("/m/a.gguf");
-        facts.error = Error{Code::NoMemory, "blk.3.attn_q.weight", "needs 512 MiB, 200 MiB are available"};
-        const QString report = reportText(facts);
-        QVERIFY2(report.contains(QStringLiteral("Where: blk.3.attn_q.weight\n")), qPrintable(report));
-        QVERIFY2(report.contains(QStringLiteral("Detail: needs 512 MiB, 200 MiB are available\n")), qPrintable(report));
-        facts.error = Error{Code::Truncated, "/m/a.gguf", {}};
-        QVERIFY(reportText(facts).contains(QStringLiteral("Where: a.gguf\n")));
-    }
-
     void coverageNamesThePagesThatWereNotUsed() {
         QFETCH(const int, read);
         QFETCH(const int, total);
