@@ -12,6 +12,8 @@
 
 namespace carrel::app {
 
+constexpr auto kAnnounced = std::chrono::seconds(5);  // a screen reader asks for its words within that
+
 AppController::AppController(EnginePort& port, const AppOptions& options, QObject* parent)
     : QObject(parent),
       port_(port),
@@ -29,6 +31,12 @@ AppController::AppController(EnginePort& port, const AppOptions& options, QObjec
       memory_(port, settings_, options.memoryBytes, [this] { return measurable(); }),
       disk_(port, settings_),
       mover_(options.dataFolder, options.moveData) {
+    chat_.nameWaitsBy(
+        [this](const QString& sha) {
+            const DocumentRow* row = library_.documents()->find(sha);
+            return row ? QString::fromStdString(row->title) : QString();
+        },
+        [this] { return model_.state() == ModelController::Loaded; });
     connect(&library_, &LibraryController::documentOpened, this, [this](const DocumentRow& row) {
         const QString sha = QString::fromStdString(row.sha256);
         settings_.setLastDocument(sha);
@@ -74,7 +82,7 @@ AppController::AppController(EnginePort& port, const AppOptions& options, QObjec
         chat_.stopAll();
         reading_.modelAboutToChange();
     });
-    connect(&model_, &ModelController::loaded, &reading_, &ReadingController::modelLoaded);
+    connect(&model_, &ModelController::loaded, this, [this] { reading_.modelLoaded(model_.fingerprint()); });
     connect(&model_, &ModelController::loaded, &library_, &LibraryController::refresh);
     connect(&port_, &EnginePort::readingEvicted, this, &AppController::evicted);
     connect(&mover_, &DataMover::problem, this, &AppController::showProblem);
@@ -88,11 +96,18 @@ AppController::AppController(EnginePort& port, const AppOptions& options, QObjec
     connect(&chat_, &ChatController::answeringChanged, &memory_, &MemoryController::stop);
     connect(&model_, &ModelController::aboutToLoad, &memory_, &MemoryController::stop);
     connect(&model_, &ModelController::loaded, &memory_, &MemoryController::changed);
-    connect(&library_, &LibraryController::problem, this, &AppController::showProblem);
-    connect(&reading_, &ReadingController::problem, this, &AppController::showProblem);
-    connect(&chat_, &ChatController::problem, this, &AppController::showProblem);
-    connect(&pages_, &PagesController::problem, this, &AppController::showProblem);
-    connect(&model_, &ModelController::problem, this, &AppController::showProblem);
+    connect(&library_, &LibraryController::problem, this, &AppController::show);
+    connect(&reading_, &ReadingController::problem, this, &AppController::show);
+    connect(&chat_, &ChatController::problem, this, &AppController::show);
+    connect(&pages_, &PagesController::problem, this, &AppController::show);
+    connect(&model_, &ModelController::problem, this, &AppController::show);
+    connect(&reading_, &ReadingController::remedyWanted, this, &AppController::use);
+    connect(&chat_, &ChatController::announced, this, &AppController::announce);
+    connect(&reading_, &ReadingController::announced, this, &AppController::announce);
+    announced_.setSingleShot(true);
+    announced_.setInterval(kAnnounced);
+    connect(&announced_, &QTimer::timeout, this, [this] { announce({}); });
+    connect(&chat_, &ChatController::remedyWanted, this, &AppController::use);
 }
 
 AppController::~AppController() {
@@ -206,10 +221,16 @@ void AppController::dismissProblem() {
     showProblem({});
 }
 
-void AppController::showProblem(const QString& sentence) {
-    if (sentence == problem_) return;
-    problem_ = sentence;
-    emit problemChanged();
+// Empty in between: what is shown anew is read out, also when it says the same again.
+void AppController::announce(const QString& sentence) {
+    if (!announcement_.isEmpty()) {
+        announcement_.clear();
+        emit announcementChanged();
+    }
+    if (sentence.isEmpty()) return;
+    announcement_ = sentence;
+    announced_.start();
+    emit announcementChanged();
 }
 
 void AppController::openLink(const QString& address) {

@@ -50,7 +50,9 @@ class AppController : public QObject {
     Q_PROPERTY(carrel::app::DataMover* mover READ mover CONSTANT)
     Q_PROPERTY(carrel::app::MemoryController* memory READ memory CONSTANT)
     Q_PROPERTY(carrel::app::Look* look READ look CONSTANT)
-    Q_PROPERTY(QString problem READ problem NOTIFY problemChanged)  // a sentence; empty: none
+    Q_PROPERTY(QString announcement READ announcement NOTIFY announcementChanged)  // for screen readers; empty: none
+    Q_PROPERTY(QString problem READ problem NOTIFY problemChanged)                 // a sentence; empty: none
+    Q_PROPERTY(QString remedy READ remedy NOTIFY problemChanged)  // what to do about it, on a button; empty: nothing
 
   public:
     AppController(EnginePort& port, const AppOptions& options, QObject* parent = nullptr);
@@ -70,7 +72,12 @@ class AppController : public QObject {
     Look* look() { return &look_; }
     Passwords& passwords() { return passwords_; }
     std::shared_ptr<PageImages> pageImages() { return pageImages_; }
-    QString problem() const { return problem_; }
+    QString problem() const { return problem_.text; }
+    QString remedy() const { return problem_.remedy == Remedy::Close ? QString() : remedyText(problem_.remedy); }
+    QString announcement() const { return announcement_; }
+    void announce(const QString& sentence);  // said once, and gone after a while
+    void show(const Problem& problem);
+    QString report() const;  // report.h, of the last failure
 
     void start();
     void close();  // saves, stops and joins all work; nothing happens afterwards
@@ -81,16 +88,22 @@ class AppController : public QObject {
     Q_INVOKABLE void chooseModelFolder();
     Q_INVOKABLE void showProblem(const QString& sentence);
     Q_INVOKABLE void dismissProblem();
+    Q_INVOKABLE void useRemedy();  // of the problem shown, which goes
+    Q_INVOKABLE void copyReport();
     Q_INVOKABLE void openLink(const QString& address);  // after the person said yes
     Q_INVOKABLE void copy(const QString& text);
 
   signals:
     void problemChanged();
     void reopenWanted(const QString& sentence);  // close this window, open another and say so
+    void announcementChanged();
+    void spaceWanted();  // the library shows what is largest
 
   private:
     void evicted(const QString& sha, quint64 bytes);
     MemoryController::Subject measurable();
+    void use(const Problem& problem);
+    void remember(const Problem& problem);
     QFileDialog* dialog(const QString& title, const QString& filter);
 
     EnginePort& port_;
@@ -110,8 +123,10 @@ class AppController : public QObject {
     DiskController disk_;
     DataMover mover_;
     std::shared_ptr<PageImages> pageImages_ = std::make_shared<PageImages>();  // the image provider's, too
-    QString problem_;
     QStringList evicted_;  // named in the problem that is shown
+    QString announcement_;
+    QTimer announced_;
+    Problem problem_, last_;  // shown; and the last one that is an error
     QPointer<QFileDialog> dialog_;
     bool closed_ = false;
 };

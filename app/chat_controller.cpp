@@ -1,30 +1,32 @@
 #include "chat_controller.h"
 
-#include "error_text.h"
-
 #include <algorithm>
 
 namespace carrel::app {
 
 constexpr auto kDraftSave = std::chrono::milliseconds(500);
+constexpr auto kWaitTick = std::chrono::milliseconds(500);  // seconds are shown
 constexpr auto kPartialSave = std::chrono::milliseconds(1000);
 
 ChatController::ChatController(EnginePort& port, Passwords& passwords, std::function<bool(const QString&)> canAnswer,
                                QObject* parent)
     : QObject(parent), port_(port), passwords_(passwords), canAnswer_(std::move(canAnswer)) {
     connect(&port, &EnginePort::turnStage, this, &ChatController::staged);
+    connect(&port, &EnginePort::questionProgress, this, &ChatController::readQuestion);
     connect(&port, &EnginePort::turnText, this, &ChatController::arrived);
     connect(&port, &EnginePort::answered, this, &ChatController::answered);
     connect(&port, &EnginePort::turnFailed, this, &ChatController::failed);
     draftTimer_.setSingleShot(true);
     draftTimer_.setInterval(kDraftSave);
     saveTimer_.setInterval(kPartialSave);
+    waitTimer_.setInterval(kWaitTick);
+    connect(&waitTimer_, &QTimer::timeout, this, &ChatController::nameWaits);
     connect(&draftTimer_, &QTimer::timeout, this, &ChatController::flushDraft);
     connect(&saveTimer_, &QTimer::timeout, this, &ChatController::savePartial);
 }
 
-void ChatController::report(const Status& status) {
-    if (!status) emit problem(errorText(status.error()));
+void ChatController::report(const Status& status, Doing doing) {
+    if (!status) emit problem(problemOf(status.error(), doing, {}, [this] { saveNow(); }));
 }
 
 QVariantList ChatController::chats() const {
@@ -67,7 +69,10 @@ void ChatController::open(const QString& document) {
     port_.chats(document.toStdString(), [this, document](const Result<std::vector<ChatRow>>& rows) {
         if (document != document_) return;
         if (!rows) {
-            emit problem(errorText(rows.error()));
+            emit problem(problemOf(rows.error(), Doing::Open, {}, [this, document] {
+                document_.clear();
+                open(document);
+            }));
             return;
         }
         setChats(*rows);
@@ -87,7 +92,7 @@ void ChatController::newChat() {
     if (document_.isEmpty()) return;
     port_.newChat(document_.toStdString(), [this, document = document_](const Result<ChatRow>& chat) {
         if (!chat) {
-            emit problem(errorText(chat.error()));
+            emit problem(problemOf(chat.error(), Doing::Save, {}, [this] { newChat(); }));
             return;
         }
         if (document != document_) return;
@@ -113,7 +118,10 @@ void ChatController::show(const QString& chat) {
     port_.turns(chat.toStdString(), [this, chat](const Result<std::vector<TurnRow>>& rows) {
         if (chat != current_) return;
         if (!rows) {
-            emit problem(errorText(rows.error()));
+            emit problem(problemOf(rows.error(), Doing::Open, {}, [this, chat] {
+                current_.clear();
+                show(chat);
+            }));
             return;
         }
         std::vector<TurnRow> turns = *rows;
@@ -125,12 +133,18 @@ void ChatController::show(const QString& chat) {
             return turn.state == TurnState::Done || turn.state == TurnState::Stopped;
         });
         if (ended != turns.rend()) emit turnShown(*ended);
+        for (const TurnRow& turn : turns)
+            if (const auto known = problems_.find(turn.id); known != problems_.end())
+                conversation_.setRemedy(turn.id, remedyText(known->second.remedy));
+        nameWaits();
     });
 }
 
 void ChatController::forgetChat(const QString& chat) {
     drop([&](const Active& turn) { return turn.row.chat == chat.toStdString(); });
-    port_.forgetChat(chat.toStdString(), [this](const Status& done) { report(done); });
+    port_.forgetChat(chat.toStdString(), [this, chat](const Status& done) {
+        if (!done) emit problem(problemOf(done.error(), Doing::Forget, {}, [this, chat] { forgetChat(chat); }));
+    });
     std::erase_if(chats_, [&](const ChatRow& row) { return row.id == chat.toStdString(); });
     emit chatsChanged();
     if (chat != current_) return;
@@ -192,12 +206,35 @@ void ChatController::flushDraft() {
     draftDirty_ = false;
     const auto found = std::ranges::find(chats_, current_.toStdString(), &ChatRow::id);
     if (found != chats_.end()) found->draft = draft_.toStdString();
-    port_.saveDraft(current_.toStdString(), draft_.toStdString(), [this](const Status& done) { report(done); });
+    port_.saveDraft(current_.toStdString(), draft_.toStdString(),
+                    [this](const Status& done) { report(done, Doing::Save); });
 }
 
 void ChatController::saveNow() {
     flushDraft();
     savePartial();
+}
+
+void ChatController::remedy(qint64 id) {
+    const TurnRow* turn = conversation_.turn(id);
+    if (!turn) return;
+    const auto known = problems_.find(id);
+    if (known == problems_.end() || known->second.remedy == Remedy::TryAgain)
+        ask(QString::fromStdString(turn->question));
+    else
+        emit remedyWanted(known->second);
+}
+
+QStringList ChatController::texts() const {
+    QStringList out{draft_};
+    for (const ChatRow& chat : chats_) out << QString::fromStdString(chat.title) << QString::fromStdString(chat.draft);
+    for (int row = 0; row < conversation_.rowCount(); ++row) {
+        const QModelIndex at = conversation_.index(row);
+        out << at.data(ConversationModel::PlainRole).toString();
+        if (const TurnRow* turn = conversation_.turn(at.data(ConversationModel::TurnRole).toLongLong()))
+            out << QString::fromStdString(turn->question) << QString::fromStdString(turn->answer);
+    }
+    return out;
 }
 
 void ChatController::openSource(qint64 id, int index) {

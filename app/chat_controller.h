@@ -2,7 +2,9 @@
 
 #include "conversation_model.h"
 #include "engine_port.h"
+#include "error_text.h"
 #include "passwords.h"
+#include "wait_text.h"
 
 #include <QStringList>
 #include <QTimer>
@@ -36,6 +38,9 @@ class ChatController : public QObject {
     ChatController(EnginePort& port, Passwords& passwords, std::function<bool(const QString&)> canAnswer,
                    QObject* parent = nullptr);
 
+    /// What waits are named by: a document's title, and whether a model is loaded.
+    void nameWaitsBy(std::function<QString(const QString&)> title, std::function<bool()> modelReady);
+
     ConversationModel* conversation() { return &conversation_; }
     QVariantList chats() const;
     QString current() const { return current_; }
@@ -44,6 +49,7 @@ class ChatController : public QObject {
     int listTotal() const { return list(current_).total; }
     int listEnded() const { return list(current_).ended; }
 
+    QStringList texts() const;                 // of the chat shown: what a report must not say
     void open(const QString& document);        // empty: nothing is open
     void answerable(const QString& document);  // questions that waited can go
     void stopAll();
@@ -60,6 +66,7 @@ class ChatController : public QObject {
     Q_INVOKABLE void forgetChat(const QString& chat);
     Q_INVOKABLE void openSource(qint64 turn, int index);
     Q_INVOKABLE void showPages(qint64 turn);  // where it was read, beside the pages
+    Q_INVOKABLE void remedy(qint64 turn);  // of one that failed: the button beside its sentence
 
   signals:
     void chatsChanged();
@@ -70,8 +77,10 @@ class ChatController : public QObject {
     void listSaved();                             // every question of the last list has its row
     void turnShown(const carrel::TurnRow& turn);  // the one whose pages are shown now; without an id: none
     void sourceOpened(const carrel::Source& source);
-    void firstSource(const carrel::Source& source);  // an answer in view has ended; this is where it was read
-    void problem(const QString& sentence);
+    void firstSource(const carrel::Source& source);          // an answer in view has ended; this is where it was read
+    void announced(const QString& sentence);                 // to those who do not see it
+    void remedyWanted(const carrel::app::Problem& problem);  // anything but asking again
+    void problem(const carrel::app::Problem& problem);
     void ended(qint64 turn);  // exactly once per turn
 
   private:
@@ -83,6 +92,8 @@ class ChatController : public QObject {
         bool listed = false;   // asked together with others
         bool asked = false;    // the engine has it
         bool unsaved = false;  // text since the last save
+        Wait wait;
+        std::chrono::steady_clock::time_point waitsSince{};
     };
     struct List {
         int total = 0, ended = 0;
@@ -100,6 +111,9 @@ class ChatController : public QObject {
     void answered(quint64 ticket, const Answer& answer);
     void failed(quint64 ticket, const Error& error);
     void finish(quint64 ticket);
+    void readQuestion(quint64 ticket, quint32 done, quint32 total);
+    Wait waitOf(quint64 ticket, const Active& turn) const;
+    void nameWaits();
     void drop(const std::function<bool(const Active&)>& which);
     void save(const TurnRow& row);
     void savePartial();
@@ -108,18 +122,21 @@ class ChatController : public QObject {
     std::vector<PastTurn> history() const;
     std::vector<quint64> ticketsOf(const QString& chat) const;
     List list(const QString& chat) const;
-    void report(const Status& status);
+    void report(const Status& status, Doing doing);
 
     EnginePort& port_;
     Passwords& passwords_;
     std::function<bool(const QString&)> canAnswer_;
+    std::function<QString(const QString&)> title_;
+    std::function<bool()> modelReady_;
     ConversationModel conversation_;
     std::vector<ChatRow> chats_;
     QString document_, current_, draft_;
     std::map<quint64, Active> active_;
+    std::map<qint64, Problem> problems_;      // of turns that failed since the start
     std::map<QString, List> lists_;           // by chat, while one of its questions is under way
     std::map<quint64, std::string> leaving_;  // tails of listed turns that the engine has not ended
-    QTimer draftTimer_, saveTimer_;
+    QTimer draftTimer_, saveTimer_, waitTimer_;
     bool draftDirty_ = false;
 };
 

@@ -1,6 +1,5 @@
 // One turn from the question's row to its end, alone or in a list.
 #include "chat_controller.h"
-#include "error_text.h"
 
 #include <memory>
 
@@ -19,13 +18,14 @@ void ChatController::write(quint64 ticket, const QString& chat, std::function<vo
     Active& turn = active_.at(ticket);
     turn.row.chat = chat.toStdString();
     port_.startTurn(turn.row.chat, turn.row.question,
-                    [this, ticket, written = std::move(written)](const Result<std::int64_t>& id) {
+                    [this, ticket, question = QString::fromStdString(turn.row.question),
+                     written = std::move(written)](const Result<std::int64_t>& id) {
                         if (!active_.contains(ticket)) return;  // its chat is gone
                         if (id) {
                             begin(ticket, *id);
                         } else {
                             active_.erase(ticket);
-                            emit problem(errorText(id.error()));
+                            emit problem(problemOf(id.error(), Doing::Save, {}, [this, question] { ask(question); }));
                         }
                         if (written) written(static_cast<bool>(id));
                         emit answeringChanged();
@@ -51,21 +51,22 @@ void ChatController::askAll(const QStringList& questions) {
     }
     if (tickets.empty()) return;
     if (conversation_.rowCount() == 0 && draft_.isEmpty() && !answering()) return startList(current_, tickets);
-    port_.newChat(document_.toStdString(), [this, document = document_, tickets](const Result<ChatRow>& chat) {
-        if (!active_.contains(tickets.front())) return;  // the document is gone
-        if (!chat) {
-            for (const quint64 ticket : tickets) active_.erase(ticket);
-            emit problem(errorText(chat.error()));
-            return;
-        }
-        const QString id = QString::fromStdString(chat->id);
-        if (document == document_) {
-            chats_.insert(chats_.begin(), *chat);
-            emit chatsChanged();
-            show(id);
-        }
-        startList(id, tickets);
-    });
+    port_.newChat(
+        document_.toStdString(), [this, document = document_, tickets, questions](const Result<ChatRow>& chat) {
+            if (!active_.contains(tickets.front())) return;  // the document is gone
+            if (!chat) {
+                for (const quint64 ticket : tickets) active_.erase(ticket);
+                emit problem(problemOf(chat.error(), Doing::Save, {}, [this, questions] { askAll(questions); }));
+                return;
+            }
+            const QString id = QString::fromStdString(chat->id);
+            if (document == document_) {
+                chats_.insert(chats_.begin(), *chat);
+                emit chatsChanged();
+                show(id);
+            }
+            startList(id, tickets);
+        });
 }
 
 void ChatController::startList(const QString& chat, const std::vector<quint64>& tickets) {
@@ -115,10 +116,12 @@ void ChatController::begin(quint64 ticket, std::int64_t id) {
         emit chatsChanged();
     }
     saveTimer_.start();
+    waitTimer_.start();
     if (turn.stop.stop_requested())
         endUnsent(ticket);
     else if (canAnswer_(turn.document))
         send(ticket);
+    nameWaits();
 }
 
 void ChatController::answerable(const QString& document) {
@@ -147,8 +150,10 @@ void ChatController::stop() {
     for (const quint64 ticket : ticketsOf(current_)) {
         Active& turn = active_.at(ticket);
         turn.stop.request_stop();
-        if (!turn.asked && turn.row.id != 0) endUnsent(ticket);  // nobody else will
+        // Nothing was said yet, so there is nothing to wait for: what the engine still reports of it is dropped.
+        if (turn.row.answer.empty() && turn.row.id != 0) endUnsent(ticket);
     }
+    nameWaits();
 }
 
 void ChatController::endUnsent(quint64 ticket) {
@@ -168,7 +173,16 @@ void ChatController::staged(quint64 ticket, TurnStage stage) {
                                      TurnState::Answering};
     found->second.row.state = kStates[static_cast<int>(stage)];
     conversation_.updateTurn(found->second.row);
+    nameWaits();
     save(found->second.row);
+}
+
+void ChatController::readQuestion(quint64 ticket, quint32 done, quint32 total) {
+    const auto found = active_.find(ticket);
+    if (found == active_.end()) return;
+    found->second.wait.done = done;
+    found->second.wait.total = total;
+    nameWaits();
 }
 
 void ChatController::arrived(quint64 ticket, const QString& text) {
@@ -200,24 +214,39 @@ void ChatController::failed(quint64 ticket, const Error& error) {
     TurnRow& row = found->second.row;
     // Stopped before anything could be said: no failure, the person's own wish.
     row.state = error.code == Code::Cancelled ? TurnState::Stopped : TurnState::Failed;
-    if (row.state == TurnState::Failed) row.reason = errorText(error).toStdString();
+    if (row.state == TurnState::Failed) {
+        const Problem why = problemOf(error, Doing::Answer, tr("this answer"), [] {});  // remedy() asks again
+        row.reason = why.text.toStdString();
+        problems_[row.id] = why;
+    }
     finish(ticket);
 }
 
 void ChatController::finish(quint64 ticket) {
     const Active turn = std::move(active_.at(ticket));
     active_.erase(ticket);
-    if (active_.empty()) saveTimer_.stop();
+    if (active_.empty()) {
+        saveTimer_.stop();
+        waitTimer_.stop();
+    }
     save(turn.row);
     if (turn.listed && turn.asked) leaving_[ticket] = listTail(turn.row.chat, turn.row.id);
     forgetTail(ticket);
     conversation_.updateTurn(turn.row);
+    if (const auto why = problems_.find(turn.row.id); why != problems_.end())
+        conversation_.setRemedy(turn.row.id, remedyText(why->second.remedy));
+    nameWaits();
     const QString chat = QString::fromStdString(turn.row.chat);
     const bool firstOfAll = !turn.listed || ++lists_[chat].ended == 1;
     if (turn.listed && ticketsOf(chat).empty()) lists_.erase(chat);
     const bool shown = chat == current_;
     if (shown) emit answeringChanged();
     if (shown) emit listChanged();
+    const TurnState state = turn.row.state;
+    if (shown)
+        emit announced(state == TurnState::Done      ? tr("Answer finished")
+                       : state == TurnState::Stopped ? tr("Answer stopped")
+                                                     : tr("The answer failed"));
     // Of a list only the first answer turns the page: a person reads while the others end.
     if (shown && firstOfAll && !turn.row.sources.empty()) emit firstSource(turn.row.sources.front());
     if (shown && firstOfAll) emit turnShown(turn.row);
@@ -233,7 +262,7 @@ void ChatController::forgetTail(quint64 ticket) {
 }
 
 void ChatController::save(const TurnRow& row) {
-    port_.saveTurn(row, [this](const Status& done) { report(done); });
+    port_.saveTurn(row, [this](const Status& done) { report(done, Doing::Save); });
 }
 
 void ChatController::savePartial() {

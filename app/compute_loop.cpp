@@ -5,6 +5,7 @@
 namespace carrel::app {
 
 constexpr auto kProgressInterval = std::chrono::milliseconds(100);  // a person cannot read faster
+constexpr auto kQuestionInterval = std::chrono::milliseconds(33);
 
 void ComputeLoop::start(Lane<Compute>& lane) {
     if (running_) return;
@@ -52,6 +53,15 @@ void ComputeLoop::readingEvicted(const std::string& document, std::uint64_t byte
 void ComputeLoop::turnStage(std::uint64_t ticket, TurnStage stage) {
     QMetaObject::invokeMethod(
         &port_, [this, ticket, stage] { emit port_.turnStage(ticket, stage); }, Qt::QueuedConnection);
+}
+
+void ComputeLoop::questionProgress(std::uint64_t ticket, std::uint32_t done, std::uint32_t total) {
+    const auto now = std::chrono::steady_clock::now();
+    if (now - lastQuestion_ < kQuestionInterval) return;
+    lastQuestion_ = now;
+    QMetaObject::invokeMethod(
+        &port_, [this, ticket, done, total] { emit port_.questionProgress(ticket, done, total); },
+        Qt::QueuedConnection);
 }
 
 void ComputeLoop::turnText(std::uint64_t ticket, const std::string& text) {

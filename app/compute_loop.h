@@ -31,6 +31,7 @@ class ComputeLoop final : public EventSink {
     void readingEnded(std::uint64_t ticket, const Result<ReadingSummary>& summary) override;
     void readingEvicted(const std::string& document, std::uint64_t bytes) override;
     void turnStage(std::uint64_t ticket, TurnStage stage) override;
+    void questionProgress(std::uint64_t ticket, std::uint32_t done, std::uint32_t total) override;
     void turnText(std::uint64_t ticket, const std::string& text) override;
     void answered(std::uint64_t ticket, const Answer& answer) override;
     void turnFailed(std::uint64_t ticket, const Error& error) override;
@@ -41,7 +42,7 @@ class ComputeLoop final : public EventSink {
     EngineThread& port_;
     TextMailbox& mailbox_;
     bool running_ = false;
-    std::chrono::steady_clock::time_point lastProgress_{};
+    std::chrono::steady_clock::time_point lastProgress_{}, lastQuestion_{};
 };
 
 }  // namespace carrel::app

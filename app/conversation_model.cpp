@@ -10,6 +10,10 @@ bool isOpen(TurnState s) {
            s == TurnState::Answering;
 }
 
+bool hasFailed(TurnState s) {
+    return s == TurnState::Failed || s == TurnState::Interrupted;
+}
+
 ConversationModel::Kind kindOf(MarkdownBlock::Kind kind) {
     using From = MarkdownBlock::Kind;
     switch (kind) {
@@ -48,7 +52,7 @@ QHash<int, QByteArray> ConversationModel::roleNames() const {
     return {{KindRole, "kind"},       {HtmlRole, "html"},       {PlainRole, "plain"},   {LanguageRole, "language"},
             {LevelRole, "level"},     {ColumnsRole, "columns"}, {CellsRole, "cells"},   {TurnRole, "turn"},
             {SourcesRole, "sources"}, {OpenRole, "open"},       {FailedRole, "failed"}, {AnswerRole, "answer"},
-            {PagesRole, "pages"}};
+            {PagesRole, "pages"},     {RemedyRole, "remedy"}};
 }
 
 QVariant ConversationModel::data(const QModelIndex& index, int role) const {
@@ -78,11 +82,14 @@ QVariant ConversationModel::data(const QModelIndex& index, int role) const {
         case OpenRole:
             return isOpen(turn.row.state);
         case FailedRole:
-            return turn.row.state == TurnState::Failed || turn.row.state == TurnState::Interrupted;
+            return hasFailed(turn.row.state);
         case AnswerRole:
             return row.kind == Note ? turn.answer : QString();
         case PagesRole:
             return row.kind == Note && !turn.row.pageShares.empty();
+        case RemedyRole:
+            if (row.kind != Note || !hasFailed(turn.row.state)) return QString();
+            return turn.remedy.isEmpty() ? tr("Try again") : turn.remedy;
         default:
             return {};
     }
@@ -94,21 +101,18 @@ QString ConversationModel::note(const Turn& turn) const {
     const bool known = turn.row.coverage.tokensTotal > 0;
     switch (turn.row.state) {
         case TurnState::Queued:
-            return tr("Waiting to be answered…");
         case TurnState::Opening:
-            return tr("Opening what was read…");
         case TurnState::ReadingQuestion:
-            return tr("Reading the question…");
         case TurnState::Answering:
-            return tr("Writing…");
+            return turn.wait.isEmpty() ? tr("Waiting to be answered…") : turn.wait;
         case TurnState::Done:
             return known ? coverage : QString();
         case TurnState::Stopped:
             return known ? tr("Stopped by you. %1").arg(coverage) : tr("Stopped by you");
         case TurnState::Failed:
-            return reason.isEmpty() ? tr("This answer failed. Ask again.") : reason;
+            return reason.isEmpty() ? tr("This answer failed. Your question is kept.") : reason;
         case TurnState::Interrupted:
-            return tr("Carrel was closed while this was being answered. Ask again.");
+            return tr("Carrel was closed while this was being answered. The question, and what was written, are kept.");
     }
     return {};
 }
@@ -167,7 +171,7 @@ void ConversationModel::setTurns(const std::vector<TurnRow>& turns) {
     turns_.clear();
     for (const TurnRow& row : turns) {
         const int i = static_cast<int>(turns_.size());
-        Turn turn{row, QString::fromStdString(row.answer), static_cast<int>(rows_.size()), 0, 0};
+        Turn turn{row, QString::fromStdString(row.answer), {}, {}, static_cast<int>(rows_.size()), 0, 0};
         MarkdownBlock question;
         question.plain = QString::fromStdString(row.question);
         rows_ << Row{Question, i, question};
@@ -186,7 +190,7 @@ void ConversationModel::addTurn(const TurnRow& row) {
     question.plain = QString::fromStdString(row.question);
     beginInsertRows({}, first, first + 1);
     const int i = static_cast<int>(turns_.size());
-    turns_ << Turn{row, {}, first, first + 1, 0};
+    turns_ << Turn{row, {}, {}, {}, first, first + 1, 0};
     rows_ << Row{Question, i, question} << Row{Note, i, {}};
     endInsertRows();
 }
@@ -239,6 +243,22 @@ void ConversationModel::appendText(qint64 id, const QString& text) {
     renderOpenPart(i);
 }
 
+void ConversationModel::setWait(qint64 id, const QString& text) {
+    const int i = indexOf(id);
+    if (i < 0 || turns_[i].wait == text) return;
+    turns_[i].wait = text;
+    const QModelIndex at = index(noteRow(turns_[i]));
+    emit dataChanged(at, at, {PlainRole});
+}
+
+void ConversationModel::setRemedy(qint64 id, const QString& text) {
+    const int i = indexOf(id);
+    if (i < 0 || turns_[i].remedy == text) return;
+    turns_[i].remedy = text;
+    const QModelIndex at = index(noteRow(turns_[i]));
+    emit dataChanged(at, at, {RemedyRole});
+}
+
 void ConversationModel::updateTurn(const TurnRow& row) {
     const int i = indexOf(row.id);
     if (i < 0) return;
@@ -253,7 +273,7 @@ void ConversationModel::updateTurn(const TurnRow& row) {
         replaceRows(i, first, noteRow(turn) - first, rows);
     }
     emit dataChanged(index(turn.firstRow), index(noteRow(turn)),
-                     {PlainRole, OpenRole, FailedRole, SourcesRole, AnswerRole, PagesRole});
+                     {PlainRole, OpenRole, FailedRole, SourcesRole, AnswerRole, PagesRole, RemedyRole});
 }
 
 }  // namespace carrel::app

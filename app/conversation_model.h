@@ -33,7 +33,8 @@ class ConversationModel : public QAbstractListModel {
         OpenRole,     // the turn is still under way
         FailedRole,   // the turn failed or was interrupted
         AnswerRole,   // Note: the whole answer, for copying
-        PagesRole     // Note: it is known where on the pages the answer was read
+        PagesRole,    // Note: it is known where on the pages the answer was read
+        RemedyRole    // Note of a turn that failed: its button
     };
 
     using QAbstractListModel::QAbstractListModel;
@@ -47,6 +48,8 @@ class ConversationModel : public QAbstractListModel {
     void addTurn(const TurnRow& turn);
     void appendText(qint64 turn, const QString& text);  // several turns may be under way
     void updateTurn(const TurnRow& turn);               // state, answer, sources, coverage
+    void setWait(qint64 turn, const QString& text);     // what an open turn waits for, as its note says it
+    void setRemedy(qint64 turn, const QString& text);   // without it, to ask again
     const TurnRow* turn(qint64 id) const;
 
   private:
@@ -58,7 +61,7 @@ class ConversationModel : public QAbstractListModel {
     };
     struct Turn {
         TurnRow row;
-        QString answer;
+        QString answer, wait, remedy;
         int firstRow = 0;
         int openRow = 0;          // first row of the part that more text can change
         qsizetype openStart = 0;  // where that part begins in answer

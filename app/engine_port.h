@@ -55,6 +55,7 @@ class EnginePort : public QObject {
     virtual void ask(TurnRequest request) = 0;   // ends with answered or turnFailed
     virtual void readingOf(const std::string& document, Reply<ReadingSummary> reply) = 0;
     virtual void storedReadings(Reply<std::vector<StoredReading>> reply) = 0;  // of all documents
+    virtual void forecast(const std::string& document, const std::string& password, Reply<ReadingForecast> reply) = 0;
     virtual void forgetReadings(const std::string& document, Reply<void> reply) = 0;
     virtual void diskUse(Reply<DiskUse> reply) = 0;
     virtual void setQuota(std::uint64_t bytes, Reply<DiskUse> reply) = 0;  // 0: automatic
@@ -106,9 +107,10 @@ class EnginePort : public QObject {
     void readingEnded(quint64 ticket, const carrel::Result<carrel::ReadingSummary>& summary);  // Cancelled: paused
     void readingEvicted(const QString& document, quint64 bytes);  // to make room for another
     void turnStage(quint64 ticket, carrel::TurnStage stage);
-    void turnText(quint64 ticket, const QString& text);           // to append; at most 30 a second
-    void answered(quint64 ticket, const carrel::Answer& answer);  // exactly one of these two
-    void turnFailed(quint64 ticket, const carrel::Error& error);  // ends every turn
+    void questionProgress(quint64 ticket, quint32 done, quint32 total);  // tokens; at most 30 a second
+    void turnText(quint64 ticket, const QString& text);                  // to append; at most 30 a second
+    void answered(quint64 ticket, const carrel::Answer& answer);         // exactly one of these two
+    void turnFailed(quint64 ticket, const carrel::Error& error);         // ends every turn
 
   private:
     quint64 lastTicket_ = 0;

@@ -124,6 +124,11 @@ void EngineThread::storedReadings(Reply<std::vector<StoredReading>> reply) {
                                    [](Compute& compute) { return compute.storedReadings({}); });
 }
 
+void EngineThread::forecast(const std::string& document, const std::string& password, Reply<ReadingForecast> reply) {
+    on<ReadingForecast>(compute_, std::move(reply),
+                        [document, password](Compute& compute) { return compute.forecast(document, password); });
+}
+
 void EngineThread::forgetReadings(const std::string& document, Reply<void> reply) {
     on<void>(compute_, std::move(reply), [document](Compute& compute) { return compute.forgetReadings(document); });
 }

@@ -30,6 +30,7 @@ class EngineThread final : public EnginePort {
     void ask(TurnRequest request) override;
     void readingOf(const std::string& document, Reply<ReadingSummary> reply) override;
     void storedReadings(Reply<std::vector<StoredReading>> reply) override;
+    void forecast(const std::string& document, const std::string& password, Reply<ReadingForecast> reply) override;
     void forgetReadings(const std::string& document, Reply<void> reply) override;
     void diskUse(Reply<DiskUse> reply) override;
     void setQuota(std::uint64_t bytes, Reply<DiskUse> reply) override;

@@ -1,7 +1,5 @@
 #include "library_controller.h"
 
-#include "error_text.h"
-
 #include <QDesktopServices>
 #include <QFileInfo>
 
@@ -36,10 +34,22 @@ QString LibraryController::currentTitle() const {
     return row ? QString::fromStdString(row->title) : QString();
 }
 
+QStringList LibraryController::names() const {
+    QStringList out;
+    for (int row = 0; row < documents_.rowCount(); ++row) {
+        const DocumentRow* document = documents_.at(row);
+        const QString path = QString::fromStdString(document->originalPath);
+        const QFileInfo file(path);
+        out << QString::fromStdString(document->title) << path << file.fileName() << file.completeBaseName()
+            << file.absolutePath();
+    }
+    return out;
+}
+
 void LibraryController::load(const QString& sha) {
     port_.documents([this, sha](const Result<std::vector<DocumentRow>>& rows) {
         if (!rows) {
-            emit problem(errorText(rows.error()));
+            emit problem(problemOf(rows.error(), Doing::Start, {}, [this, sha] { load(sha); }));
             return;
         }
         documents_.setDocuments(*rows);
@@ -92,7 +102,8 @@ void LibraryController::added(const QString& file, const std::string& password, 
         if (code == Code::NeedsPassword || code == Code::WrongPassword)
             prompt(name, file, {}, code == Code::WrongPassword || !password.empty());
         else if (code != Code::Cancelled)
-            emit problem(errorText(result.error(), name));
+            emit problem(
+                problemOf(result.error(), Doing::Add, name, [this, file] { addFiles({QUrl::fromLocalFile(file)}); }));
         return addNext();
     }
     const DocumentRow& row = *result;
@@ -104,11 +115,10 @@ void LibraryController::added(const QString& file, const std::string& password, 
             prompt(QString::fromStdString(row.title), file, sha, !password.empty());
             break;
         case DocumentState::NoText:
-            emit problem(errorText({Code::NoText, {}, row.reason}, name));
+            emit problem(problemOf({Code::NoText, {}, row.reason}, Doing::Add, name));
             break;
         case DocumentState::Refused:
-            emit problem(tr("%1 cannot be used: %2. Get another copy of the file and add that.")
-                             .arg(name, QString::fromStdString(row.reason)));
+            emit problem(problemOf({Code::Unsupported, {}, row.reason}, Doing::Add, name));
             break;
         case DocumentState::Adding:
             break;
@@ -175,7 +185,7 @@ void LibraryController::undone(Forgetting::What what, const QString& sha) {
 
 void LibraryController::due(Forgetting::What what, const QString& sha) {
     const auto told = [this](const Status& done) {
-        if (!done && done.error().code != Code::NotFound) emit problem(errorText(done.error()));
+        if (!done && done.error().code != Code::NotFound) emit problem(problemOf(done.error(), Doing::Forget));
     };
     if (what == Forgetting::Document) {
         const Hidden hidden = hidden_.take(sha);

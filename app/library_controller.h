@@ -1,6 +1,7 @@
 #pragma once
 
 #include "engine_port.h"
+#include "error_text.h"
 #include "forgetting.h"
 #include "library_model.h"
 #include "passwords.h"
@@ -39,6 +40,7 @@ class LibraryController : public QObject {
     QString current() const { return current_; }
     QString currentTitle() const;
     QString adding() const { return adding_; }
+    QStringList names() const;  // titles, files and where they are: what a report must not say
     QString passwordFor() const { return passwordFor_; }
     QString passwordProblem() const { return passwordProblem_; }
 
@@ -68,7 +70,7 @@ class LibraryController : public QObject {
     void readingHidden(const QString& sha);
     void readingKept(const QString& sha);
     void readingGone(const QString& sha);
-    void problem(const QString& sentence);
+    void problem(const carrel::app::Problem& problem);
 
   private:
     void addNext();

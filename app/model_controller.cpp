@@ -1,6 +1,5 @@
 #include "model_controller.h"
 
-#include "error_text.h"
 #include "model_words.h"
 
 #include <QDir>
@@ -113,7 +112,8 @@ void ModelController::choose(const QString& file) {
     taking_ = false;
     port_.inspectModel(file.toStdString(), [this, file](const Result<ModelInfo>& info) {
         if (info) return load(file);
-        emit problem(errorText(info.error(), QFileInfo(file).fileName()));
+        emit problem(
+            problemOf(info.error(), Doing::LoadModel, QFileInfo(file).fileName(), [this, file] { choose(file); }));
     });
 }
 
@@ -132,10 +132,12 @@ void ModelController::load(const QString& file) {
         state_ = info ? Loaded : Failed;
         if (info && !info->name.empty() && !listed) name_ = QString::fromStdString(info->name);
         if (info) note_ = formatNote(*info);
+        fingerprint_ = info ? QString::fromStdString(info->fingerprint) : QString();
         emit changed();
         emit choicesChanged();
         if (!info) {
-            emit problem(errorText(info.error(), QFileInfo(file).fileName()));
+            emit problem(
+                problemOf(info.error(), Doing::LoadModel, QFileInfo(file).fileName(), [this, file] { load(file); }));
             return lookAround();  // for another
         }
         settings_.setModel(file);

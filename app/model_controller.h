@@ -1,6 +1,7 @@
 #pragma once
 
 #include "engine_port.h"
+#include "error_text.h"
 #include "settings.h"
 
 #include <QtQml/qqmlregistration.h>
@@ -56,6 +57,7 @@ class ModelController : public QObject {
     int mostThreads() const;
     bool threadsGiven() const { return options_.threads.has_value(); }
     void setThreads(int threads);
+    QString fingerprint() const { return fingerprint_; }  // of the loaded one's weights
 
     void start(const QString& file);
     void stop();  // looking
@@ -72,7 +74,7 @@ class ModelController : public QObject {
     void threadsChanged();
     void aboutToLoad();  // readings and turns must stop now
     void loaded();
-    void problem(const QString& sentence);
+    void problem(const carrel::app::Problem& problem);
 
   private:
     void load(const QString& file);
@@ -84,7 +86,7 @@ class ModelController : public QObject {
     EnginePort& port_;
     Settings& settings_;
     ModelOptions options_;
-    QString file_, name_, note_;
+    QString file_, name_, note_, fingerprint_;
     State state_ = None;
     std::vector<FoundModel> choices_;
     bool looking_ = false, taking_ = false;

@@ -1,7 +1,5 @@
 #include "pages_controller.h"
 
-#include "error_text.h"
-
 #include <algorithm>
 
 namespace carrel::app {
@@ -57,11 +55,11 @@ void PagesController::open(const DocumentRow& row) {
     close();
     document_ = QString::fromStdString(row.sha256);
     const QString title = QString::fromStdString(row.title);
-    const auto failed = [this, title](const Error& error) {
+    const auto failed = [this, title, row](const Error& error) {
         if (error.code == Code::NeedsPassword || error.code == Code::WrongPassword)
             emit needsPassword(document_, error.code == Code::WrongPassword);
         else
-            emit problem(errorText(error, title));
+            emit problem(problemOf(error, Doing::ShowPages, title, [this, row] { open(row); }));
     };
     const auto stillOpen = [this, document = document_] { return document == document_; };
     if (row.pages == 0) {
@@ -134,7 +132,8 @@ void PagesController::look(const QString& words, int page, quint64 byte, bool te
                [this, words, page, byte, tell, search = ++search_](const Result<std::vector<Found>>& result) {
                    if (search != search_) return;
                    if (!result) {
-                       emit problem(errorText(result.error()));
+                       emit problem(problemOf(result.error(), Doing::Find, {},
+                                              [this, words, page, byte, tell] { look(words, page, byte, tell); }));
                        return;
                    }
                    searching_ = true;

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "engine_port.h"
+#include "error_text.h"
 #include "navigator.h"
 #include "page_selection.h"
 #include "pages_model.h"
@@ -63,7 +64,7 @@ class PagesController : public QObject {
     void marked();
     /// Row of the list to bring into view, and how far down its height, 0..1. A jump is one to come back from.
     void placeWanted(int row, double down, bool jump);
-    void problem(const QString& sentence);
+    void problem(const carrel::app::Problem& problem);
     void needsPassword(const QString& sha, bool wrong);
 
   private:

@@ -1,7 +1,7 @@
 #include "reading_controller.h"
 
 #include "document_text.h"
-#include "error_text.h"
+#include "machine.h"
 #include "words.h"
 
 namespace carrel::app {
@@ -65,7 +65,7 @@ QString ReadingController::text(const Entry& e) const {
         case Partly:
             return tr("Longer than this model can hold. %1").arg(coverageText(e.summary.coverage));
         case Failed:
-            return tr("Reading stopped");
+            return e.problem.text;
     }
     return {};
 }
@@ -123,7 +123,10 @@ void ReadingController::lookUp(const QString& sha) {
             e.progress = {c.tokensRead, c.tokensTotal, c.pagesRead, c.pagesTotal, 0, -1};
             if (c.whole() && c.tokensTotal > 0) return set(sha, Ready);
         }
-        if (settings_.paused(sha)) return set(sha, Paused);
+        if (settings_.paused(sha)) {
+            askForecast(sha);
+            return set(sha, Paused);
+        }
         start(sha);
     });
 }
@@ -134,7 +137,7 @@ void ReadingController::start(const QString& sha) {
     e.stop = {};
     e.yielded = e.diskFull = false;
     set(sha, Queued);
-    port_.read({e.ticket, sha.toStdString(), passwords_.of(sha.toStdString()), e.stop.get_token()});
+    port_.read({e.ticket, sha.toStdString(), passwords_.of(sha.toStdString()), e.stop.get_token(), rememberedSpeed()});
 }
 
 void ReadingController::progressed(quint64 ticket, const ReadingProgress& progress) {
@@ -142,6 +145,7 @@ void ReadingController::progressed(quint64 ticket, const ReadingProgress& progre
     if (sha.isEmpty()) return;
     Entry& e = entries_[sha];
     e.progress = progress;
+    askForecast(sha);  // now, for what is open is not made into tokens again
     set(sha, e.state == Pausing ? Pausing : Reading);
 }
 
@@ -150,6 +154,7 @@ void ReadingController::ended(quint64 ticket, const Result<ReadingSummary>& summ
     if (sha.isEmpty()) return;
     Entry& e = entries_[sha];
     e.ticket = 0;
+    rememberSpeed(e.progress.speed);
     if (e.hidden) {
         set(sha, Paused);
         return startNext();
@@ -159,6 +164,7 @@ void ReadingController::ended(quint64 ticket, const Result<ReadingSummary>& summ
         e.summary = *summary;
         e.progress = {c.tokensRead, c.tokensTotal, c.pagesRead, c.pagesTotal, 0, -1};
         set(sha, c.whole() ? Ready : Partly);
+        if (sha == sha_) emit announced(tr("The document is read"));
         return startNext();
     }
     const Code code = summary.error().code;
@@ -168,11 +174,10 @@ void ReadingController::ended(quint64 ticket, const Result<ReadingSummary>& summ
         return startNext();
     }
     e.diskFull = code == Code::DiskFull;
+    e.problem = problemOf(summary.error(), Doing::Read, tr("this document"), [] {});  // useRemedy() reads on
     set(sha, Failed);
     if (code == Code::NeedsPassword || code == Code::WrongPassword)
         emit needsPassword(sha, code == Code::WrongPassword);
-    else
-        emit problem(errorText(summary.error()));
 }
 
 void ReadingController::startNext() {
@@ -188,8 +193,9 @@ void ReadingController::modelAboutToChange() {
     for (Entry& e : entries_) e.stop.request_stop();
 }
 
-void ReadingController::modelLoaded() {
+void ReadingController::modelLoaded(const QString& fingerprint) {
     hasModel_ = true;
+    speedKey_ = fingerprint.isEmpty() ? QString() : fingerprint.left(16) + QLatin1Char('-') + machineKey();
     const auto known = entries_.keys();
     entries_.clear();
     for (const QString& sha : known) emit documentChanged(sha, {}, -1);
@@ -224,6 +230,14 @@ void ReadingController::resume() {
         start(sha_);
     else
         emit problem(tr("No model is loaded. Choose one first."));
+}
+
+void ReadingController::useRemedy() {
+    if (state() != Failed) return;
+    if (current().problem.remedy == Remedy::TryAgain)
+        resume();
+    else
+        emit remedyWanted(current().problem);
 }
 
 // ---- forgetting, which can be undone for a while

@@ -1,6 +1,8 @@
 #pragma once
 
 #include "engine_port.h"
+#include "error_text.h"
+#include "forecast_text.h"
 #include "passwords.h"
 #include "settings.h"
 
@@ -25,6 +27,12 @@ class ReadingController : public QObject {
     Q_PROPERTY(bool canPause READ canPause NOTIFY changed)
     Q_PROPERTY(bool canResume READ canResume NOTIFY changed)
     Q_PROPERTY(bool canCancel READ canCancel NOTIFY changed)
+    // What reading it comes to, where that is long; empty where it is not, or not known.
+    Q_PROPERTY(
+        QString remedy READ remedy NOTIFY changed)  // where it failed: the button beside its sentence; else empty
+    Q_PROPERTY(QString forecast READ forecast NOTIFY changed)
+    Q_PROPERTY(QStringList forecastDetails READ forecastDetails NOTIFY changed)
+    Q_PROPERTY(bool hardlyBegun READ hardlyBegun NOTIFY changed)  // a long reading that may be put off
 
   public:
     enum State { None, Queued, Reading, Pausing, Paused, Ready, Partly, Failed };
@@ -38,11 +46,19 @@ class ReadingController : public QObject {
     bool canPause() const { return state() == Queued || state() == Reading; }
     bool canResume() const { return state() == Paused || state() == Failed; }
     bool canCancel() const { return canPause() || canResume(); }
+    QString remedy() const { return state() == Failed ? remedyText(current().problem.remedy) : QString(); }
+    QString forecast() const;
+    QStringList forecastDetails() const;
+    bool hardlyBegun() const { return canPause() && isLong(current()) && fraction() < 0.1; }
+    /// Names what would be deleted for so many bytes of a reading; without it the forecast says nothing of that.
+    void nameEvictionsBy(Evictions evictions) { evictions_ = std::move(evictions); }
     /// Something is read, or no reading is on its way: a question need not wait.
     bool canAnswer(const QString& sha) const;
 
     void open(const QString& sha);  // the document shown; goes on reading it unless the person had paused it
-    void modelLoaded();             // readings belong to a model: start over with what is on disk for this one
+    /// Readings belong to a model: start over with what is on disk for this one. fingerprint: names it where speeds are
+    /// remembered.
+    void modelLoaded(const QString& fingerprint = {});
     void modelAboutToChange();
     void forget(const QString& sha);     // the document is out of sight
     void forgotten(const QString& sha);  // and deleted
@@ -55,12 +71,15 @@ class ReadingController : public QObject {
 
     Q_INVOKABLE void pause();
     Q_INVOKABLE void resume();
+    Q_INVOKABLE void useRemedy();
 
   signals:
     void changed();
     void documentChanged(const QString& sha, const QString& text, double fraction);  // any document
     void answerable(const QString& sha);
-    void problem(const QString& sentence);
+    void announced(const QString& sentence);                 // to those who do not see it
+    void remedyWanted(const carrel::app::Problem& problem);  // anything but reading on
+    void problem(const carrel::app::Problem& problem);
     void needsPassword(const QString& sha, bool wrong);
     void keepWanted(const QString& sha);  // what was forgotten a moment ago is to be read on
 
@@ -74,6 +93,10 @@ class ReadingController : public QObject {
         bool hidden = false;    // what was read is forgotten, though not deleted yet
         bool diskFull = false;  // which is why it failed
         bool yielded = false;   // stopped for the document that was opened; goes on when that one is done
+        Problem problem;  // Failed: why
+        std::optional<ReadingForecast> forecast;
+        double forecastSeconds = -1;  // when it was made; negative: this model has read nothing on this machine
+        bool forecastAsked = false;
     };
     const Entry& current() const;
     QString text(const Entry& entry) const;
@@ -86,13 +109,18 @@ class ReadingController : public QObject {
     QString documentOf(quint64 ticket) const;
     void lookUp(const QString& sha);
     void startNext();
+    void askForecast(const QString& sha);
+    bool isLong(const Entry& entry) const;
+    ReadingSpeed rememberedSpeed() const;
+    void rememberSpeed(const ReadingSpeed& speed);
 
     EnginePort& port_;
     Passwords& passwords_;
     Settings& settings_;
     QHash<QString, Entry> entries_;
-    QString sha_;
+    QString sha_, speedKey_;
     bool hasModel_ = false, answering_ = false;
+    Evictions evictions_;
 };
 
 }  // namespace carrel::app

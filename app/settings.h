@@ -52,6 +52,9 @@ class Settings {
 
     int quotaGb() const { return store_.value(QStringLiteral("quotaGb")).toInt(); }  // of readings; 0: automatic
     void setQuotaGb(int gigabytes) { store_.setValue(QStringLiteral("quotaGb"), gigabytes); }
+    /// What reading took, by model and machine: "perToken perPair", seconds.
+    QString speed(const QString& key) const { return store_.value(QStringLiteral("speed/") + key).toString(); }
+    void setSpeed(const QString& key, const QString& speed) { store_.setValue(QStringLiteral("speed/") + key, speed); }
 
     int textPercent() const { return store_.value(QStringLiteral("textPercent"), 100).toInt(); }
     void setTextPercent(int percent) { store_.setValue(QStringLiteral("textPercent"), percent); }

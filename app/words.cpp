@@ -19,13 +19,17 @@ int percent(std::uint64_t part, std::uint64_t whole) {
 
 }  // namespace
 
-QString etaText(double seconds) {
-    if (!(seconds >= 0) || !std::isfinite(seconds)) return {};
-    if (seconds < 10) return tr("a few seconds left");
-    if (seconds < 50) return tr("about %1 s left").arg(static_cast<int>(std::round(seconds / 10)) * 10);
+QString durationText(double seconds) {
+    if (!(seconds >= 0) || !std::isfinite(seconds)) return tr("not known yet");
+    if (seconds < 10) return tr("a few seconds");
+    if (seconds < 50) return tr("about %1 s").arg(static_cast<int>(std::round(seconds / 10)) * 10);
     const int minutes = static_cast<int>(std::lround(std::min(seconds, 1e7) / 60));
-    if (minutes < 90) return tr("about %1 min left").arg(std::max(1, minutes));
-    return tr("about %1 h left").arg(QLocale().toString(minutes / 60.0, 'f', 1));
+    if (minutes < 90) return tr("about %1 min").arg(std::max(1, minutes));
+    return tr("about %1 h").arg(QLocale().toString(minutes / 60.0, 'f', 1));
+}
+
+QString etaText(double seconds) {
+    return seconds >= 0 && std::isfinite(seconds) ? tr("%1 left").arg(durationText(seconds)) : QString();
 }
 
 QString bytesText(std::uint64_t bytes) {

@@ -9,6 +9,8 @@ namespace carrel::app {
 
 /// "about 3 min left"; empty while there is no estimate.
 QString etaText(double seconds);
+/// "about 3 min"; "not known yet" where it is negative.
+QString durationText(double seconds);
 QString bytesText(std::uint64_t bytes);  // "1.2 GiB"
 /// 'Read pages 1-52 of 193; pages 53-193 were not used', and what else an answer went without: pages of those it read
 /// that have no text, older turns.

@@ -83,6 +83,7 @@ FocusScope {
             onLinkWanted: (address) => root.linkWanted(address)
             onCopyWanted: (text) => root.app.copy(text)
             onPagesWanted: (turn) => root.app.chat.showPages(turn)
+            onRemedyWanted: (turn) => root.app.chat.remedy(turn)
 
             Text {
                 anchors.centerIn: parent

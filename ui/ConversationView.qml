@@ -10,6 +10,7 @@ ListView {
     signal linkWanted(string address)
     signal copyWanted(string text)
     signal pagesWanted(var turn)
+    signal remedyWanted(var turn)
 
     property bool follow: true
     readonly property real column: Math.min(Theme.readable, width - 2 * Theme.pad - 8)
@@ -60,6 +61,7 @@ ListView {
         required property bool failed
         required property string answer
         required property bool pages
+        required property string remedy
 
         width: ListView.view ? ListView.view.width : 0
         height: body.height
@@ -128,6 +130,8 @@ ListView {
                 open: row.open
                 failed: row.failed
                 pages: row.pages
+                remedy: row.remedy
+                onRemedyWanted: root.remedyWanted(row.turn)
                 onCopyWanted: (text) => root.copyWanted(text)
                 onPagesWanted: root.pagesWanted(row.turn)
             }

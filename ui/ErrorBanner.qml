@@ -1,11 +1,13 @@
 import QtQuick
 import QtQuick.Layouts
 
-// What went wrong and what to do, in one sentence. It stays until it is read.
+// What went wrong, what was kept, and one thing to do about it. It stays until that is done, or it is put away.
 Rectangle {
     id: root
 
     required property string sentence
+    required property string remedy   // on the button; empty: it can only be put away
+    signal used()
     signal dismissed()
 
     implicitHeight: visible ? row.implicitHeight + 20 : 0
@@ -34,8 +36,15 @@ Rectangle {
             wrapMode: Text.WrapAtWordBoundaryOrAnywhere
         }
         TextButton {
-            text: qsTr("Close")
-            Accessible.name: qsTr("Close this message")
+            objectName: "remedy"
+            visible: root.remedy !== ""
+            text: root.remedy
+            onClicked: root.used()
+        }
+        TextButton {
+            objectName: "dismiss"
+            text: root.remedy === "" ? qsTr("Close") : "\u00d7"
+            Accessible.name: qsTr("Put this message away")
             onClicked: root.dismissed()
         }
     }

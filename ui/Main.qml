@@ -82,6 +82,8 @@ ApplicationWindow {
         ErrorBanner {
             Layout.fillWidth: true
             sentence: root.app.problem
+            remedy: root.app.remedy
+            onUsed: root.app.useRemedy()
             onDismissed: root.app.dismissProblem()
         }
         SplitView {
@@ -135,6 +137,14 @@ ApplicationWindow {
             forgetting: root.app.library.forgetting
         }
     }
+    Item {   // what appears here is read out, and not seen
+        objectName: "announcer"
+        width: 1
+        height: 1
+        visible: root.app.announcement !== ""
+        Accessible.role: Accessible.AlertMessage
+        Accessible.name: root.app.announcement
+    }
     DropArea {
         id: drop
         objectName: "drop"
@@ -174,6 +184,12 @@ ApplicationWindow {
         target: root.app.pages.navigator
         function onAddressWanted(address: string) {
             link.ask(address);
+        }
+    }
+    Connections {
+        target: root.app
+        function onSpaceWanted() {
+            library.forceActiveFocus(Qt.OtherFocusReason);
         }
     }
     Connections {

@@ -12,6 +12,8 @@ Item {
     required property bool pages      // it is known where on them the answer was read
     signal copyWanted(string text)
     signal pagesWanted()
+    required property string remedy   // of what failed: its button
+    signal remedyWanted()
 
     implicitHeight: row.implicitHeight + 10
 
@@ -51,7 +53,14 @@ Item {
             onClicked: root.pagesWanted()
         }
         TextButton {
-            visible: !root.open && root.answer !== ""
+            objectName: "turnRemedy"
+            visible: root.remedy !== ""
+            implicitHeight: Math.max(26, Theme.base * 1.7)
+            text: root.remedy
+            onClicked: root.remedyWanted()
+        }
+        TextButton {
+            visible: !root.failed && !root.open && root.answer !== ""
             implicitHeight: 26
             text: qsTr("Copy")
             Accessible.name: qsTr("Copy the answer")

@@ -38,7 +38,7 @@ Item {
             anchors.centerIn: parent
             visible: image.status !== Image.Ready && draft.status !== Image.Ready && root.problem === ""
             text: root.page
-            color: "#767676"   // on white, in the dark too
+            color: "#6b6b6b"   // on white, in the dark too
             font.pixelSize: Theme.base
         }
         Image {   // there first, and while another size is drawn

@@ -1,3 +1,5 @@
+pragma ComponentBehavior: Bound
+
 import QtQuick
 import QtQuick.Layouts
 import Carrel.app
@@ -11,6 +13,7 @@ Item {
     signal memoryWanted()
 
     readonly property bool calm: root.reading.state === ReadingController.Ready
+    property bool open: false   // the forecast at length
 
     implicitHeight: root.reading.state === ReadingController.None ? 0 : column.implicitHeight + (calm ? 12 : 20)
     visible: implicitHeight > 0
@@ -33,31 +36,37 @@ Item {
                 Layout.fillWidth: true
                 text: root.reading.text
                 textFormat: Text.PlainText
-                color: Theme.muted
+                color: root.reading.state === ReadingController.Failed ? Theme.warningText : Theme.muted
                 font.pixelSize: Theme.small
                 elide: Text.ElideRight
                 wrapMode: Text.Wrap
-                maximumLineCount: 2
+                maximumLineCount: root.reading.state === ReadingController.Failed ? 8 : 2
                 Accessible.role: Accessible.StaticText
                 Accessible.name: text
             }
             TextButton {
                 objectName: "pause"
                 visible: root.reading.canPause
-                text: qsTr("Pause")
+                text: root.reading.hardlyBegun ? qsTr("Not now") : qsTr("Pause")
                 Accessible.name: qsTr("Pause reading")
                 onClicked: root.reading.pause()
             }
             TextButton {
+                objectName: "readingRemedy"
+                visible: root.reading.remedy !== ""
+                text: root.reading.remedy
+                onClicked: root.reading.useRemedy()
+            }
+            TextButton {
                 objectName: "resume"
-                visible: root.reading.canResume
+                visible: root.reading.canResume && root.reading.remedy === ""
                 text: root.reading.fraction > 0 ? qsTr("Resume") : qsTr("Read")
                 Accessible.name: qsTr("Resume reading")
                 onClicked: root.reading.resume()
             }
             TextButton {
                 objectName: "cancel"
-                visible: root.reading.canCancel && root.reading.fraction > 0
+                visible: root.reading.canCancel && root.reading.fraction > 0 && root.reading.remedy === ""
                 text: qsTr("Cancel")
                 Accessible.name: qsTr("Cancel reading and forget what was read")
                 onClicked: root.cancelWanted()
@@ -67,6 +76,43 @@ Item {
                 text: qsTr("Memory")
                 Accessible.name: qsTr("Where the document is in memory and on disk")
                 onClicked: root.memoryWanted()
+            }
+        }
+        RowLayout {
+            Layout.fillWidth: true
+            visible: root.reading.forecast !== ""
+            spacing: 2
+            Text {
+                objectName: "forecast"
+                Layout.fillWidth: true
+                text: root.reading.forecast
+                textFormat: Text.PlainText
+                color: Theme.muted
+                font.pixelSize: Theme.small
+                wrapMode: Text.Wrap
+                Accessible.role: Accessible.StaticText
+                Accessible.name: qsTr("Reading takes %1").arg(text)
+            }
+            TextButton {
+                objectName: "forecastOpen"
+                text: root.open ? qsTr("Less") : qsTr("Details")
+                Accessible.name: root.open ? qsTr("Less about this reading") : qsTr("More about this reading")
+                onClicked: root.open = !root.open
+            }
+        }
+        Repeater {
+            model: root.open ? root.reading.forecastDetails : []
+            Text {
+                required property string modelData
+                objectName: "forecastDetail"
+                Layout.fillWidth: true
+                text: modelData
+                textFormat: Text.PlainText
+                color: Theme.muted
+                font.pixelSize: Theme.small
+                wrapMode: Text.Wrap
+                Accessible.role: Accessible.StaticText
+                Accessible.name: text
             }
         }
         ThinBar {

@@ -75,13 +75,22 @@ Popup {
                 }
             }
         }
-        TextButton {
-            id: close
-            Layout.alignment: Qt.AlignRight
+        RowLayout {
+            Layout.fillWidth: true
             Layout.rightMargin: 12
-            objectName: "settingsClose"
-            text: qsTr("Close")
-            onClicked: root.close()
+            TextButton {
+                objectName: "copyReport"
+                text: qsTr("Copy report")
+                Accessible.name: qsTr("Copy a report of this computer and the last failure, without anything of documents or chats")
+                onClicked: root.app.copyReport()
+            }
+            Item { Layout.fillWidth: true }
+            TextButton {
+                id: close
+                objectName: "settingsClose"
+                text: qsTr("Close")
+                onClicked: root.close()
+            }
         }
     }
 }

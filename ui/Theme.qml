@@ -16,7 +16,7 @@ QtObject {
     readonly property color paper: dark ? "#26282c" : "#ffffff"
     readonly property color desk: dark ? "#17181a" : "#e9e6e0"
     readonly property color text: dark ? "#e8e6e1" : "#21252b"
-    readonly property color muted: dark ? "#a2a5ab" : "#646a73"
+    readonly property color muted: dark ? "#a2a5ab" : "#5f656e"
     readonly property color line: dark ? "#35383d" : "#e2ded6"
     readonly property color hover: dark ? "#2b2e33" : "#efece6"
     readonly property color accent: dark ? "#8db6de" : "#2c5a8c"

@@ -168,7 +168,7 @@ Result<std::vector<std::vector<std::size_t>>> WordIndex::occurrences(std::string
     std::vector<std::vector<std::size_t>> found;
     auto query = db_.prepare("SELECT rowid FROM windows_fts WHERE windows_fts MATCH ? ORDER BY 1");
     if (!query) return query.error();
-    for (const auto word : queryWords(text)) {
+    for (const auto word : queryWords(wordsOf(text))) {
         std::vector<std::size_t>& windows = found.emplace_back();
         query->bind(1, quoted(word));
         while (true) {

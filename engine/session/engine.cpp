@@ -7,6 +7,7 @@
 
 #include "compute/registry.h"
 #include "document/document.h"
+#include "session/forecast.h"
 #include "session/loaded_model.h"
 #include "session/quota.h"
 #include "session/reading.h"
@@ -102,6 +103,17 @@ class Engine final : public Compute {
                 out.kvBytesF16 = row.tokens * loaded_->model().config.kvBytesPerToken();
             }
         return out;
+    }
+
+    Result<ReadingForecast> forecast(const std::string& document, const std::string& password) override {
+        if (!loaded_) return noModel();
+        if (const Reading* reading = find(document))
+            return forecastOf(*loaded_, options_.kv, reading->documentTokens());
+        const auto text = documents_.load(document, {options_.pdfHelper, password, {}, {}});
+        if (!text) return text.error();
+        const auto tokens = loaded_->tokenizer().encode(text->text, TextStart::AfterText);
+        if (!tokens) return tokens.error();
+        return forecastOf(*loaded_, options_.kv, tokens->size());
     }
 
     Result<std::vector<StoredReading>> storedReadings(const std::string& document) override {
@@ -304,6 +316,7 @@ class Engine final : public Compute {
                                          activeRead_->request.stop, activeRead_->mending);
         if (!reading) return endRead(reading.error());
         activeRead_->reading = *reading;
+        (*reading)->expect(activeRead_->request.speed);
         if (!(*reading)->complete() && !activeRead_->mending)
             if (auto room = makeRoomFor((*reading)->restBytes()); !room) return endRead(room.error());
         progress();
@@ -414,8 +427,14 @@ class Engine final : public Compute {
             batch_.emplace(*loaded_, turnWork_, **reading);
             (*reading)->setCounting(++countings_);
         }
-        batch_->add(
-            {std::move(waiting.request), std::move(turn), resumeS, waiting.stage, false, waiting.told, waiting.mended});
+        batch_->add({std::move(waiting.request),
+                     std::move(turn),
+                     resumeS,
+                     waiting.stage,
+                     {},
+                     false,
+                     waiting.told,
+                     waiting.mended});
         report(batch_->members().back());
     }
 
@@ -423,6 +442,11 @@ class Engine final : public Compute {
         if (const TurnStage stage = member.turn->stage(); stage > member.stage) {
             member.stage = stage;
             events_.turnStage(member.request.ticket, stage);
+        }
+        if (const auto read = member.turn->questionTokens();
+            member.stage == TurnStage::ReadingQuestion && read != member.read) {
+            member.read = read;
+            events_.questionProgress(member.request.ticket, read.done, read.total);
         }
         std::string text = member.turn->takeText();
         const std::size_t known = std::min(member.told, text.size());

@@ -77,6 +77,7 @@ LoadedModel::LoadedModel(Backend& backend, ModelInfo info, Model model, Tokenize
       tokenizer_(std::move(tokenizer)),
       prompt_(Prompt::of(file, tokenizer_)) {
     info_.chatTemplate = prompt_.family();
+    info_.fingerprint = model_.fingerprint;
 }
 
 Result<std::unique_ptr<LoadedModel>> LoadedModel::load(const std::filesystem::path& path, Backend& backend,

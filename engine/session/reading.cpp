@@ -10,6 +10,15 @@ namespace {
 constexpr std::uint32_t kReserve = 2048;  // of the window, for tail and answer
 constexpr double kBatchSeconds = 1.5;     // a crash loses one batch at most
 
+/// What a pair of tokens costs of what a token costs, roughly: attention's multiplications beside the weights', each
+/// taking about twice as long (measured on three models and two machines, tests/bench/RESULTS.md).
+double pairCost(const ModelConfig& c) {
+    constexpr double kSlower = 2;
+    const double width = static_cast<double>(c.heads) * c.headDim, kvWidth = static_cast<double>(c.kvHeads) * c.headDim;
+    const double weights = 2.0 * c.hidden * (width + kvWidth) + 3.0 * c.hidden * c.ffn;
+    return weights > 0 ? kSlower * width / weights : 0;
+}
+
 }  // namespace
 
 Result<std::unique_ptr<Reading>> Reading::open(const LoadedModel& model, ReadingStore& store, Document document,
@@ -23,19 +32,25 @@ Result<std::unique_ptr<Reading>> Reading::open(const LoadedModel& model, Reading
     reading->findPages();
 
     const ModelConfig& config = model.model().config;
-    const std::size_t reserve = std::min(kReserve, config.window / 4);
-    const std::size_t room = config.window - std::min<std::size_t>(config.window, reserve + reading->opening_);
-    for (std::size_t i = 0; i < std::min(room, reading->tokens_.size()); ++i) ids.push_back(reading->tokens_[i].id);
+    for (std::size_t i = 0; i < std::min(room(model), reading->tokens_.size()); ++i)
+        ids.push_back(reading->tokens_[i].id);
 
     const std::string mode = "rope=" + config.ropeText + ";window;dense;prompt=" + std::to_string(kPromptVersion);
     auto read = TokenReading::open(model, store, {reading->document_.sha256, model.model().fingerprint, mode, {}},
                                    std::move(ids), settings, suspect);
     if (!read) return read.error();
     reading->read_.emplace(std::move(*read));
+    reading->progress_ = ProgressFit(pairCost(config));
     auto words = WordIndex::build(reading->document_);
     if (!words) return words.error();
     reading->words_ = std::move(*words);
     return reading;
+}
+
+std::size_t Reading::room(const LoadedModel& model) {
+    const std::uint32_t window = model.model().config.window;
+    const std::size_t kept = std::min(kReserve, window / 4) + model.prompt().opening().size();
+    return window - std::min<std::size_t>(window, kept);
 }
 
 std::span<const TextToken> Reading::readTokens() const {
@@ -95,7 +110,8 @@ ReadingProgress Reading::progress() const {
             now.pagesRead,
             now.pagesTotal,
             progress_.tokensPerSecond(),
-            complete() ? 0 : progress_.etaSeconds(tokens(), read_->ids().size())};
+            complete() ? 0 : progress_.etaSeconds(tokens(), read_->ids().size()),
+            progress_.speed()};
 }
 
 std::uint64_t Reading::restBytes() const {

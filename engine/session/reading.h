@@ -25,6 +25,11 @@ class Reading {
     /// Busy when another process reads this document; Corrupt, DiskFull, NoMemory, Io.
     static Result<std::unique_ptr<Reading>> open(const LoadedModel& model, ReadingStore& store, Document document,
                                                  const KvSettings& settings, bool suspect = false);
+    /// Tokens of a document that the window has room for.
+    static std::size_t room(const LoadedModel& model);
+    /// Of what earlier readings took, until this one's batches say more.
+    void expect(const ReadingSpeed& speed) { progress_.expect(speed); }
+    std::size_t documentTokens() const { return tokens_.size(); }
 
     const Document& document() const { return document_; }
     DocumentKv& kv() const { return read_->kv(); }            // whole groups

@@ -90,6 +90,7 @@ Status Turn::prepare(ReadingStore& store, std::unique_ptr<Tail> open) {
     }
     firstNew_ = first + static_cast<std::uint32_t>(tail_->ids.size());
     pending_.assign(wanted.begin() + static_cast<std::ptrdiff_t>(tail_->ids.size()), wanted.end());
+    questionTokens_ = pending_.size();
     questionFirst_ = first + wanted.size() - model_.prompt().question(request_.question).size();
     logits_.resize(config.vocabulary);
     answer_.coverage = reading_.coverage();
@@ -158,6 +159,13 @@ void Turn::accept() {
     tail_->sequence.push(std::move(open_));
     tail_->ids.insert(tail_->ids.end(), pending_.begin(), pending_.begin() + static_cast<std::ptrdiff_t>(passTokens_));
     pending_.erase(pending_.begin(), pending_.begin() + static_cast<std::ptrdiff_t>(passTokens_));
+}
+
+Turn::QuestionTokens Turn::questionTokens() const {
+    const auto total = static_cast<std::uint32_t>(questionTokens_);
+    if (decoding_) return {total, total};
+    const double atHand = pass_ && !bare_ ? pass_->fraction() * static_cast<double>(passTokens_) : 0;
+    return {total - static_cast<std::uint32_t>(pending_.size()) + static_cast<std::uint32_t>(atHand), total};
 }
 
 Result<bool> Turn::step() {

@@ -44,6 +44,12 @@ class Turn {
     void accept();
     Reading& reading() const { return reading_; }
     TurnStage stage() const { return decoding_ ? TurnStage::Answering : TurnStage::ReadingQuestion; }
+    /// Tokens of the question's prefill, done and in all.
+    struct QuestionTokens {
+        std::uint32_t done = 0, total = 0;
+        bool operator==(const QuestionTokens&) const = default;
+    };
+    QuestionTokens questionTokens() const;
     std::string takeText() { return std::exchange(fresh_, {}); }
     /// Ends the turn: persists the tail, finds the sources. Also after a stop.
     Answer finish(bool stopped);
@@ -63,6 +69,7 @@ class Turn {
     std::vector<std::int32_t> pending_;  // to be run: the rest of the question, or the last sampled token
     std::vector<bool> answers_;          // of the tail's wanted tokens: an earlier answer's, read as it was then
     std::uint32_t firstNew_ = 0;         // position from which on the tail differs from what is stored
+    std::size_t questionTokens_ = 0;     // pending_ at first
     std::shared_ptr<KvBlock> open_;
     std::optional<Pass> pass_;
     std::size_t passTokens_ = 0;

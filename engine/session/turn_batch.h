@@ -16,6 +16,7 @@ class TurnBatch {
         std::unique_ptr<Turn> turn;
         double resumeS = 0;
         TurnStage stage = TurnStage::Opening;  // last reported
+        Turn::QuestionTokens read{};           // last reported
         bool complete = false;
         std::size_t told = 0;  // bytes of the answer that need not be handed out again
         bool mended = false;   // it was begun anew, because KV had to be read again

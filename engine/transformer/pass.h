@@ -45,6 +45,8 @@ class Pass {
     void reportMass(MassSink sink) { attention_->reportMass(std::move(sink)); }
     /// One part of a layer. False when the pass is complete. Io, Corrupt: a document's KV could not be had.
     Result<bool> step();
+    /// Done, 0 to 1, by layers.
+    double fraction() const { return static_cast<double>(layer_) / model_.config.layers; }
     /// All steps.
     Status run();
     /// After the last step: logits [vocabulary] of row `row` (rows are the inputs' tokens in order) into out [rowCount,

@@ -145,8 +145,23 @@ class TestChat : public QObject {
         Desk d;
         d.ask(QStringLiteral("Why?"));
         emit d.engine.turnFailed(d.engine.asks.at(0).ticket, Error{Code::DiskFull, {}, {}});
-        QVERIFY(d.last(ConversationModel::PlainRole).contains(QStringLiteral("Free some space")));
+        QVERIFY(
+            d.last(ConversationModel::PlainRole).contains(QStringLiteral("room on the disk (no more is known). Your question and the chat")));
+        QCOMPARE(d.last(ConversationModel::RemedyRole), remedyText(Remedy::FreeSpace));
+        QSignalSpy wanted(&d.chat, &ChatController::remedyWanted);
+        d.chat.remedy(d.engine.savedTurns.back().id);
+        QCOMPARE(wanted.count(), 1);
         QCOMPARE(d.chat.conversation()->index(0).data(ConversationModel::PlainRole).toString(), QStringLiteral("Why?"));
+    }
+
+    void aFailedQuestionIsAskedAgainByItsButton() {
+        Desk d;
+        d.ask(QStringLiteral("Why?"));
+        emit d.engine.turnFailed(d.engine.asks.at(0).ticket, Error{Code::Io, {}, "bad sector"});
+        QCOMPARE(d.last(ConversationModel::RemedyRole), remedyText(Remedy::TryAgain));
+        d.chat.remedy(d.engine.savedTurns.back().id);
+        QTRY_COMPARE(d.engine.asks.size(), 2u);
+        QCOMPARE(d.engine.asks[1].question, std::string("Why?"));
     }
 
     void stopNeedsNoEventAndKeepsTheText() {
@@ -154,11 +169,67 @@ class TestChat : public QObject {
         d.ask(QStringLiteral("Why?"));
         const TurnRequest& request = d.engine.asks.at(0);
         QVERIFY(!request.stop.stop_requested());
+        emit d.engine.turnText(request.ticket, QStringLiteral("Half an"));
         d.chat.stop();
         QVERIFY(request.stop.stop_requested());
+        QVERIFY(d.last(ConversationModel::PlainRole).startsWith(QStringLiteral("Stopping")));
         emit d.engine.answered(request.ticket, answer("Half an ans", true));
         QCOMPARE(d.engine.savedTurns.back().state, TurnState::Stopped);
         QCOMPARE(d.engine.savedTurns.back().answer, std::string("Half an ans"));
+    }
+
+    void stopBeforeAnyTextEndsTheTurnAtOnceAndTheEnginesEndIsDropped() {
+        Desk d;
+        d.ask(QStringLiteral("Why?"));
+        const TurnRequest request = d.engine.asks.at(0);
+        emit d.engine.turnStage(request.ticket, TurnStage::ReadingQuestion);
+        d.chat.stop();
+        QVERIFY(request.stop.stop_requested());
+        QVERIFY(!d.chat.answering());
+        QCOMPARE(d.engine.savedTurns.back().state, TurnState::Stopped);
+        emit d.engine.turnFailed(request.ticket, Error{Code::Cancelled, {}, {}});
+        QCOMPARE(d.ended.count(), 1);
+        QCOMPARE(d.engine.savedTurns.back().state, TurnState::Stopped);
+    }
+
+    void everyWaitHasItsName() {
+        Desk d;
+        bool model = false;
+        d.read = false;
+        d.chat.nameWaitsBy([](const QString&) { return QStringLiteral("Lease"); }, [&] { return model; });
+        const auto says = [&](const char* name) {
+            return d.last(ConversationModel::PlainRole) == QString::fromUtf8(name) + QStringLiteral("…");
+        };
+        d.ask(QStringLiteral("Why?"));
+        QVERIFY(says("Waiting for the model"));
+        model = true;
+        QTRY_VERIFY(says("Waiting for the first pages to be read"));  // it is looked at twice a second
+        d.chat.answerable(QStringLiteral("doc"));
+        const quint64 ticket = d.engine.asks.at(0).ticket;
+        QTRY_VERIFY(says("Waiting for the pages being read"));
+        emit d.engine.turnStage(ticket, TurnStage::Opening);
+        QVERIFY(says("Opening what was read"));
+        emit d.engine.turnStage(ticket, TurnStage::ReadingQuestion);
+        QVERIFY(says("Reading your question"));
+        emit d.engine.questionProgress(ticket, 12, 31);
+        QVERIFY(says("Reading your question 12/31"));
+        emit d.engine.turnStage(ticket, TurnStage::Answering);
+        QVERIFY(says("Answering"));
+    }
+
+    void aQuestionBehindAnotherDocumentsAnswerNamesThatDocument() {
+        Desk d;
+        d.chat.nameWaitsBy(
+            [](const QString& sha) { return sha == QLatin1String("doc") ? QStringLiteral("Lease") : sha; },
+            [] { return true; });
+        d.ask(QStringLiteral("Why?"));
+        emit d.engine.turnStage(d.engine.asks.at(0).ticket, TurnStage::Answering);
+        d.chat.open(QStringLiteral("other"));
+        QTRY_VERIFY(!d.chat.current().isEmpty());
+        d.ask(QStringLiteral("And this?"));
+        QCOMPARE(d.last(ConversationModel::PlainRole), QStringLiteral("Waiting for the answer in “Lease”…"));
+        emit d.engine.answered(d.engine.asks.at(0).ticket, answer("x"));
+        QCOMPARE(d.last(ConversationModel::PlainRole), QStringLiteral("Waiting for the pages being read…"));
     }
 
     void aQuestionWaitsUntilSomethingIsReadAndCanBeStoppedMeanwhile() {

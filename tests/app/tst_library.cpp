@@ -115,7 +115,7 @@ class TestLibrary : public QObject {
         d.engine.failures["add"] = Error{Code::NotADocument, "/x/photo.pdf", "no PDF header"};
         d.add(QStringLiteral("/x/photo.pdf"));
         QTRY_COMPARE(d.problems.count(), 1);
-        QVERIFY(d.problems[0][0].toString().startsWith(QStringLiteral("photo.pdf is not a document")));
+        QVERIFY(d.problems[0][0].value<Problem>().text.startsWith(QStringLiteral("photo.pdf is not a document")));
     }
 
     void somethingFromTheWebIsNotFetched() {

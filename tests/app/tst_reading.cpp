@@ -189,8 +189,73 @@ class TestReading : public QObject {
         d.progress(0, 9);
         d.engine.endReading(0, Error{Code::DiskFull, "/data", "No space left on device"});
         QCOMPARE(d.reading.state(), State::Failed);
-        QCOMPARE(d.problems.count(), 1);
+        QVERIFY(d.reading.text().contains(QStringLiteral("room on the disk (No space left on device). Everything read so far is kept")));
+        QCOMPARE(d.reading.remedy(), remedyText(Remedy::FreeSpace));
+        QCOMPARE(d.problems.count(), 0);  // it is said once, in the bar
+        QSignalSpy wanted(&d.reading, &ReadingController::remedyWanted);
+        d.reading.useRemedy();
+        QCOMPARE(wanted.count(), 1);
         QVERIFY(d.reading.canResume());
+    }
+
+    void aReadingThatFailedIsTriedAgainByItsButton() {
+        Desk d;
+        d.open();
+        d.engine.endReading(0, Error{Code::HelperFailed, {}, {}});
+        QCOMPARE(d.reading.remedy(), remedyText(Remedy::TryAgain));
+        d.reading.useRemedy();
+        QCOMPARE(d.engine.reads.size(), 2u);
+        QVERIFY(d.reading.remedy().isEmpty());
+    }
+
+    void aLongReadingIsForecastAndCanBePutOff() {
+        Desk d;
+        d.reading.modelLoaded(QStringLiteral("fingerprint"));
+        d.reading.open(QStringLiteral("doc"));
+        QTRY_COMPARE(d.engine.reads.size(), 1u);  // it starts all the same
+        d.progress(0, 0);
+        QTRY_VERIFY(!d.reading.forecast().isEmpty());
+        QVERIFY(d.reading.forecast().contains(QStringLiteral("time not known yet")));
+        QVERIFY(d.reading.hardlyBegun());
+        d.reading.nameEvictionsBy([](std::uint64_t bytes) {
+            return bytes == 160u << 20 ? QStringList{QStringLiteral("Lease")} : QStringList();
+        });
+        QVERIFY(d.reading.forecastDetails().last().contains(QStringLiteral("Lease")));
+        d.reading.pause();
+        QVERIFY(d.engine.reads[0].stop.stop_requested());
+        QVERIFY(!d.reading.hardlyBegun());
+    }
+
+    void aForecastUsesWhatEarlierReadingsByThisModelTook() {
+        Desk d;
+        d.reading.modelLoaded(QStringLiteral("fingerprint"));
+        d.reading.open(QStringLiteral("doc"));
+        QTRY_COMPARE(d.engine.reads.size(), 1u);
+        ReadingProgress p;
+        p.tokensDone = p.tokensTotal = 4200;
+        p.speed = {0.01, 0};
+        emit d.engine.readingProgress(d.engine.reads[0].ticket, p);
+        d.engine.endReading(0, ScriptedEngine::summary("doc", 42, 42));
+        QVERIFY(d.reading.forecast().isEmpty());
+        d.reading.open(QStringLiteral("another"));
+        QTRY_COMPARE(d.engine.reads.size(), 2u);
+        QCOMPARE(d.engine.reads[1].speed.perToken, 0.01);
+        d.progress(1, 0);
+        QTRY_VERIFY(d.reading.forecast().contains(QStringLiteral("about 3 min")));  // 16,800 tokens
+
+        d.reading.modelLoaded(QStringLiteral("another model"));
+        QTRY_COMPARE(d.engine.reads.size(), 3u);
+        QVERIFY(!d.engine.reads[2].speed.known());
+    }
+
+    void aShortReadingSaysNothingOfItself() {
+        Desk d;
+        d.engine.forecasted.tokens = d.engine.forecasted.tokensTotal = 700;
+        d.open();
+        d.progress(0, 0);
+        QTest::qWait(50);
+        QVERIFY(d.reading.forecast().isEmpty());
+        QVERIFY(!d.reading.hardlyBegun());
     }
 
     void anEncryptedDocumentAsksForItsPassword() {

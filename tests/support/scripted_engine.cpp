@@ -24,6 +24,7 @@ ReadingProgress progressAt(double pages) {
     p.pagesDone = static_cast<std::uint32_t>(pages);
     p.tokensDone = static_cast<std::uint64_t>(pages * kTokensPerPage);
     p.tokensPerSecond = kPagesPerTick * kTokensPerPage * 1000 / kTickMs;
+    p.speed = {1 / p.tokensPerSecond, 0};
     p.etaSeconds = static_cast<double>(p.tokensTotal - p.tokensDone) / p.tokensPerSecond;
     return p;
 }
@@ -91,14 +92,14 @@ void ScriptedEngine::endReading(std::size_t which, const Result<ReadingSummary>&
 
 void ScriptedEngine::inspectModel(const std::filesystem::path& file, Reply<ModelInfo> reply) {
     deliver<ModelInfo>("inspectModel", reply, [file, words = chatTemplate] {
-        return ModelInfo{file, file.stem().string(), "qwen2", 491'400'064, 12'288, 32'768, words};
+        return ModelInfo{file, file.stem().string(), "qwen2", 491'400'064, 12'288, 32'768, words, 0, "5c1e7a3b00c0ffee"};
     });
 }
 
 void ScriptedEngine::loadModel(const std::filesystem::path& file, Reply<ModelInfo> reply) {
     loadedModels.push_back(file.string());
     deliver<ModelInfo>("loadModel", reply, [file, words = chatTemplate] {
-        return ModelInfo{file, file.stem().string(), "qwen2", 491'400'064, 12'288, 32'768, words};
+        return ModelInfo{file, file.stem().string(), "qwen2", 491'400'064, 12'288, 32'768, words, 0, "5c1e7a3b00c0ffee"};
     });
 }
 
@@ -145,6 +146,10 @@ void ScriptedEngine::storedReadings(Reply<std::vector<StoredReading>> reply) {
         }
         return stored;
     });
+}
+
+void ScriptedEngine::forecast(const std::string&, const std::string&, Reply<ReadingForecast> reply) {
+    deliver<ReadingForecast>("forecast", reply, [this] { return forecasted; });
 }
 
 void ScriptedEngine::forgetReadings(const std::string& document, Reply<void> reply) {

@@ -42,6 +42,7 @@ class ScriptedEngine final : public EnginePort {
     std::vector<StoredReading> stored;
     std::vector<Hit> hits;                  // of a search for words with "word" in them
     std::uint64_t quotaBytes = 0;           // as it was set
+    ReadingForecast forecasted{16'800, 16'800, 160u << 20, 96u << 20, 40u << 20};  // of every document
     std::map<std::string, Error> failures;  // by the port's function name: every call fails
     std::string password = "secret";        // of documents with "enc" in their file's name
     std::string script = "The answer.";
@@ -71,6 +72,7 @@ class ScriptedEngine final : public EnginePort {
     void ask(TurnRequest request) override;
     void readingOf(const std::string& document, Reply<ReadingSummary> reply) override;
     void storedReadings(Reply<std::vector<StoredReading>> reply) override;
+    void forecast(const std::string& document, const std::string& password, Reply<ReadingForecast> reply) override;
     void forgetReadings(const std::string& document, Reply<void> reply) override;
     void diskUse(Reply<DiskUse> reply) override;
     void setQuota(std::uint64_t bytes, Reply<DiskUse> reply) override;

@@ -2,6 +2,8 @@
 // README.
 //   --document FILE --question TEXT --model FILE   on the real engine, in a data folder of its own
 //   --scripted                                     on ScriptedEngine: to look at the window, never for the README
+//   --everything [--percent N] [--dark]            every page and dialog, on ScriptedEngine
+// QT_SCALE_FACTOR and QT_QUICK_BACKEND say how large and by which renderer.
 #include "app/engine_thread.h"
 #include "app/no_network.h"
 #include "app/window.h"
@@ -75,7 +77,55 @@ class Walk {
         return shot("problem");
     }
 
+    /// Every page and dialog, as they come while a person works.
+    bool everything(ScriptedEngine& engine) {
+        AppController& app = window_.controller();
+        if (!shot("empty")) return false;
+        app.library()->addFiles({QUrl::fromLocalFile(QStringLiteral("/demo/Field notes.pdf"))});
+        if (!waitFor([&] { return !app.reading()->forecast().isEmpty(); }, 20)) return fail("no forecast");
+        QMetaObject::invokeMethod(named("forecastOpen"), "clicked");
+        if (!shot("forecast")) return false;
+        QMetaObject::invokeMethod(named("forecastOpen"), "clicked");
+        app.chat()->ask(QStringLiteral("What must a package have?"));
+        if (!waitFor([&] { return app.chat()->answering(); }, 10)) return fail("the question was not taken");
+        if (!shot("waiting")) return false;
+        if (!waitFor([&] { return !app.chat()->answering(); }, 60)) return fail("no answer");
+        if (!shot("answered")) return false;
+        QMetaObject::invokeMethod(named("pages")->parentItem()->parentItem(), "find");
+        app.pages()->find(QStringLiteral("word"), 0);
+        if (!shot("find")) return false;
+        for (const char* dialog : {"memoryPanel", "settingsDialog", "keysDialog", "questionsDialog", "chatMenu"}) {
+            call(dialog, "open");
+            if (!shot(dialog)) return false;
+            call(dialog, "close");
+        }
+        app.library()->addFiles({QUrl::fromLocalFile(QStringLiteral("/demo/enc tax return.pdf"))});
+        if (!waitFor([&] { return !app.library()->passwordFor().isEmpty(); }, 10)) return fail("no password asked for");
+        if (!shot("password")) return false;
+        app.library()->cancelPassword();
+        return failures(engine);
+    }
+
   private:
+    bool failures(ScriptedEngine& engine) {
+        AppController& app = window_.controller();
+        engine.failures["add"] = Error{Code::Io, "/demo/Broken.pdf", "input/output error"};
+        app.library()->addFiles({QUrl::fromLocalFile(QStringLiteral("/demo/Broken.pdf"))});
+        if (!waitFor([&] { return !app.problem().isEmpty(); }, 10)) return fail("nothing failed");
+        if (!shot("problem")) return false;
+        app.dismissProblem();
+        engine.failures.clear();
+        app.library()->addFiles({QUrl::fromLocalFile(QStringLiteral("/demo/Another.pdf"))});
+        if (!waitFor([&] { return app.reading()->fraction() > 0; }, 20)) return fail("the reading did not begin");
+        engine.endReading(engine.reads.size() - 1, Error{Code::DiskFull, {}, {}});
+        app.chat()->ask(QStringLiteral("Will this fail?"));
+        if (!waitFor([&] { return app.chat()->answering() && !engine.asks.empty(); }, 10)) return fail("not asked");
+        wait(100);
+        emit engine.turnFailed(engine.asks.back().ticket, Error{Code::NoMemory, {}, "needs 900 MiB, 300 are free"});
+        return shot("failed");
+    }
+
+    QQuickItem* named(const char* name) { return window_.window()->findChild<QQuickItem*>(QString::fromLatin1(name)); }
     void call(const char* object, const char* method) {
         auto* found = window_.window()->findChild<QObject*>(QString::fromLatin1(object));
         if (!found || !QMetaObject::invokeMethod(found, method)) std::fprintf(stderr, "no %s.%s\n", object, method);
@@ -129,9 +179,14 @@ int main(int argc, char** argv) {
     parser.addOption({QStringLiteral("question"), QStringLiteral("To ask."), QStringLiteral("TEXT"),
                       QStringLiteral("How long may the synopsis line of a package description be?")});
     parser.addOption({QStringLiteral("model"), QStringLiteral("To read with."), QStringLiteral("FILE")});
+    parser.addOption({QStringLiteral("everything"), QStringLiteral("Every page and dialog; no engine.")});
+    parser.addOption(
+        {QStringLiteral("percent"), QStringLiteral("Size of text."), QStringLiteral("N"), QStringLiteral("100")});
+    parser.addOption({QStringLiteral("dark"), QStringLiteral("In dark colours.")});
     parser.addPositionalArgument(QStringLiteral("folder"), QStringLiteral("Where pictures go."));
     parser.process(qt);
-    if (!parser.isSet(QStringLiteral("document")) && !parser.isSet(QStringLiteral("scripted")))
+    const bool everything = parser.isSet(QStringLiteral("everything"));
+    if (!parser.isSet(QStringLiteral("document")) && !parser.isSet(QStringLiteral("scripted")) && !everything)
         return std::fputs("carrel-shots: name a document to read with --document FILE.\n", stderr), 2;
     QDir folder(parser.positionalArguments().value(0, QStringLiteral("build/shots")));
     folder.mkpath(QStringLiteral("."));
@@ -145,8 +200,11 @@ int main(int argc, char** argv) {
     options.model = parser.value(QStringLiteral("model"));
     std::unique_ptr<EnginePort> engine;
     QString document = parser.value(QStringLiteral("document"));
-    if (parser.isSet(QStringLiteral("scripted"))) {
-        engine = demoEngine();
+    ScriptedEngine* scripted = nullptr;
+    if (everything || parser.isSet(QStringLiteral("scripted"))) {
+        auto demo = demoEngine();
+        scripted = demo.get();
+        engine = std::move(demo);
         options.model = QStringLiteral("/demo/Qwen2.5 Coder 0.5B Instruct.gguf");
         document = QStringLiteral("/demo/Field notes.pdf");
     } else {
@@ -158,6 +216,9 @@ int main(int argc, char** argv) {
     }
     Window window(*engine, options);
     if (!window.window()) return 1;
+    window.controller().look()->setTextPercent(parser.value(QStringLiteral("percent")).toInt());
+    if (parser.isSet(QStringLiteral("dark"))) window.controller().look()->setShade(Look::Dark);
+    if (everything) return Walk(window, folder).everything(*scripted) ? 0 : 1;
     return Walk(window, folder)
                    .run(QDir::current().absoluteFilePath(document), parser.value(QStringLiteral("question")))
                ? 0

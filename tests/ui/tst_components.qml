@@ -37,6 +37,7 @@ Item {
         y: 200
         width: 640
         sentence: ""
+        remedy: ""
     }
     TextRow {
         id: words
@@ -86,6 +87,36 @@ Item {
         function type(text) {
             for (const letter of text)
                 keyClick(letter);
+        }
+        // WCAG 2: how much lighter one colour is than another.
+        function light(colour) {
+            const part = (v) => v <= 0.03928 ? v / 12.92 : Math.pow((v + 0.055) / 1.055, 2.4);
+            return 0.2126 * part(colour.r) + 0.7152 * part(colour.g) + 0.0722 * part(colour.b);
+        }
+        function contrast(a, b) {
+            const one = light(a), other = light(b);
+            return (Math.max(one, other) + 0.05) / (Math.min(one, other) + 0.05);
+        }
+        function test_everyTextCanBeReadOnWhatItLiesOn_data() {
+            const on = {
+                text: ["window", "pane", "paper", "desk", "hover", "soft", "code", "line"],
+                muted: ["window", "pane", "paper", "desk", "hover", "soft", "code"],
+                accent: ["window", "pane", "paper", "hover", "soft", "code", "line", "warning"],
+                accentText: ["accent"],
+                warningText: ["warning", "paper", "pane"]
+            };
+            const rows = [];
+            for (const shade of [1, 2])
+                for (const text in on)
+                    for (const ground of on[text])
+                        rows.push({ tag: (shade === 1 ? "light: " : "dark: ") + text + " on " + ground, shade: shade, text: text, ground: ground });
+            return rows;
+        }
+        function test_everyTextCanBeReadOnWhatItLiesOn(data) {
+            Theme.shade = data.shade;
+            const found = contrast(Theme[data.text], Theme[data.ground]);
+            Theme.shade = 0;
+            verify(found >= 4.5, found.toFixed(2));
         }
         function test_enterAsksAndShiftEnterMakesALine() {
             composer.forceActiveFocus();

@@ -793,22 +793,72 @@ class TestWindow : public QObject {
         QCOMPARE(seen.size(), 4);
     }
 
-    void whatTabReachesHasANameAndTabComesAround() {
-        openDocument();
+    void whatTabReachesEverywhereHasANameAndARole_data() {
+        QTest::addColumn<QString>("place");
+        for (const char* place : {"empty", "document", "answered", "find", "page", "problem", "memoryPanel",
+                                  "settingsDialog", "keysDialog", "questionsDialog", "password", "chats", "model"})
+            QTest::newRow(place) << QString::fromLatin1(place);
+    }
+    void whatTabReachesEverywhereHasANameAndARole() {
+        QFETCH(const QString, place);
         QAccessible::setActive(true);
+        if (place != QLatin1String("empty")) openDocument();
+        if (place == QLatin1String("answered")) {
+            app().chat()->ask(QStringLiteral("Why?"));
+            QTRY_VERIFY(app().chat()->answering());
+            QTRY_VERIFY_WITH_TIMEOUT(!app().chat()->answering(), 20000);
+        }
+        if (place == QLatin1String("find")) QTest::keyClick(win(), Qt::Key_F, Qt::ControlModifier);
+        if (place == QLatin1String("page")) QTest::keyClick(win(), Qt::Key_G, Qt::ControlModifier);
+        if (place == QLatin1String("problem")) {
+            engine_->failures["add"] = Error{Code::Io, {}, {}};
+            app().library()->addFiles({QUrl::fromLocalFile(QStringLiteral("/x/Broken.pdf"))});
+            QTRY_VERIFY(item("remedy")->isVisible());
+        }
+        if (place == QLatin1String("password")) {
+            app().library()->addFiles({QUrl::fromLocalFile(QStringLiteral("/x/enc.pdf"))});
+            QTRY_VERIFY(item("password")->hasActiveFocus());
+        }
+        if (place == QLatin1String("chats") || place == QLatin1String("model")) click(item(qPrintable(place)));
+        if (place.endsWith(QLatin1String("Panel")) || place.endsWith(QLatin1String("Dialog"))) {
+            auto* dialog = win()->findChild<QObject*>(place);
+            QVERIFY(dialog && QMetaObject::invokeMethod(dialog, "open"));
+            QTRY_VERIFY(dialog->property("opened").toBool());
+        }
         QSet<QQuickItem*> seen;
-        for (int i = 0; i < 60; ++i) {
+        for (int i = 0; i < 80; ++i) {
             QTest::keyClick(win(), Qt::Key_Tab);
             QQuickItem* focus = win()->activeFocusItem();
             QVERIFY(focus);
             if (seen.contains(focus)) break;
             seen << focus;
             QAccessibleInterface* a = QAccessible::queryAccessibleInterface(focus);
-            const QByteArray what = focus->metaObject()->className();
+            const QByteArray what = QByteArray(focus->metaObject()->className()) + ' ' + focus->objectName().toUtf8();
             QVERIFY2(a, what);
-            QVERIFY2(!a->text(QAccessible::Name).isEmpty(), what);
+            QVERIFY2(!a->text(QAccessible::Name).trimmed().isEmpty(), what);
+            QVERIFY2(a->role() != QAccessible::NoRole && a->role() != QAccessible::Client, what);
         }
-        QVERIFY2(seen.size() >= 6, qPrintable(QString::number(seen.size())));
+        const bool window = place == QLatin1String("document") || place == QLatin1String("answered");
+        QVERIFY2(seen.size() >= (window ? 6 : 1), qPrintable(QString::number(seen.size())));
+    }
+
+    void anAnswerThatHasEndedIsReadOut() {
+        static QStringList heard;
+        heard.clear();
+        QAccessible::setActive(true);
+        QAccessible::installUpdateHandler([](QAccessibleEvent* event) {
+            if (event->type() != QAccessible::ObjectShow || !event->object()) return;
+            if (QAccessibleInterface* a = event->accessibleInterface(); a && a->role() == QAccessible::AlertMessage)
+                heard << a->text(QAccessible::Name);
+        });
+        openDocument();
+        for (int i = 1; i < 3; ++i) {
+            app().chat()->ask(QStringLiteral("Why?"));
+            QTRY_VERIFY(app().chat()->answering());
+            QTRY_VERIFY_WITH_TIMEOUT(!app().chat()->answering(), 20000);
+            QTRY_COMPARE(heard.count(QStringLiteral("Answer finished")), i);
+        }
+        QAccessible::installUpdateHandler(nullptr);
     }
 
     void aProblemIsASentenceThatCanBeClosed() {
@@ -817,6 +867,21 @@ class TestWindow : public QObject {
         QCOMPARE(item("problem")->property("text").toString(), app().problem());
         app().dismissProblem();
         QTRY_VERIFY(!item("problem")->isVisible());
+    }
+
+    void aFailureHasOneButtonThatDoesSomethingAboutIt() {
+        engine_->failures["add"] = Error{Code::Io, "/x/Broken.pdf", "input/output error"};
+        app().library()->addFiles({QUrl::fromLocalFile(QStringLiteral("/x/Broken.pdf"))});
+        QTRY_VERIFY(item("problem")->isVisible());
+        QVERIFY(app().problem().contains(QStringLiteral("not touched")));
+        QCOMPARE(item("remedy")->property("text").toString(), QStringLiteral("Try again"));
+        engine_->failures.clear();
+        click(item("remedy"));
+        QTRY_COMPARE(app().library()->currentTitle(), QStringLiteral("Broken"));
+        QVERIFY(!item("problem")->isVisible());
+        const QString report = app().report();
+        QVERIFY2(report.contains(QStringLiteral("Io while Add")), qPrintable(report));
+        QVERIFY2(!report.contains(QStringLiteral("Broken")), qPrintable(report));
     }
 
     void closingWhileReadingAndAnsweringIsQuickAndSaves() {

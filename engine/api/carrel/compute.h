@@ -38,9 +38,18 @@ struct ComputeOptions {
 
 struct ReadRequest {
     std::uint64_t ticket = 0;
-    std::string document;  // SHA-256 of a document in the library
-    std::string password;  // for encrypted documents; never stored
-    std::stop_token stop;  // pauses: all whole batches stay read
+    std::string document;     // SHA-256 of a document in the library
+    std::string password;     // for encrypted documents; never stored
+    std::stop_token stop;     // pauses: all whole batches stay read
+    ReadingSpeed speed = {};  // of earlier readings by this model on this machine
+};
+
+/// What reading a document comes to.
+struct ReadingForecast {
+    std::uint64_t tokens = 0, tokensTotal = 0;  // that the window has room for; of the document
+    std::uint64_t diskBytes = 0;                // when all is read and nothing could be compressed
+    // Of memory while it is open, at most: rows ready for attention, and the rest.
+    std::uint64_t deviceBytes = 0, hostBytes = 0;
 };
 
 /// A reading on disk.
@@ -100,6 +109,9 @@ class Compute {
     /// How far this document is read under the loaded model, without opening it: coverage's totals are 0 where that is
     /// not known. Cheap.
     virtual Result<ReadingSummary> readingOf(const std::string& document) = 0;
+    /// What reading it comes to under the loaded model. Opens and writes nothing; takes as long as making tokens of its
+    /// text, or nothing where it is open. NeedsPassword, WrongPassword, and what reading its file can fail with.
+    virtual Result<ReadingForecast> forecast(const std::string& document, const std::string& password) = 0;
     /// What is on disk for this document (empty: for all), of every model. Needs no model. Cheap.
     virtual Result<std::vector<StoredReading>> storedReadings(const std::string& document) = 0;
     /// Where an open reading's KV is and what answering read; nothing where it is not open. Some 10 ns a leaf: cheap

@@ -45,11 +45,22 @@ struct Coverage {
     bool whole() const { return tokensRead >= tokensTotal; }
 };
 
+/// What reading costs on this machine: perToken·n + perPair·n² seconds for n tokens. Zeros: not known.
+struct ReadingSpeed {
+    double perToken = 0, perPair = 0;
+    bool known() const { return perToken > 0; }
+    double seconds(double from, double to) const {  // tokens
+        return perToken * (to - from) + perPair * (to * to - from * from);
+    }
+};
+
 struct ReadingProgress {
     std::uint64_t tokensDone = 0, tokensTotal = 0;
     std::uint32_t pagesDone = 0, pagesTotal = 0;
     double tokensPerSecond = 0;  // over the last batches
-    double etaSeconds = -1;      // from a fit of a·n + b·n² to this reading's batches; negative while there is none
+    double etaSeconds =
+        -1;  // from a fit of a·n + b·n² to its batches, and earlier readings'; negative while there is none
+    ReadingSpeed speed = {};  // of its batches; not known where they were few
 };
 
 /// What a reading came to. Coverage says what did not fit the window.
@@ -96,6 +107,9 @@ class EventSink {
         static_cast<void>(bytes);
     }
     virtual void turnStage(std::uint64_t ticket, TurnStage stage) = 0;
+    /// Tokens that must be read before the answer begins, a layer of those at hand counting as its part of them: the
+    /// question, and what of its chat is not stored.
+    virtual void questionProgress(std::uint64_t /*ticket*/, std::uint32_t /*done*/, std::uint32_t /*total*/) {}
     virtual void turnText(std::uint64_t ticket, const std::string& text) = 0;  // whole UTF-8 characters, to append
     virtual void answered(std::uint64_t ticket, const Answer& answer) = 0;
     virtual void turnFailed(std::uint64_t ticket, const Error& error) = 0;

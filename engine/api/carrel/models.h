@@ -21,8 +21,9 @@ struct ModelInfo {
     std::uint32_t window = 0;           // trained context, tokens
     // How a conversation is written for it: the family of its chat template, or "plain" where none was recognised.
     std::string chatTemplate = "plain";
-    std::uint64_t tokenBytes =
-        0;  // weights that one token goes through: all but the embeddings where these stand apart
+    // Weights that one token goes through: all but the embeddings where these stand apart.
+    std::uint64_t tokenBytes = 0;
+    std::string fingerprint = {};  // of the weights, where they are loaded; names the model in readings
 };
 
 /// Reads the header of a GGUF and says whether Carrel can run it. Any thread.

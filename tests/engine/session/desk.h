@@ -248,6 +248,7 @@ struct Recorder : EventSink {
     std::map<std::uint64_t, std::vector<TurnStage>> stages;
     std::map<std::uint64_t, std::vector<ReadingProgress>> progress;
     std::vector<std::string> evicted;  // documents
+    std::map<std::uint64_t, std::vector<std::pair<std::uint32_t, std::uint32_t>>> questions;  // done, total
     std::function<void(std::uint64_t)> onProgress, onText;
     std::function<void(std::uint64_t, TurnStage)> onStage;
 
@@ -268,6 +269,10 @@ struct Recorder : EventSink {
         CHECK(ends[ticket] == 0);
         stages[ticket].push_back(stage);
         if (onStage) onStage(ticket, stage);
+    }
+    void questionProgress(std::uint64_t ticket, std::uint32_t done, std::uint32_t total) override {
+        CHECK(ends[ticket] == 0);
+        questions[ticket].emplace_back(done, total);
     }
     void turnText(std::uint64_t ticket, const std::string& text) override {
         CHECK(ends[ticket] == 0);

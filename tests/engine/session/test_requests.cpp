@@ -2,6 +2,27 @@
 
 namespace carrel {
 
+TEST_CASE("A reading is forecast from its text alone, and comes to that") {
+    for (const char* codec : {"", "f16"}) {
+        CAPTURE(codec);
+        const Desk desk;
+        const auto document = desk.add(someText(1, 3000));
+        KvSettings kv;
+        kv.codec = codec;
+        Door door(desk, desk.model(), kv);
+        const ReadingForecast before = must(door.compute->forecast(document, {}));
+        CHECK(must(door.compute->storedReadings(document)).empty());
+        CHECK(before.tokens == before.tokensTotal);
+        door.readWhole(document);
+        const ReadingSummary after = must(door.compute->readingOf(document));
+        CHECK(before.tokensTotal == after.coverage.tokensTotal);
+        CHECK(static_cast<double>(before.diskBytes) >= 0.8 * static_cast<double>(after.diskBytes));
+        const ReadingForecast open = must(door.compute->forecast(document, {}));
+        CHECK(open.tokens == before.tokens);
+        CHECK(open.diskBytes == before.diskBytes);
+    }
+}
+
 TEST_CASE("Requests that were stopped before they began end as Cancelled, and nothing is done for them") {
     const Desk desk;
     const auto document = desk.add(someText(2, kTextBytes));

@@ -34,6 +34,26 @@ TEST_CASE("A document that is read is asked and answered, stage by stage, and th
     CHECK(door.answered(document, "What is this?", {}, "another chat").text == answer.text);
 }
 
+TEST_CASE("Reading a question reports tokens that only grow up to all of them, and fewer where the chat is stored") {
+    const Desk desk;
+    const auto document = desk.add(someText(1, kTextBytes));
+    Door door(desk, desk.model());
+    door.readWhole(document);
+    const auto ticket = door.ask(document, "What is this, and what does it say of the rest?");
+    door.drain();
+    const auto& told = door.events.questions[ticket];
+    REQUIRE(told.size() >= 2);
+    CHECK(told.front().first < told.front().second);
+    for (std::size_t i = 1; i < told.size(); ++i) {
+        CHECK(told[i].second == told[0].second);
+        CHECK(told[i].first > told[i - 1].first);
+        CHECK(told[i].first <= told[i].second);
+    }
+    const auto again = door.ask(document, "What is this, and what does it say of the rest?");
+    door.drain();
+    CHECK(door.events.questions[again].back().second < told.back().second);
+}
+
 TEST_CASE("An answer that is stopped at any token counts up to there and is how the whole one begins") {
     const Desk desk;
     const auto document = desk.add(someText(6, kTextBytes));

@@ -1,0 +1,16 @@
+#pragma once
+
+#include <QString>
+#include <QStringList>
+
+namespace carrel::app {
+
+/// This computer, as a report and remembered speeds name it. From /proc; any thread.
+QString processorName();
+QStringList processorFlags();  // of those that choose kernels
+quint64 memoryBytes();         // in all; 0: not known
+quint64 memoryFreeBytes();
+/// A short name for speeds measured here: processor and threads.
+QString machineKey();
+
+}  // namespace carrel::app
