@@ -30,7 +30,8 @@ QString pattern(Code code) {
             return tr("Reading or writing %1 failed (%2). Check the disk, then try again; what was saved is kept.");
         case Code::DiskFull:
             return tr(
-                "There is not enough room on the disk (%2). Free some, or allow readings more in the settings, then "
+                "There is not enough room on the disk (%2). Free some space, or allow readings more in the settings, "
+                "then "
                 "resume; everything read so far is kept.");
         case Code::NoMemory:
             return tr("There is not enough memory for %1 (%2). Close other programs or choose a smaller model.");

@@ -59,7 +59,7 @@ class TestEngineThread : public QObject {
         for (const bool restarted : {false, true}) {
             EngineThread engine(options);
             Passwords passwords;
-            LibraryController library(engine, passwords);
+            LibraryController library(engine, passwords, {});
             PagesController pages(engine, passwords);
             connect(&library, &LibraryController::documentOpened, &pages, &PagesController::open);
             connect(&pages, &PagesController::needsPassword, &library, &LibraryController::askPassword);
