@@ -1,5 +1,6 @@
 #include "navigator.h"
 
+#include <QTimer>
 #include <QUrl>
 
 #include <algorithm>
@@ -8,6 +9,7 @@ namespace carrel::app {
 namespace {
 
 constexpr std::size_t kLongestPast = 100;
+constexpr int kFirstPagesMs = 250;  // the pages in view are drawn first: thousands of entries take a while
 
 // A file may name any program's own scheme; a browser and a mail program are what a reader expects behind a link.
 bool isAddress(const std::string& address) {
@@ -29,15 +31,22 @@ void Navigator::open(const QString& document) {
     places_.clear();
     emit pastChanged();
     emit outlineChanged();
-    if (document.isEmpty()) return;
+    if (!document.isEmpty()) QTimer::singleShot(kFirstPagesMs, this, [this, document] { askForOutline(document); });
+}
+
+void Navigator::askForOutline(const QString& document) {
+    if (document != document_) return;
     const std::string sha = document.toStdString();
     port_.outline(sha, passwords_.of(sha), [this, document](const Result<std::vector<OutlineEntry>>& entries) {
         if (document != document_ || !entries) return;  // no document is worse for having none
+        outline_.clear();                               // of a document that was opened twice
+        places_.clear();
         for (const OutlineEntry& entry : *entries) {
-            outline_ << QVariantMap{{QStringLiteral("title"), QString::fromStdString(entry.title)},
+            places_.push_back(placeOf(entry.target));
+            outline_ << QVariantMap{{QStringLiteral("leads"), places_.back().row >= 0},
+                                    {QStringLiteral("title"), QString::fromStdString(entry.title)},
                                     {QStringLiteral("level"), entry.level},
                                     {QStringLiteral("page"), entry.target.page}};
-            places_.push_back(placeOf(entry.target));
         }
         emit outlineChanged();
     });

@@ -18,7 +18,8 @@ class Navigator : public QObject {
     Q_OBJECT
     QML_ELEMENT
     QML_UNCREATABLE("PagesController owns it")
-    Q_PROPERTY(QVariantList outline READ outline NOTIFY outlineChanged)  // {title, level from 0, page or 0}
+    Q_PROPERTY(
+        QVariantList outline READ outline NOTIFY outlineChanged)  // {title, level from 0, page or 0, leads: somewhere}
     Q_PROPERTY(bool canGoBack READ canGoBack NOTIFY pastChanged)
 
   public:
@@ -49,6 +50,7 @@ class Navigator : public QObject {
         double down = 0;
         auto operator<=>(const Place&) const = default;
     };
+    void askForOutline(const QString& document);
     Place placeOf(const Target& target) const;
     const PageLink* linkAt(int page, const QPointF& at);
 

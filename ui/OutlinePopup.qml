@@ -82,7 +82,7 @@ Popup {
                     Layout.fillWidth: true
                     text: entry.modelData.title
                     textFormat: Text.PlainText
-                    color: entry.index === root.shown ? Theme.accent : Theme.text
+                    color: entry.index === root.shown ? Theme.accent : entry.modelData.leads ? Theme.text : Theme.muted
                     font.pixelSize: Theme.base
                     font.weight: entry.index === root.shown ? Font.DemiBold : Font.Normal
                     elide: Text.ElideRight

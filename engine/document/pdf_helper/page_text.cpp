@@ -120,6 +120,25 @@ Joint jointOf(const Line& line, const Line& next) {
 
 }  // namespace
 
+std::vector<PageChar> onPage(std::vector<PageChar> chars, const Box& page) {
+    bool inWord = false, hidden = false;  // the word at hand began outside
+    std::erase_if(chars, [&](const PageChar& c) {
+        if (c.code == '\n' || isSpace(c.code)) {
+            inWord = false;
+            return false;
+        }
+        if (!inWord) {
+            const Box& box = c.box;
+            const bool placed = box.width > 0 && box.height > 0;
+            hidden = placed && (box.x >= page.x + page.width || box.x + box.width <= page.x ||
+                                box.y >= page.y + page.height || box.y + box.height <= page.y);
+        }
+        inWord = true;
+        return hidden;
+    });
+    return chars;
+}
+
 PageText buildPageText(std::span<const PageChar> chars) {
     auto lines = linesOf(chars);
     PageText page;

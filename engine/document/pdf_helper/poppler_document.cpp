@@ -76,11 +76,15 @@ std::vector<PageSize> PopplerFile::sizes() const {
 Outcome PopplerFile::text(std::uint32_t index, PageText& out) const {
     const auto page = pageOf(document_.get(), index);
     if (!page) return Outcome::NoPage;
-    const std::unique_ptr<char, GFree> text(poppler_page_get_text(page.get()));
+    double width = 0, height = 0;
+    poppler_page_get_size(page.get(), &width, &height);
+    // The page alone would do, but Poppler then ends a paragraph at the first line that runs off it.
+    PopplerRectangle area{-width, -height, 2 * width, 2 * height};
+    const std::unique_ptr<char, GFree> text(poppler_page_get_text_for_area(page.get(), &area));
     if (!text || !g_utf8_validate(text.get(), -1, nullptr)) return Outcome::NoPage;
     PopplerRectangle* raw = nullptr;
     guint count = 0;
-    poppler_page_get_text_layout(page.get(), &raw, &count);
+    poppler_page_get_text_layout_for_area(page.get(), &area, &raw, &count);
     const std::unique_ptr<PopplerRectangle, GFree> rectangles(raw);
 
     std::vector<PageChar> chars;
@@ -94,7 +98,7 @@ Outcome PopplerFile::text(std::uint32_t index, PageText& out) const {
                             static_cast<float>(std::fabs(r.x2 - r.x1)), static_cast<float>(std::fabs(r.y2 - r.y1))};
         }
     }
-    out = buildPageText(chars);
+    out = buildPageText(onPage(std::move(chars), {0, 0, static_cast<float>(width), static_cast<float>(height)}));
     return Outcome::Ok;
 }
 

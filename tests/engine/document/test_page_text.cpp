@@ -70,6 +70,13 @@ TEST_CASE("what stands far away on a line is a word of its own") {
     CHECK(buildPageText(far).text == "dots 7");
 }
 
+TEST_CASE("words that begin outside of the page are left out, one that runs off it is whole") {
+    // Six points a character from x = 50 on: "off" begins at 86, past the edge.
+    CHECK(buildPageText(onPage(chars(U"along off\nnext"), {0, 0, 75, 200})).text == "along\nnext");
+    CHECK(buildPageText(onPage(chars(U"one\ntwo"), {0, 0, 200, 111})).text == "one");
+    CHECK(buildPageText(onPage({{U'a', {}}}, {0, 0, 10, 10})).text == "a");
+}
+
 TEST_CASE("nothing in, nothing out") {
     CHECK(buildPageText({}).text.empty());
     CHECK(textOf(U" \n\n \n").empty());

@@ -87,6 +87,15 @@ TEST_CASE("columns that alternate in the stream are read one after the other") {
     CHECK(boxes[0].y == doctest::Approx(792 - 672 - 8).epsilon(0.05));
 }
 
+TEST_CASE("a line that runs off the page ends no paragraph, and what stands outside of the page is not read") {
+    const auto document = read(pdfOf({streamOf(
+        {{560, 700, "overlong-word"}, {60, 686, "the next line"}, {60, 672, "and the last."}, {700, 672, "unseen"}})}));
+    REQUIRE(document);
+    CHECK(document->text.find("overlong-word") != std::string::npos);
+    CHECK(document->text.find("the next line\nand the last.") != std::string::npos);
+    CHECK(document->text.find("unseen") == std::string::npos);
+}
+
 TEST_CASE("words that no space glyph parts are parted") {
     const auto document = read(pdfOf({streamOf({{60, 700, "words"}, {96, 700, "placed"}, {138, 700, "apart"}})}));
     REQUIRE(document);
