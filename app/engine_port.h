@@ -48,7 +48,7 @@ class EnginePort : public QObject {
     virtual void loadModel(const std::filesystem::path& file, Reply<ModelInfo> reply) = 0;
     virtual void useThreads(unsigned threads) = 0;  // from the next loadModel on; 0: one per core
     /// Takes seconds where there is much to look through; keeps nothing else waiting. known: as an earlier reply had
-    /// it; the machine is measured once a run, and the better of the two holds.
+    /// it, so that this machine is not measured again.
     virtual void findModels(std::vector<ModelPlace> places, const Machine& known, std::stop_token stop,
                             Reply<FoundModels> reply) = 0;
     virtual void read(ReadRequest request) = 0;  // ends with readingEnded

@@ -6,8 +6,6 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include <algorithm>
-
 namespace carrel::app {
 namespace {
 
@@ -74,27 +72,22 @@ void EngineThread::loadModel(const std::filesystem::path& file, Reply<ModelInfo>
 }
 
 void EngineThread::useThreads(unsigned threads) {
+    threads_ = threads;
     compute_.post([this, threads] {
-        threads_ = threads;
         if (compute_.door()) compute_.door()->useThreads(threads);
     });
 }
 
-// Measured where the engine computes, so that it does not compute meanwhile; looked for on a thread apart.
 void EngineThread::findModels(std::vector<ModelPlace> places, const Machine& known, std::stop_token stop,
                               Reply<FoundModels> reply) {
-    compute_.post([=, this, places = std::move(places), reply = std::move(reply)]() mutable {
-        Machine machine = thisMachine(threads_);
-        if (measured_.identity != machine.identity) measured_ = {machine.identity, 0, measureReadRate(threads_)};
-        machine.bytesPerSecond = measured_.bytesPerSecond;
-        if (known.identity == machine.identity)  // what slowed it then or does now, other programs, will pass
-            machine.bytesPerSecond = std::max(machine.bytesPerSecond, known.bytesPerSecond);
-        machine.availableBytes += machine.availableBytes > 0 ? loadedBytes_.load() : 0;  // another takes its place
-        on<FoundModels>(finder_, std::move(reply), [=, places = std::move(places)](const std::monostate&) {
-            FoundModels out{machine, carrel::findModels(places, stop)};
-            rankByFit(out.models, machine);
-            return Result(out);
-        });
+    on<FoundModels>(finder_, std::move(reply), [=, this, places = std::move(places)](const std::monostate&) {
+        FoundModels out{thisMachine(threads_), {}};
+        const bool measured = known.identity == out.machine.identity && known.bytesPerSecond > 0;
+        out.machine.bytesPerSecond = measured ? known.bytesPerSecond : measureReadRate(threads_);
+        if (out.machine.availableBytes > 0) out.machine.availableBytes += loadedBytes_;  // another takes its place
+        out.models = carrel::findModels(places, stop);
+        rankByFit(out.models, out.machine);
+        return Result(out);
     });
 }
 

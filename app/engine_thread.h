@@ -85,8 +85,7 @@ class EngineThread final : public EnginePort {
     Lane<Library> library_, intake_;
     Lane<Pages> pages_, texts_;
     Lane<std::monostate> finder_;                 // looking for models needs no door
-    unsigned threads_ = 0;                        // the compute lane's
-    Machine measured_;                            // the same; once a run
+    std::atomic<unsigned> threads_ = 0;           // of the model
     std::atomic<std::uint64_t> loadedBytes_ = 0;  // of the model in memory
     Lane<Compute> compute_;
 };

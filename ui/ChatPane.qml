@@ -106,6 +106,7 @@ FocusScope {
             model: root.app.model
             mostHeight: root.height * 0.6
             onOtherWanted: root.app.chooseModel()
+            onTaken: composer.forceActiveFocus(Qt.OtherFocusReason)   // what one does next
         }
         ListProgress {
             Layout.fillWidth: true

@@ -13,7 +13,7 @@ AbstractButton {
     signal otherWanted()
 
     objectName: "model"
-    implicitHeight: root.model.note ? 96 : 60
+    implicitHeight: Math.max(60, implicitContentHeight + 2 * Theme.gap)
     padding: 0
     focusPolicy: Qt.StrongFocus
     Accessible.name: qsTr("Model: %1").arg(root.model.name)

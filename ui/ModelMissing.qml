@@ -9,6 +9,7 @@ Rectangle {
     required property ModelController model
     property real mostHeight: 500
     signal otherWanted()
+    signal taken()
 
     objectName: "modelMissing"
     visible: root.model.missing !== ""
@@ -44,6 +45,7 @@ Rectangle {
             visible: count > 0
             controller: root.model
             seen: root.visible
+            onTaken: root.taken()
             mostHeight: root.mostHeight - sentence.implicitHeight - other.implicitHeight - 2 * Theme.pad - 2 * Theme.gap
         }
         TextButton {

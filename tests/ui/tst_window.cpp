@@ -136,7 +136,7 @@ class TestWindow : public QObject {
         QCOMPARE(engine_->loadedModels, std::vector{engine_->models.models[0].file.string()});
         QTRY_VERIFY(!item("modelMissing")->isVisible());
         QTRY_VERIFY(app().reading()->fraction() > 0);
-        QTest::keyClick(win(), Qt::Key_L, Qt::ControlModifier);
+        QVERIFY(item("composer")->hasActiveFocus());
         QTest::keyClick(win(), Qt::Key_Return);
         QTRY_VERIFY(app().chat()->answering());
     }
