@@ -70,9 +70,9 @@ class Views {
 
 bool wait(const std::function<bool()>& until) {
     QElapsedTimer clock;
-    for (clock.start(); !until() && clock.elapsed() < 10'000;)
-        QCoreApplication::processEvents(QEventLoop::AllEvents, 10);
-    return until();
+    for (clock.start(); clock.elapsed() < 10'000; QCoreApplication::processEvents(QEventLoop::AllEvents, 10))
+        if (until()) return true;
+    return false;
 }
 
 int stream(std::uint32_t tokens, int seconds) {
