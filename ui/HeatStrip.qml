@@ -70,13 +70,13 @@ HeatMap {
         x: -width - 8
         y: Math.max(0, Math.min(root.height - height, root.topOf(root.pointed) - height / 2))
         padding: 10
+        width: Math.min(300, implicitContentWidth + 2 * padding)
         contentItem: Text {
             text: root.words + (root.summary ? "\n" + root.summary : "")
             textFormat: Text.PlainText
             color: Theme.text
             font.pixelSize: Theme.small
             wrapMode: Text.Wrap
-            width: Math.min(implicitWidth, 260)
         }
         background: Rectangle {
             radius: Theme.radius

@@ -31,7 +31,8 @@ Popup {
         color: Theme.pane
         border.color: Theme.line
     }
-    contentItem: ColumnLayout {
+    ColumnLayout {
+        anchors.fill: parent
         spacing: 6
         HoverHandler {
             id: pointer

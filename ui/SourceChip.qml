@@ -56,20 +56,19 @@ AbstractButton {
 
     contentItem: RowLayout {
         spacing: 7
-        Rectangle {
+        Text {
             Layout.alignment: Qt.AlignVCenter
-            implicitWidth: Math.max(20, numeral.implicitWidth + 10)
-            implicitHeight: Math.max(20, numeral.implicitHeight + 2)
-            radius: height / 2
-            color: Theme.accent
-            opacity: 0.55 + 0.45 * Math.min(1, root.share * 2)   // the weightier, the stronger
-            Text {
-                id: numeral
-                anchors.centerIn: parent
-                text: root.number
-                color: Theme.accentText
-                font.pixelSize: Theme.small
-                font.weight: Font.DemiBold
+            Layout.preferredWidth: Math.max(20, implicitHeight, implicitWidth)
+            horizontalAlignment: Text.AlignHCenter
+            text: root.number
+            color: Theme.accentText
+            font.pixelSize: Theme.small
+            font.weight: Font.DemiBold
+            Rectangle {
+                anchors.fill: parent
+                z: -1
+                radius: height / 2
+                color: Theme.accent
             }
         }
         Text {

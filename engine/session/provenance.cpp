@@ -12,7 +12,7 @@ namespace {
 
 // Less of an answer's words in any of the quotes: nothing is shown. Chosen on policy-42p, checked on policy-8p
 // (tests/bench/RESULTS.md).
-constexpr double kLeastSupport = 0.3;
+constexpr double kLeastSupport = 0.25;
 
 std::uint64_t overlapOf(ByteSpan a, ByteSpan b) {
     const std::uint64_t first = std::max(a.first, b.first), end = std::min(a.first + a.count, b.first + b.count);

@@ -1,7 +1,8 @@
 // sources_eval CARREL-PDF QUESTIONS.json FILE.pdf [MODEL.gguf DATA-FOLDER [ANSWERS.json]]: how often one of a
 // question's known pages is among the first three sources, by words alone and, with a model, by what its answers show
-// (words and attention). One line per miss. ANSWERS.json gets every answer with its sources and page shares, also those
-// to questions that the document does not answer.
+// (words and attention); one line per miss, and an answer that shows none is one. Then of all answers, also those to
+// questions that the document does not answer, how many show sources, and how many of these the right page.
+// ANSWERS.json gets every answer with its sources and page shares.
 #include <carrel/compute.h>
 #include <carrel/library.h>
 
@@ -67,8 +68,24 @@ class Answers final : public EventSink {
     }
 };
 
+/// Of answers to questions of one kind: how many show sources, and among them the right page.
+struct Shown {
+    std::size_t asked = 0, shown = 0, right = 0;
+
+    void add(const nlohmann::json& question, const Answer& answer) {
+        const auto pages = question.value("pages", std::vector<std::uint32_t>());
+        ++asked;
+        shown += !answer.sources.empty();
+        right +=
+            std::ranges::any_of(answer.sources, [&](const Source& s) { return std::ranges::count(pages, s.page) > 0; });
+    }
+};
+
 nlohmann::json answerJson(const nlohmann::json& question, const Answer& answer) {
-    nlohmann::json out = {{"id", question["id"]}, {"answer", answer.text}, {"page_shares", answer.pageShares}};
+    nlohmann::json out = {{"id", question["id"]},
+                          {"answer", answer.text},
+                          {"provenance", static_cast<int>(answer.provenance)},
+                          {"page_shares", answer.pageShares}};
     out["sources"] = nlohmann::json::array();
     for (const Source& source : answer.sources)
         out["sources"].push_back({{"page", source.page}, {"share", source.share}, {"quote", source.quote}});
@@ -77,7 +94,7 @@ nlohmann::json answerJson(const nlohmann::json& question, const Answer& answer) 
 
 /// Asks every question in a chat of its own. Reading the document is done once for a data folder.
 Status askAll(const nlohmann::json& questions, const std::filesystem::path& pdf, const std::filesystem::path& helper,
-              const std::filesystem::path& model, const std::filesystem::path& data, Score& score,
+              const std::filesystem::path& model, const std::filesystem::path& data, Score& score, Shown (&kinds)[2],
               nlohmann::json& told) {
     auto library = Library::open({.dataDir = data, .pdfHelper = helper});
     if (!library) return library.error();
@@ -107,7 +124,9 @@ Status askAll(const nlohmann::json& questions, const std::filesystem::path& pdf,
         answers.answer = {};
         (*compute)->ask(request);
         run();
-        if (question.value("answerable", false)) score.add(question, answers.answer.sources);
+        const bool answerable = question.value("answerable", false);
+        if (answerable) score.add(question, answers.answer.sources);
+        kinds[answerable].add(question, answers.answer);
         told.push_back(answerJson(question, answers.answer));
     }
     return {};
@@ -148,9 +167,14 @@ int main(int argc, char** argv) {
     words.print();
     if (argc == 4) return 0;
     nlohmann::json told = nlohmann::json::array();
-    if (const auto asked = askAll(questions, argv[3], argv[1], argv[4], argv[5], shown, told); !asked)
+    Shown kinds[2];  // the document does not answer; it does
+    if (const auto asked = askAll(questions, argv[3], argv[1], argv[4], argv[5], shown, kinds, told); !asked)
         return std::fprintf(stderr, "%s: %s\n", asked.error().where.c_str(), asked.error().detail.c_str()), 1;
     shown.print();
+    std::printf(
+        "sources shown: %zu of %zu answers, the right page among them: %zu; of %zu unanswerable ones shown: %zu\n",
+        kinds[0].shown + kinds[1].shown, kinds[0].asked + kinds[1].asked, kinds[1].right, kinds[0].asked,
+        kinds[0].shown);
     if (argc == 7) std::ofstream(argv[6]) << told.dump(1) << '\n';
     return 0;
 }
