@@ -139,6 +139,8 @@ FocusScope {
             keyNavigationEnabled: true
             boundsBehavior: Flickable.StopAtBounds
             model: root.library.shown
+            onActiveFocusChanged: if (activeFocus && currentIndex < 0)
+                currentIndex = 0   // a list that was filled at once has no current item
             ScrollBar.vertical: ScrollBar {}
             Accessible.role: Accessible.List
             Accessible.name: qsTr("Library")

@@ -268,6 +268,8 @@ Status moveDataFolder(const fs::path& file, const fs::path& from, const fs::path
     if (auto begun = writePlace(file, {source, target}); !begun) return begun;
     const Status moved = [&]() -> Status {
         if (auto made = realFileSystem().makeDirectories(target); !made) return made;
+        fs::permissions(target, fs::perms::owner_all, failed);  // it may have been there, and open to others
+        if (failed) return systemError(failed.value(), target.string());
         if (auto copied = mover.copy(); !copied) return copied;
         if (auto same = mover.compare(); !same) return same;
         about();

@@ -83,6 +83,7 @@ TEST_CASE("a move copies all but the models, switches and removes what it moved"
                            {}));
     CHECK(last == all);
     CHECK(all > 6'000'000);
+    CHECK(fs::status(home.to).permissions() == fs::perms::owner_all);
     home.checkOnlyHere(home.to);
     CHECK(*readFile(home.from / "models/m.gguf", 100) == "weights");
 }
