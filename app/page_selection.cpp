@@ -168,8 +168,9 @@ void PageSelection::clear() {
 }
 
 void PageSelection::chooseText(const QString& text) {
-    if (text == text_) return;
-    text_ = text;
+    const QString words = text.trimmed();  // a double click beside a word chooses a space
+    if (words == text_) return;
+    text_ = words;
     emit changed();
 }
 
