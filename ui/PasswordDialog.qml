@@ -55,6 +55,7 @@ Popup {
             echoMode: TextInput.Password
             placeholderText: qsTr("Password")
             Accessible.name: qsTr("Password of %1").arg(root.library.passwordFor)
+            Accessible.description: qsTr("Password of %1").arg(root.library.passwordFor)   // Qt keeps such a field's name to itself
             onAccepted: root.library.givePassword(text)
             Keys.onEscapePressed: root.library.cancelPassword()
         }
