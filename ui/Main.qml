@@ -141,9 +141,10 @@ ApplicationWindow {
         objectName: "announcer"
         width: 1
         height: 1
-        visible: root.app.announcement !== ""
+        visible: false
         Accessible.role: Accessible.AlertMessage
         Accessible.name: root.app.announcement
+        Accessible.onNameChanged: visible = root.app.announcement !== ""   // its words are there before it appears
     }
     DropArea {
         id: drop

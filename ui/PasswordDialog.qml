@@ -53,8 +53,10 @@ Popup {
             objectName: "password"
             Layout.fillWidth: true
             echoMode: TextInput.Password
+            font.pixelSize: Theme.base
             placeholderText: qsTr("Password")
             Accessible.name: qsTr("Password of %1").arg(root.library.passwordFor)
+            Accessible.description: qsTr("Password of %1").arg(root.library.passwordFor)   // Qt keeps such a field's name to itself
             onAccepted: root.library.givePassword(text)
             Keys.onEscapePressed: root.library.cancelPassword()
         }

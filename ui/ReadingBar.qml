@@ -28,9 +28,11 @@ Item {
             rightMargin: Theme.gap
         }
         spacing: 6
-        RowLayout {
+        GridLayout {   // at large sizes the buttons go below the words
             Layout.fillWidth: true
-            spacing: 2
+            columns: root.width < Theme.base * 30 ? 1 : 2
+            columnSpacing: 2
+            rowSpacing: 0
             Text {
                 objectName: "readingText"
                 Layout.fillWidth: true
@@ -44,38 +46,42 @@ Item {
                 Accessible.role: Accessible.StaticText
                 Accessible.name: text
             }
-            TextButton {
-                objectName: "pause"
-                visible: root.reading.canPause
-                text: root.reading.hardlyBegun ? qsTr("Not now") : qsTr("Pause")
-                Accessible.name: qsTr("Pause reading")
-                onClicked: root.reading.pause()
-            }
-            TextButton {
-                objectName: "readingRemedy"
-                visible: root.reading.remedy !== ""
-                text: root.reading.remedy
-                onClicked: root.reading.useRemedy()
-            }
-            TextButton {
-                objectName: "resume"
-                visible: root.reading.canResume && root.reading.remedy === ""
-                text: root.reading.fraction > 0 ? qsTr("Resume") : qsTr("Read")
-                Accessible.name: qsTr("Resume reading")
-                onClicked: root.reading.resume()
-            }
-            TextButton {
-                objectName: "cancel"
-                visible: root.reading.canCancel && root.reading.fraction > 0 && root.reading.remedy === ""
-                text: qsTr("Cancel")
-                Accessible.name: qsTr("Cancel reading and forget what was read")
-                onClicked: root.cancelWanted()
-            }
-            TextButton {
-                objectName: "memory"
-                text: qsTr("Memory")
-                Accessible.name: qsTr("Where the document is in memory and on disk")
-                onClicked: root.memoryWanted()
+            RowLayout {
+                Layout.alignment: Qt.AlignRight
+                spacing: 2
+                TextButton {
+                    objectName: "pause"
+                    visible: root.reading.canPause
+                    text: root.reading.hardlyBegun ? qsTr("Not now") : qsTr("Pause")
+                    Accessible.name: qsTr("Pause reading")
+                    onClicked: root.reading.pause()
+                }
+                TextButton {
+                    objectName: "readingRemedy"
+                    visible: root.reading.remedy !== ""
+                    text: root.reading.remedy
+                    onClicked: root.reading.useRemedy()
+                }
+                TextButton {
+                    objectName: "resume"
+                    visible: root.reading.canResume && root.reading.remedy === ""
+                    text: root.reading.fraction > 0 ? qsTr("Resume") : qsTr("Read")
+                    Accessible.name: qsTr("Resume reading")
+                    onClicked: root.reading.resume()
+                }
+                TextButton {
+                    objectName: "cancel"
+                    visible: root.reading.canCancel && root.reading.fraction > 0 && root.reading.remedy === ""
+                    text: qsTr("Cancel")
+                    Accessible.name: qsTr("Cancel reading and forget what was read")
+                    onClicked: root.cancelWanted()
+                }
+                TextButton {
+                    objectName: "memory"
+                    text: qsTr("Memory")
+                    Accessible.name: qsTr("Where the document is in memory and on disk")
+                    onClicked: root.memoryWanted()
+                }
             }
         }
         RowLayout {
