@@ -168,7 +168,7 @@ class Writer {
 
 bool isListItem(QStringView line) {
     static const QRegularExpression item(QStringLiteral("^([-*+]|\\d{1,9}[.)])(\\s|$)"));
-    return item.match(line).hasMatch();
+    return item.match(line.toString()).hasMatch();  // Qt 6.5 renamed the match that takes a view
 }
 
 }  // namespace
