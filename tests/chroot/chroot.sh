@@ -24,7 +24,7 @@ needs() {
 clean() {
     [[ -z $inside ]] || kill -KILL "$inside" 2>/dev/null || true
     [[ -z $xvfb ]] || kill "$xvfb" 2>/dev/null || true
-    wait
+    wait 2>/dev/null
     [[ -n ${CARREL_CHROOT:-} ]] || rm -rf --one-file-system "$root"
 }
 
