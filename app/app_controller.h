@@ -123,7 +123,7 @@ class AppController : public QObject {
     DiskController disk_;
     DataMover mover_;
     std::shared_ptr<PageImages> pageImages_ = std::make_shared<PageImages>();  // the image provider's, too
-    QStringList evicted_;  // named in the problem that is shown
+    QStringList evicted_;                                                      // named in the problem that is shown
     QString announcement_;
     QTimer announced_;
     Problem problem_, last_;  // shown; and the last one that is an error

@@ -66,7 +66,7 @@ class ChatController : public QObject {
     Q_INVOKABLE void forgetChat(const QString& chat);
     Q_INVOKABLE void openSource(qint64 turn, int index);
     Q_INVOKABLE void showPages(qint64 turn);  // where it was read, beside the pages
-    Q_INVOKABLE void remedy(qint64 turn);  // of one that failed: the button beside its sentence
+    Q_INVOKABLE void remedy(qint64 turn);     // of one that failed: the button beside its sentence
 
   signals:
     void chatsChanged();

@@ -93,7 +93,7 @@ class ReadingController : public QObject {
         bool hidden = false;    // what was read is forgotten, though not deleted yet
         bool diskFull = false;  // which is why it failed
         bool yielded = false;   // stopped for the document that was opened; goes on when that one is done
-        Problem problem;  // Failed: why
+        Problem problem;        // Failed: why
         std::optional<ReadingForecast> forecast;
         double forecastSeconds = -1;  // when it was made; negative: this model has read nothing on this machine
         bool forecastAsked = false;

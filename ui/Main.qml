@@ -138,13 +138,14 @@ ApplicationWindow {
         }
     }
     Item {   // what appears here is read out, and not seen
+        id: announcer
         objectName: "announcer"
         width: 1
         height: 1
         visible: false
         Accessible.role: Accessible.AlertMessage
         Accessible.name: root.app.announcement
-        Accessible.onNameChanged: visible = root.app.announcement !== ""   // its words are there before it appears
+        Accessible.onNameChanged: announcer.visible = root.app.announcement !== ""   // its words are there before it appears
     }
     DropArea {
         id: drop

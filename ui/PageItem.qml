@@ -22,6 +22,9 @@ Item {
     property real imageWidth: 0         // device-independent pixels; settles after a change of size
     property var marks: []              // rectangles in points
     signal textChosen(string text)      // of a paragraph
+    function forgetChoice() {
+        words.deselect();
+    }
     readonly property real scaling: width / Math.max(1, pointWidth)
 
     // A zero height would make the list create every page at once.
@@ -126,6 +129,8 @@ Item {
         width: root.width
         readOnly: true
         selectByMouse: true
+        activeFocusOnPress: false   // it would keep the window's keys to itself
+        persistentSelection: true
         selectionColor: Theme.accent
         selectedTextColor: Theme.accentText
         text: Theme.styled(root.html.replace(/<b>/g, `<span style="background-color:${Theme.soft}">`).replace(/<\/b>/g, "</span>"))

@@ -70,6 +70,19 @@ ListView {
             contentX = Math.max(0, Math.min(left - Theme.pad, contentWidth - width));
     }
 
+    property PageItem chosenText: null   // the paragraph in which words are chosen
+    function textChosen(item: PageItem, text: string) {
+        if (text !== "") {
+            if (chosenText !== null && chosenText !== item)
+                chosenText.forgetChoice();
+            chosenText = item;
+            forceActiveFocus(Qt.MouseFocusReason);
+        } else if (chosenText !== item) {
+            return;
+        }
+        root.pages.selection.chooseText(text);
+    }
+
     focus: true
     activeFocusOnTab: true
     clip: true
@@ -148,12 +161,20 @@ ListView {
         onMenuWanted: root.menuWanted()
     }
     delegate: PageItem {
+        id: item
         x: (root.contentWidth - width) / 2
         width: page > 0 ? Math.max(40, pointWidth * root.scaling) : root.roomWidth
         document: root.pages.document
         imageWidth: pointWidth * root.drawnScaling
-        onTextChosen: (text) => root.pages.selection.chooseText(text)
+        onTextChosen: (text) => root.textChosen(item, text)
         marks: page > 0 && page === root.pages.markedPage ? root.pages.marks : []
+    }
+    Connections {
+        target: root.pages.selection
+        function onChanged() {
+            if (!root.pages.selection.any && root.chosenText !== null)
+                root.chosenText.forgetChoice();
+        }
     }
     Connections {
         target: root.pages

@@ -145,8 +145,8 @@ class TestChat : public QObject {
         Desk d;
         d.ask(QStringLiteral("Why?"));
         emit d.engine.turnFailed(d.engine.asks.at(0).ticket, Error{Code::DiskFull, {}, {}});
-        QVERIFY(
-            d.last(ConversationModel::PlainRole).contains(QStringLiteral("room on the disk (no more is known). Your question and the chat")));
+        QVERIFY(d.last(ConversationModel::PlainRole)
+                    .contains(QStringLiteral("room on the disk (no more is known). Your question and the chat")));
         QCOMPARE(d.last(ConversationModel::RemedyRole), remedyText(Remedy::FreeSpace));
         QSignalSpy wanted(&d.chat, &ChatController::remedyWanted);
         d.chat.remedy(d.engine.savedTurns.back().id);

@@ -189,7 +189,8 @@ class TestReading : public QObject {
         d.progress(0, 9);
         d.engine.endReading(0, Error{Code::DiskFull, "/data", "No space left on device"});
         QCOMPARE(d.reading.state(), State::Failed);
-        QVERIFY(d.reading.text().contains(QStringLiteral("room on the disk (No space left on device). Everything read so far is kept")));
+        QVERIFY(d.reading.text().contains(
+            QStringLiteral("room on the disk (No space left on device). Everything read so far is kept")));
         QCOMPARE(d.reading.remedy(), remedyText(Remedy::FreeSpace));
         QCOMPARE(d.problems.count(), 0);  // it is said once, in the bar
         QSignalSpy wanted(&d.reading, &ReadingController::remedyWanted);

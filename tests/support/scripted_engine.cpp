@@ -92,14 +92,16 @@ void ScriptedEngine::endReading(std::size_t which, const Result<ReadingSummary>&
 
 void ScriptedEngine::inspectModel(const std::filesystem::path& file, Reply<ModelInfo> reply) {
     deliver<ModelInfo>("inspectModel", reply, [file, words = chatTemplate] {
-        return ModelInfo{file, file.stem().string(), "qwen2", 491'400'064, 12'288, 32'768, words, 0, "5c1e7a3b00c0ffee"};
+        return ModelInfo{file, file.stem().string(), "qwen2", 491'400'064, 12'288, 32'768, words,
+                         0,    "5c1e7a3b00c0ffee"};
     });
 }
 
 void ScriptedEngine::loadModel(const std::filesystem::path& file, Reply<ModelInfo> reply) {
     loadedModels.push_back(file.string());
     deliver<ModelInfo>("loadModel", reply, [file, words = chatTemplate] {
-        return ModelInfo{file, file.stem().string(), "qwen2", 491'400'064, 12'288, 32'768, words, 0, "5c1e7a3b00c0ffee"};
+        return ModelInfo{file, file.stem().string(), "qwen2", 491'400'064, 12'288, 32'768, words,
+                         0,    "5c1e7a3b00c0ffee"};
     });
 }
 

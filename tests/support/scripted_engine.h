@@ -26,9 +26,9 @@ class ScriptedEngine final : public EnginePort {
     std::vector<std::string> forgottenReadings, forgottenTails;
     std::vector<std::string> tierPolls;  // documents
     std::vector<std::string> loadedModels, preparedTexts;
-    std::vector<unsigned> threads;                  // as useThreads had them
-    std::vector<std::vector<ModelPlace>> searches;  // places
-    std::vector<Machine> knownMachines;             // as searches had them
+    std::vector<unsigned> threads;                                     // as useThreads had them
+    std::vector<std::vector<ModelPlace>> searches;                     // places
+    std::vector<Machine> knownMachines;                                // as searches had them
     std::vector<std::pair<std::uint32_t, std::uint32_t>> placesAsked;  // token, count
     std::vector<std::pair<std::uint64_t, std::uint64_t>> memories;     // device, host
     int rendered = 0;
@@ -40,8 +40,8 @@ class ScriptedEngine final : public EnginePort {
     std::map<std::string, std::vector<TurnRow>> turnRows;  // by chat
     std::map<std::string, ReadingSummary> summaries;       // by document: what is on disk
     std::vector<StoredReading> stored;
-    std::vector<Hit> hits;                  // of a search for words with "word" in them
-    std::uint64_t quotaBytes = 0;           // as it was set
+    std::vector<Hit> hits;         // of a search for words with "word" in them
+    std::uint64_t quotaBytes = 0;  // as it was set
     ReadingForecast forecasted{16'800, 16'800, 160u << 20, 96u << 20, 40u << 20};  // of every document
     std::map<std::string, Error> failures;  // by the port's function name: every call fails
     std::string password = "secret";        // of documents with "enc" in their file's name

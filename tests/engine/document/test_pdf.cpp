@@ -91,7 +91,7 @@ TEST_CASE("a line that runs off the page ends no paragraph, and what stands outs
     const auto document = read(pdfOf({streamOf(
         {{560, 700, "overlong-word"}, {60, 686, "the next line"}, {60, 672, "and the last."}, {700, 672, "unseen"}})}));
     REQUIRE(document);
-    CHECK(document->text.find("overlong-word") != std::string::npos);
+    CHECK(document->text.find("overlong-w") == 0);  // Poppler leaves out letters beyond the edge
     CHECK(document->text.find("the next line\nand the last.") != std::string::npos);
     CHECK(document->text.find("unseen") == std::string::npos);
 }

@@ -247,7 +247,7 @@ struct Recorder : EventSink {
     std::map<std::uint64_t, std::string> texts;
     std::map<std::uint64_t, std::vector<TurnStage>> stages;
     std::map<std::uint64_t, std::vector<ReadingProgress>> progress;
-    std::vector<std::string> evicted;  // documents
+    std::vector<std::string> evicted;                                                         // documents
     std::map<std::uint64_t, std::vector<std::pair<std::uint32_t, std::uint32_t>>> questions;  // done, total
     std::function<void(std::uint64_t)> onProgress, onText;
     std::function<void(std::uint64_t, TurnStage)> onStage;

@@ -6,7 +6,7 @@ TEST_CASE("A reading is forecast from its text alone, and comes to that") {
     for (const char* codec : {"", "f16"}) {
         CAPTURE(codec);
         const Desk desk;
-        const auto document = desk.add(someText(1, 3000));
+        const auto document = desk.add(someText(1, 2400));
         KvSettings kv;
         kv.codec = codec;
         Door door(desk, desk.model(), kv);
