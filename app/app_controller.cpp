@@ -31,12 +31,12 @@ AppController::AppController(EnginePort& port, const AppOptions& options, QObjec
       memory_(port, settings_, options.memoryBytes, [this] { return measurable(); }),
       disk_(port, settings_),
       mover_(options.dataFolder, options.moveData) {
-    chat_.nameWaitsBy(
-        [this](const QString& sha) {
-            const DocumentRow* row = library_.documents()->find(sha);
-            return row ? QString::fromStdString(row->title) : QString();
-        },
-        [this] { return model_.state() == ModelController::Loaded; });
+    const auto title = [this](const QString& sha) {
+        const DocumentRow* row = library_.documents()->find(sha);
+        return row ? QString::fromStdString(row->title) : tr("a document that is no longer here");
+    };
+    reading_.nameDocumentsBy(title);
+    chat_.nameWaitsBy(title, [this] { return model_.state() == ModelController::Loaded; });
     connect(&library_, &LibraryController::documentOpened, this, [this](const DocumentRow& row) {
         const QString sha = QString::fromStdString(row.sha256);
         settings_.setLastDocument(sha);

@@ -23,7 +23,7 @@ QString forecastText(const ReadingForecast& f, double seconds) {
     return tr("%1 tokens · %2 · %3 on disk").arg(number(f.tokens), time, bytesText(f.diskBytes));
 }
 
-QStringList forecastDetails(const ReadingForecast& f, double seconds, const Evictions& evictions) {
+QStringList forecastDetails(const ReadingForecast& f, double seconds, const TitleOf& titleOf) {
     QStringList out;
     if (f.tokens < f.tokensTotal)
         out << tr("%1 of the document's %2 tokens fit this model.").arg(number(f.tokens), number(f.tokensTotal));
@@ -36,11 +36,15 @@ QStringList forecastDetails(const ReadingForecast& f, double seconds, const Evic
     out << tr("On disk it takes up to %1.").arg(bytesText(f.diskBytes));
     out << tr("In memory, while it is open, up to %1 ready to be read and %2 behind them.")
                .arg(bytesText(f.deviceBytes), bytesText(f.hostBytes));
-    if (evictions) {
-        const QStringList gone = evictions(f.diskBytes);
-        out << (gone.isEmpty() ? tr("Nothing is deleted for it.")
-                               : tr("What was read of these goes to make room: %1.").arg(gone.join(tr(", "))));
-    }
+    QStringList gone;
+    for (const std::string& document : f.evicted) gone << tr("“%1”").arg(titleOf(QString::fromStdString(document)));
+    gone.removeDuplicates();
+    if (!f.fits)
+        out << tr("There is not enough room on the disk for it.");
+    else if (gone.isEmpty())
+        out << tr("Nothing is deleted for it.");
+    else
+        out << tr("To make room, what was read of %1 goes; the text and the chats stay.").arg(gone.join(tr(", ")));
     return out;
 }
 

@@ -8,12 +8,12 @@
 
 namespace carrel::app {
 
-/// Names what would be deleted to make room for so many bytes; empty: nothing.
-using Evictions = std::function<QStringList(std::uint64_t bytes)>;
+/// A document's title, by its SHA-256.
+using TitleOf = std::function<QString(const QString& document)>;
 
 /// "27,196 tokens · about 4 min · 160 MiB on disk". seconds: negative where they are not known. Translated.
 QString forecastText(const ReadingForecast& forecast, double seconds);
-/// The same at length, a sentence each. evictions: may be empty.
-QStringList forecastDetails(const ReadingForecast& forecast, double seconds, const Evictions& evictions);
+/// The same at length, a sentence each.
+QStringList forecastDetails(const ReadingForecast& forecast, double seconds, const TitleOf& titleOf);
 
 }  // namespace carrel::app

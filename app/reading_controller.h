@@ -50,8 +50,7 @@ class ReadingController : public QObject {
     QString forecast() const;
     QStringList forecastDetails() const;
     bool hardlyBegun() const { return canPause() && isLong(current()) && fraction() < 0.1; }
-    /// Names what would be deleted for so many bytes of a reading; without it the forecast says nothing of that.
-    void nameEvictionsBy(Evictions evictions) { evictions_ = std::move(evictions); }
+    void nameDocumentsBy(TitleOf titleOf) { titleOf_ = std::move(titleOf); }
     /// Something is read, or no reading is on its way: a question need not wait.
     bool canAnswer(const QString& sha) const;
 
@@ -120,7 +119,7 @@ class ReadingController : public QObject {
     QHash<QString, Entry> entries_;
     QString sha_, speedKey_;
     bool hasModel_ = false, answering_ = false;
-    Evictions evictions_;
+    TitleOf titleOf_ = [](const QString& document) { return document; };
 };
 
 }  // namespace carrel::app

@@ -50,7 +50,7 @@ QString ReadingController::forecast() const {
 
 QStringList ReadingController::forecastDetails() const {
     const Entry& e = current();
-    return isLong(e) ? app::forecastDetails(*e.forecast, e.forecastSeconds, evictions_) : QStringList();
+    return isLong(e) ? app::forecastDetails(*e.forecast, e.forecastSeconds, titleOf_) : QStringList();
 }
 
 }  // namespace carrel::app

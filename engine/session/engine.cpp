@@ -108,12 +108,12 @@ class Engine final : public Compute {
     Result<ReadingForecast> forecast(const std::string& document, const std::string& password) override {
         if (!loaded_) return noModel();
         if (const Reading* reading = find(document))
-            return forecastOf(*loaded_, options_.kv, reading->documentTokens());
+            return withRoom(forecastOf(*loaded_, options_.kv, reading->documentTokens()), document);
         const auto text = documents_.load(document, {options_.pdfHelper, password, {}, {}});
         if (!text) return text.error();
         const auto tokens = loaded_->tokenizer().encode(text->text, TextStart::AfterText);
         if (!tokens) return tokens.error();
-        return forecastOf(*loaded_, options_.kv, tokens->size());
+        return withRoom(forecastOf(*loaded_, options_.kv, tokens->size()), document);
     }
 
     Result<std::vector<StoredReading>> storedReadings(const std::string& document) override {
@@ -222,8 +222,26 @@ class Engine final : public Compute {
         bool waits = false;                    // until what there was of its document is read again
     };
 
+    /// What has to go for a reading that is forecast; less is known where the disk cannot be asked.
+    Result<ReadingForecast> withRoom(Result<ReadingForecast> forecast, const std::string& document) {
+        if (!forecast) return forecast;
+        std::uint64_t have = 0;
+        const auto stored = storedReadings(document);
+        for (const StoredReading& row : stored ? *stored : std::vector<StoredReading>{})
+            if (row.loadedModel) have = row.diskBytes;
+        const auto open = [&](const StreamInfo& row) { return row.key.document == document || isOpen(row); };
+        const auto room = planRoom(forecast->diskBytes - std::min(have, forecast->diskBytes), options_.disk, *store_,
+                                   files_, options_.dataDir, open);
+        if (!room) return forecast;
+        forecast->fits = room->plan.fits;
+        for (const std::size_t i : room->plan.evict) forecast->evicted.push_back(room->kept.rows[i].key.document);
+        return forecast;
+    }
+
+    bool isOpen(const StreamInfo& row) { return find(row.key.document) != nullptr; }
+
     Status makeRoomFor(std::uint64_t need) {
-        const auto open = [this](const StreamInfo& row) { return find(row.key.document) != nullptr; };
+        const auto open = [this](const StreamInfo& row) { return isOpen(row); };
         const auto tell = [this](const StreamInfo& row) { events_.readingEvicted(row.key.document, row.diskBytes); };
         return evictFor(need, options_.disk, *store_, files_, options_.dataDir, open, tell);
     }

@@ -76,24 +76,32 @@ Result<Kept> keptReadings(ReadingStore& store, FileSystem& files, const std::fil
     return out;
 }
 
+Result<Room> planRoom(std::uint64_t need, const DiskLimits& limits, ReadingStore& store, FileSystem& files,
+                      const std::filesystem::path& dataDir, const std::function<bool(const StreamInfo&)>& open) {
+    const auto now =
+        std::chrono::duration_cast<std::chrono::seconds>(std::chrono::system_clock::now().time_since_epoch()).count();
+    auto kept = keptReadings(store, files, dataDir);
+    if (!kept) return kept.error();
+    for (std::size_t i = 0; i < kept->rows.size(); ++i) kept->readings[i].open = open(kept->rows[i]);
+    RoomPlan plan = makeRoom(limits, kept->readings, kept->freeBytes, now, need);
+    return Room{std::move(*kept), std::move(plan)};
+}
+
 Status evictFor(std::uint64_t need, const DiskLimits& limits, ReadingStore& store, FileSystem& files,
                 const std::filesystem::path& dataDir, const std::function<bool(const StreamInfo&)>& open,
                 const std::function<void(const StreamInfo&)>& tell) {
-    const auto now =
-        std::chrono::duration_cast<std::chrono::seconds>(std::chrono::system_clock::now().time_since_epoch()).count();
     std::unordered_set<std::string> busy;
     while (true) {
-        auto kept = keptReadings(store, files, dataDir);
-        if (!kept) return kept.error();
-        for (std::size_t i = 0; i < kept->rows.size(); ++i)
-            kept->readings[i].open = open(kept->rows[i]) || busy.contains(kept->rows[i].id);
-        const RoomPlan plan = makeRoom(limits, kept->readings, kept->freeBytes, now, need);
+        const auto room = planRoom(need, limits, store, files, dataDir,
+                                   [&](const StreamInfo& row) { return open(row) || busy.contains(row.id); });
+        if (!room) return room.error();
+        const RoomPlan& plan = room->plan;
         if (!plan.fits)
             return Error{Code::DiskFull, "",
                          "it needs " + gigabytes(need) + ", and there is room for " + gigabytes(plan.room)};
         if (plan.evict.empty()) return {};
         // One at a time: how much is free then is measured again.
-        const StreamInfo& row = kept->rows[plan.evict.front()];
+        const StreamInfo& row = room->kept.rows[plan.evict.front()];
         const Status gone = store.forgetReading(row.id);
         if (!gone && gone.error().code != Code::Busy) return gone;
         if (gone)

@@ -43,6 +43,14 @@ struct Kept {
 };
 Result<Kept> keptReadings(ReadingStore& store, FileSystem& files, const std::filesystem::path& dataDir);
 
+/// makeRoom() for a store as it is now.
+struct Room {
+    Kept kept;
+    RoomPlan plan;  // of kept.rows
+};
+Result<Room> planRoom(std::uint64_t need, const DiskLimits& limits, ReadingStore& store, FileSystem& files,
+                      const std::filesystem::path& dataDir, const std::function<bool(const StreamInfo&)>& open);
+
 /// Evicts what makeRoom() names and tells each that went. DiskFull, with need and have: nothing went, unless another
 /// process came between. What another process has open counts as open.
 Status evictFor(std::uint64_t need, const DiskLimits& limits, ReadingStore& store, FileSystem& files,

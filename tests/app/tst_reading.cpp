@@ -218,13 +218,24 @@ class TestReading : public QObject {
         QTRY_VERIFY(!d.reading.forecast().isEmpty());
         QVERIFY(d.reading.forecast().contains(QStringLiteral("time not known yet")));
         QVERIFY(d.reading.hardlyBegun());
-        d.reading.nameEvictionsBy([](std::uint64_t bytes) {
-            return bytes == 160u << 20 ? QStringList{QStringLiteral("Lease")} : QStringList();
-        });
-        QVERIFY(d.reading.forecastDetails().last().contains(QStringLiteral("Lease")));
+        QCOMPARE(d.reading.forecastDetails().last(), QStringLiteral("Nothing is deleted for it."));
         d.reading.pause();
         QVERIFY(d.engine.reads[0].stop.stop_requested());
         QVERIFY(!d.reading.hardlyBegun());
+    }
+
+    void aForecastNamesWhatGoesToMakeRoomOrThatThereIsNone() {
+        Desk d;
+        d.reading.nameDocumentsBy([](const QString& document) { return document.toUpper(); });
+        d.engine.forecasted.evicted = {"lease", "will", "will"};
+        d.reading.modelLoaded(QStringLiteral("fingerprint"));
+        d.reading.open(QStringLiteral("doc"));
+        QTRY_VERIFY(!d.reading.forecastDetails().isEmpty());
+        QVERIFY(d.reading.forecastDetails().last().contains(QStringLiteral("of “LEASE”, “WILL” goes")));
+        d.engine.forecasted = {16'800, 16'800, 160u << 20, 96u << 20, 40u << 20, {}, false};
+        d.reading.open(QStringLiteral("other"));
+        QTRY_VERIFY(!d.reading.forecastDetails().isEmpty());
+        QVERIFY(d.reading.forecastDetails().last().contains(QStringLiteral("not enough room")));
     }
 
     void aForecastUsesWhatEarlierReadingsByThisModelTook() {

@@ -42,7 +42,7 @@ class ScriptedEngine final : public EnginePort {
     std::vector<StoredReading> stored;
     std::vector<Hit> hits;         // of a search for words with "word" in them
     std::uint64_t quotaBytes = 0;  // as it was set
-    ReadingForecast forecasted{16'800, 16'800, 160u << 20, 96u << 20, 40u << 20};  // of every document
+    ReadingForecast forecasted{16'800, 16'800, 160u << 20, 96u << 20, 40u << 20, {}, true};  // of every document
     std::map<std::string, Error> failures;  // by the port's function name: every call fails
     std::string password = "secret";        // of documents with "enc" in their file's name
     std::string script = "The answer.";

@@ -50,6 +50,10 @@ struct ReadingForecast {
     std::uint64_t diskBytes = 0;                // when all is read and nothing could be compressed
     // Of memory while it is open, at most: rows ready for attention, and the rest.
     std::uint64_t deviceBytes = 0, hostBytes = 0;
+    // What is to go from the disk to make room: documents whose readings do. Where that is not enough nothing goes, and
+    // reading ends with DiskFull.
+    std::vector<std::string> evicted;
+    bool fits = true;
 };
 
 /// A reading on disk.

@@ -86,6 +86,9 @@ TEST_CASE("a reading for which there is no room says so with need and have befor
     const std::uint64_t bytes = must(door.compute->diskUse()).usedBytes;
     REQUIRE(bytes > 0);
     CHECK(must(door.compute->setQuota(bytes + 1000)).quotaBytes == bytes + 1000);  // the first was used today
+    const ReadingForecast forecast = must(door.compute->forecast(second, {}));
+    CHECK(!forecast.fits);
+    CHECK(forecast.evicted.empty());
     const auto ticket = door.read(second);
     door.drain();
     CHECK(door.failure(ticket) == Code::DiskFull);
@@ -114,6 +117,10 @@ TEST_CASE("what nobody used for a day makes room, is named, and keeps its docume
     static_cast<void>(must(door.compute->loadModel(model)));
     must(door.compute->setQuota(2 * bytes));
     CHECK(door.events.evicted.empty());
+    const ReadingForecast forecast = must(door.compute->forecast(second, {}));
+    CHECK(forecast.fits);
+    CHECK(forecast.evicted == std::vector<std::string>{first});  // said before it is done
+    CHECK(must(door.compute->storedReadings({})).size() == 1);
     door.readWhole(second);
     CHECK(door.events.evicted == std::vector<std::string>{first});
     const auto left = must(door.compute->storedReadings({}));
