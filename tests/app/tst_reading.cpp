@@ -225,17 +225,20 @@ class TestReading : public QObject {
     }
 
     void aForecastNamesWhatGoesToMakeRoomOrThatThereIsNone() {
-        Desk d;
-        d.reading.nameDocumentsBy([](const QString& document) { return document.toUpper(); });
-        d.engine.forecasted.evicted = {"lease", "will", "will"};
-        d.reading.modelLoaded(QStringLiteral("fingerprint"));
-        d.reading.open(QStringLiteral("doc"));
-        QTRY_VERIFY(!d.reading.forecastDetails().isEmpty());
-        QVERIFY(d.reading.forecastDetails().last().contains(QStringLiteral("of “LEASE”, “WILL” goes")));
-        d.engine.forecasted = {16'800, 16'800, 160u << 20, 96u << 20, 40u << 20, {}, false};
-        d.reading.open(QStringLiteral("other"));
-        QTRY_VERIFY(!d.reading.forecastDetails().isEmpty());
-        QVERIFY(d.reading.forecastDetails().last().contains(QStringLiteral("not enough room")));
+        const auto last = [](Desk& d) {
+            d.reading.nameDocumentsBy([](const QString& document) { return document.toUpper(); });
+            d.reading.modelLoaded(QStringLiteral("fingerprint"));
+            d.reading.open(QStringLiteral("doc"));
+            [&] { QTRY_COMPARE(d.engine.reads.size(), 1u); }();
+            d.progress(0, 0);
+            [&] { QTRY_VERIFY(!d.reading.forecastDetails().isEmpty()); }();
+            return d.reading.forecastDetails().value(d.reading.forecastDetails().size() - 1);
+        };
+        Desk some, none;
+        some.engine.forecasted.evicted = {"lease", "will", "will"};
+        QVERIFY(last(some).contains(QStringLiteral("of “LEASE”, “WILL” goes")));
+        none.engine.forecasted.fits = false;
+        QVERIFY(last(none).contains(QStringLiteral("not enough room")));
     }
 
     void aForecastUsesWhatEarlierReadingsByThisModelTook() {
