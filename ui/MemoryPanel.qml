@@ -24,7 +24,7 @@ Popup {
     padding: 0
     modal: false
     focus: true
-    closePolicy: Popup.CloseOnEscape
+    closePolicy: Popup.NoAutoClose   // Escape is the window's key: one that the panel took would keep the others from it
     background: Rectangle {
         color: Theme.pane
         Line {

@@ -24,7 +24,7 @@ Popup {
     padding: 12
     modal: false
     focus: false
-    closePolicy: Popup.CloseOnEscape | Popup.CloseOnPressOutsideParent
+    closePolicy: Popup.CloseOnPressOutsideParent   // one that Escape closes would keep the window's keys from it
     onAboutToShow: opensBelow = root.chip.mapToItem(null, 0, 0).y < root.implicitHeight + 12
     background: Rectangle {
         radius: Theme.radius

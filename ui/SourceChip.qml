@@ -14,6 +14,7 @@ AbstractButton {
     signal copyWanted()
 
     readonly property bool pointedAt: pointer.hovered || root.visualFocus || card.pointedAt
+    readonly property bool cardShown: card.opened
     readonly property string shareText: qsTr("%1 % of these sources").arg(Math.round(root.share * 100))
 
     implicitHeight: Math.max(30, Theme.small * 2.1)
@@ -27,7 +28,10 @@ AbstractButton {
     Keys.onReturnPressed: root.clicked()
     Keys.onEnterPressed: root.clicked()
     Keys.onPressed: (event) => {
-        if (event.matches(StandardKey.Copy)) {
+        if (event.key === Qt.Key_Escape && card.visible) {
+            event.accepted = true;
+            card.close();
+        } else if (event.matches(StandardKey.Copy)) {
             event.accepted = true;
             root.copyWanted();
         }

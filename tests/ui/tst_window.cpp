@@ -434,6 +434,26 @@ class TestWindow : public QObject {
         QTRY_VERIFY(chosen.text().endsWith(QStringLiteral("line 9\n\nPage")));
     }
 
+    void theWindowsKeysWorkWhileASourceIsShownAndWhileTheMemoryIs() {
+        openDocument();
+        app().chat()->ask(QStringLiteral("Why?"));
+        QTRY_VERIFY(app().chat()->answering());
+        QTRY_VERIFY_WITH_TIMEOUT(!app().chat()->answering(), 20000);
+        QQuickItem* chip = nullptr;
+        QTRY_VERIFY((chip = shown(QStringLiteral("source1"))));
+        chip->forceActiveFocus(Qt::TabFocusReason);
+        QTRY_VERIFY(chip->property("cardShown").toBool());
+        QTest::keyClick(win(), Qt::Key_F, Qt::ControlModifier);
+        QTRY_VERIFY(item("findWords")->hasActiveFocus());
+        QTest::keyClick(win(), Qt::Key_M, Qt::ControlModifier);
+        auto* memory = win()->findChild<QObject*>(QStringLiteral("memoryPanel"));
+        QTRY_VERIFY(memory->property("opened").toBool());
+        QTest::keyClick(win(), Qt::Key_L, Qt::ControlModifier);
+        QTRY_VERIFY(item("composer")->hasActiveFocus());
+        QTest::keyClick(win(), Qt::Key_M, Qt::ControlModifier);
+        QTRY_VERIFY(!memory->property("visible").toBool());
+    }
+
     void wordsOfATextAreChosenAndAskedAbout() {
         app().library()->addFiles({QUrl::fromLocalFile(QStringLiteral("/x/Notes.md"))});
         QTRY_VERIFY(!app().chat()->current().isEmpty());
