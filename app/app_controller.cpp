@@ -182,24 +182,22 @@ void AppController::chooseModel() {
     d->open();
 }
 
-void AppController::chooseDataFolder() {
-    QFileDialog* d = dialog(tr("Where Carrel's data is to be"), {});
+void AppController::chooseFolder(const QString& title, std::function<void(const QString&)> use) {
+    QFileDialog* d = dialog(title, {});
     d->setFileMode(QFileDialog::Directory);
     d->setOption(QFileDialog::ShowDirsOnly);
-    connect(d, &QFileDialog::filesSelected, this, [this](const QStringList& folders) {
-        if (!folders.isEmpty()) mover_.choose(folders.first());
+    connect(d, &QFileDialog::filesSelected, this, [use = std::move(use)](const QStringList& folders) {
+        if (!folders.isEmpty()) use(folders.first());
     });
     d->open();
 }
 
+void AppController::chooseDataFolder() {
+    chooseFolder(tr("Where Carrel's data is to be"), [this](const QString& folder) { mover_.choose(folder); });
+}
+
 void AppController::chooseModelFolder() {
-    QFileDialog* d = dialog(tr("A folder with models"), {});
-    d->setFileMode(QFileDialog::Directory);
-    d->setOption(QFileDialog::ShowDirsOnly);
-    connect(d, &QFileDialog::filesSelected, this, [this](const QStringList& folders) {
-        if (!folders.isEmpty()) model_.addFolder(folders.first());
-    });
-    d->open();
+    chooseFolder(tr("A folder with models"), [this](const QString& folder) { model_.addFolder(folder); });
 }
 
 // Several at once are named together.

@@ -105,6 +105,7 @@ class AppController : public QObject {
     void use(const Problem& problem);
     void remember(const Problem& problem);
     QFileDialog* dialog(const QString& title, const QString& filter);
+    void chooseFolder(const QString& title, std::function<void(const QString&)> use);
 
     EnginePort& port_;
     AppOptions options_;
