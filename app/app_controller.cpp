@@ -61,7 +61,7 @@ AppController::AppController(EnginePort& port, const AppOptions& options, QObjec
                 library_.open(sha);
                 if (pages_.document() == sha) pages_.showWords(words, page, byte);
             });
-    connect(&finding_, &LibraryFind::problem, this, &AppController::showProblem);
+    connect(&finding_, &LibraryFind::problem, this, &AppController::show);
     connect(&library_, &LibraryController::forgotten, &reading_, &ReadingController::forgotten);
     connect(&library_, &LibraryController::forgotten, &chat_, &ChatController::forget);
     connect(&library_, &LibraryController::readingHidden, &reading_, &ReadingController::hide);
@@ -91,7 +91,7 @@ AppController::AppController(EnginePort& port, const AppOptions& options, QObjec
         settings_.save();
     });
     connect(&mover_, &DataMover::ended, this, &AppController::reopenWanted);
-    connect(&disk_, &DiskController::problem, this, &AppController::showProblem);
+    connect(&disk_, &DiskController::problem, this, &AppController::show);
     // What else is asked or read takes part of the time: a figure would be wrong.
     connect(&chat_, &ChatController::answeringChanged, &memory_, &MemoryController::stop);
     connect(&model_, &ModelController::aboutToLoad, &memory_, &MemoryController::stop);

@@ -1,7 +1,5 @@
 #include "disk_controller.h"
 
-#include "error_text.h"
-
 #include <QLocale>
 
 #include <algorithm>
@@ -26,7 +24,7 @@ void DiskController::refresh() {
 
 void DiskController::show(const Result<DiskUse>& use) {
     if (!use) {
-        emit problem(errorText(use.error()));
+        emit problem(problemOf(use.error(), Doing::Open, {}, [this] { refresh(); }));
         return;
     }
     const auto gigabytes = [](std::uint64_t bytes) {

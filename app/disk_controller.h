@@ -1,6 +1,7 @@
 #pragma once
 
 #include "engine_port.h"
+#include "error_text.h"
 #include "settings.h"
 
 #include <QtQml/qqmlregistration.h>
@@ -26,7 +27,7 @@ class DiskController : public QObject {
 
   signals:
     void changed();
-    void problem(const QString& sentence);
+    void problem(const carrel::app::Problem& problem);
 
   private:
     void show(const Result<DiskUse>& use);

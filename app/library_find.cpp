@@ -1,7 +1,5 @@
 #include "library_find.h"
 
-#include "error_text.h"
-
 #include <algorithm>
 
 namespace carrel::app {
@@ -91,10 +89,13 @@ void LibraryFind::setWords(const QString& words) {
     ++search_;
     if (words.trimmed().isEmpty()) return show({}, false);
     emit changed();
-    port_.findAll(words.toStdString(), [this, show, search = search_](const Result<std::vector<Hit>>& hits) {
+    port_.findAll(words.toStdString(), [this, words, show, search = search_](const Result<std::vector<Hit>>& hits) {
         if (search != search_) return;
         if (!hits) {
-            emit problem(errorText(hits.error()));
+            emit problem(problemOf(hits.error(), Doing::Find, {}, [this, words] {
+                words_.clear();
+                setWords(words);
+            }));
             return;
         }
         // One that is forgotten and not deleted yet is found no more.

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "engine_port.h"
+#include "error_text.h"
 #include "library_model.h"
 
 namespace carrel::app {
@@ -34,7 +35,7 @@ class LibraryFind : public QAbstractListModel {
     void changed();
     /// Words as they stand in the document, and the place to look from: a page from 1, and a byte where there are none.
     void hitWanted(const QString& sha, const QString& words, int page, quint64 byte);
-    void problem(const QString& sentence);
+    void problem(const carrel::app::Problem& problem);
 
   private:
     EnginePort& port_;

@@ -13,6 +13,7 @@ Popup {
         { sequences: ["PgUp", "PgDown"], text: qsTr("Go through the pages") },
         { sequences: ["Ctrl+A", "Shift+→"], text: qsTr("Choose the page's words, or one more") },
         { sequences: ["Ctrl+C"], text: qsTr("Copy the chosen words") },
+        { sequences: ["Return"], text: qsTr("On the pages: follow the link in the chosen words") },
         { sequences: ["Tab", "Shift+Tab"], text: qsTr("Go from one thing to the next") }
     ]
 
