@@ -61,6 +61,9 @@ class [[nodiscard]] KvPins {
     std::uint32_t layer_;
 };
 
+/// Attention over windows that end at a multiple of so many groups gives the bits of one call (AttendArgs).
+inline constexpr std::uint32_t kWindowStep = 16;
+
 /// Layers in which a token sees the last `window` tokens alone, itself included.
 struct LocalLayers {
     std::uint32_t window = 0;
@@ -114,11 +117,11 @@ class DocumentKv {
 
     /// Leaves that one pin() can hold; at least 1,024, or a layer's of one KV head.
     virtual std::uint64_t pinLeaves() const = 0;
-    /// Most groups of one window(); a multiple of 16.
+    /// Most groups of one window(); a multiple of kWindowStep.
     virtual std::uint32_t windowGroups() const = 0;
     /// Full attention: runs [kvHeads] over groups [first, first + count) of a layer, valid until the next call for
-    /// another window, append() or pin(). Windows of a layer are asked for in ascending order; the next one, and the
-    /// next layer's first, are read meanwhile. Codec f16 gives f16 runs, and these are all it has: nothing to pin.
+    /// another window, append() or pin(). Windows of a layer are asked for in ascending order, each as large as the
+    /// first up to the last whole step, then what is left of a step; the next two are read meanwhile. Codec f16 gives f16 runs, and these are all it has: nothing to pin.
     virtual Result<std::span<const std::vector<KvRun>>> window(std::uint32_t layer, std::uint32_t first,
                                                                std::uint32_t count) = 0;
 

@@ -133,7 +133,7 @@ Status ResidentKv::append(KvGroups groups) {
 }
 
 std::uint32_t ResidentKv::windowGroups() const {
-    return (capacity_ + 15) / 16 * 16;
+    return (capacity_ + kWindowStep - 1) / kWindowStep * kWindowStep;
 }
 
 Result<std::span<const std::vector<KvRun>>> ResidentKv::window(std::uint32_t layer, std::uint32_t first,

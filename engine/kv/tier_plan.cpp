@@ -10,7 +10,6 @@ namespace {
 // What a call must be able to pin: 16 runs of 64 tokens, each in a leaf of its own (DocumentKv::pinLeaves), and what is
 // read always of every KV head.
 constexpr std::uint32_t kLeastPinned = 1024, kAlwaysRead = 80 / kLeafTokens;
-constexpr std::uint32_t kWindowStep = 16;  // attention over windows gives the bits of one call (AttendArgs)
 // Windows larger than this gain nothing: two of them keep 8 reads of 1 MiB under way.
 constexpr std::uint64_t kMostStaging = std::uint64_t{32} << 20;
 constexpr std::uint64_t kMostLoading = std::uint64_t{64} << 20;  // larger is no faster

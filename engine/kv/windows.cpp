@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "kv/chosen.h"
+#include "kv/document_kv.h"
 #include "kv/loading.h"
 
 namespace carrel {
@@ -186,7 +187,8 @@ void Windows::readAhead(std::uint32_t totalGroups) {
             next = 0;
             layer = (layer + 1) % from_.shape.layers;  // a scan follows a scan: of the next token or batch
         }
-        const std::uint32_t count = std::min(stride_, totalGroups - next);
+        const std::uint32_t whole = totalGroups / kWindowStep * kWindowStep;
+        const std::uint32_t count = next < whole ? std::min(stride_, whole - next) : totalGroups - next;
         if (find(layer, next, count) == nullptr) {
             if (std::ranges::all_of(jobs_, [](const Job& job) { return job.open; })) return;
             start(layer, next, count);

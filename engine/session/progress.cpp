@@ -71,8 +71,9 @@ ReadingSpeed ProgressFit::speed() const {
 
 std::uint32_t ProgressFit::batchTokens(double target, std::uint32_t most) const {
     if (recent_.empty()) return std::min<std::uint32_t>(most, 128);
+    // To the nearest: half a batch costs more than half, and would then look as if no more fitted.
     const double fits = recent_.back().tokens / std::max(1e-6, recent_.back().seconds) * target;
-    return std::clamp(static_cast<std::uint32_t>(std::min(fits, 65536.0)) / 64 * 64, 64u, most);
+    return std::clamp(static_cast<std::uint32_t>(std::min(fits, 65536.0) + 32) / 64 * 64, 64u, most);
 }
 
 }  // namespace carrel

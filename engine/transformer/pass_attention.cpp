@@ -120,7 +120,7 @@ AttendArgs PassAttention::args(std::size_t first, std::size_t count, std::span<c
 
 Result<bool> PassAttention::slice() {
     if (policy_ != nullptr && !local()) return selective();
-    return window_ < documentGroups_ / kPartGroups * kPartGroups ? windowSlice() : lastSlice();
+    return window_ < documentGroups_ / kWindowStep * kWindowStep ? windowSlice() : lastSlice();
 }
 
 /// Of the document, the first that a token of this pass sees in this layer.
@@ -136,14 +136,18 @@ void PassAttention::slide() {
 
 std::size_t PassAttention::sliceRows(std::uint64_t keys) const {
     if (local()) keys = std::min<std::uint64_t>(keys, config_.local.window + rows());
-    const std::uint64_t macs = std::uint64_t{2} * keys * config_.heads * config_.headDim;
     return std::min<std::size_t>(rows() - done_,
-                                 std::max<std::uint64_t>(8, kSliceMacs / std::max<std::uint64_t>(1, macs)));
+                                 std::max<std::uint64_t>(8, kSliceMacs / std::max<std::uint64_t>(1, macsOfRow(keys))));
 }
 
 Result<bool> PassAttention::windowSlice() {
-    const std::uint32_t count = std::min(document_->windowGroups() - window_ % kPartGroups,
-                                         documentGroups_ / kPartGroups * kPartGroups - window_);
+    // All rows at once where that fits a slice: a run is loaded for each slice anew.
+    const std::uint64_t parts =
+        std::max<std::uint64_t>(1, kSliceMacs / (rows() * macsOfRow(kWindowStep * kGroupTokens)));
+    const auto groups =
+        static_cast<std::uint32_t>(std::min<std::uint64_t>(document_->windowGroups(), parts * kWindowStep));
+    const std::uint32_t count =
+        std::min(groups - window_ % kWindowStep, documentGroups_ / kWindowStep * kWindowStep - window_);
     if (done_ == 0) {
         const auto runs = document_->window(layer_, window_, count);
         if (!runs) return runs.error();

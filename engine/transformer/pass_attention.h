@@ -64,8 +64,6 @@ class PassAttention {
     Result<bool> slice();
 
   private:
-    /// Groups that the arithmetic forms apart: whole windows are a multiple, so that windows do not show in the bits.
-    static constexpr std::uint32_t kPartGroups = 16;
     static const std::uint16_t* gridOf(const std::byte* codes, std::uint32_t headDim) {
         return reinterpret_cast<const std::uint16_t*>(codes + kGroupLeaves * planeLeafBytes(headDim));
     }
@@ -86,6 +84,7 @@ class PassAttention {
     bool wantsMass() const { return massSink_ && !local(); }
     std::uint32_t firstGroup() const;
     void slide();
+    std::uint64_t macsOfRow(std::uint64_t keys) const { return 2 * keys * config_.heads * config_.headDim; }
     std::size_t sliceRows(std::uint64_t keys) const;
     View<float, 3> massView() { return {mass_.data(), {rows(), config_.heads, lastPosition_ / kLeafTokens + 1u}}; }
     View<float, 3> restView() { return {restWeights_.data(), {rows(), config_.heads, documentGroups_ * kGroupLeaves}}; }

@@ -14,7 +14,7 @@ Status PassAttention::measureMass() {
     std::swap(massSink_, own);
     begin(layer_, q_, out_, nextQuery_);
     Result<bool> done = false;
-    while (done && !*done) done = window_ < documentGroups_ / kPartGroups * kPartGroups ? windowSlice() : lastSlice();
+    while (done && !*done) done = window_ < documentGroups_ / kWindowStep * kWindowStep ? windowSlice() : lastSlice();
     std::swap(massSink_, own);
     begin(layer_, q_, out_, nextQuery_);
     return done ? Status() : Status(done.error());
