@@ -44,7 +44,7 @@ AppController::AppController(EnginePort& port, const AppOptions& options, QObjec
         heat_.setDocument(row);
         chat_.conversation()->setDocument(QString::fromStdString(row.title), row.pagesWithoutText);
         chat_.open(sha);
-        reading_.open(sha);
+        reading_.open(sha, row.pagesWithoutText);
         tiers_.setDocument(sha);
     });
     connect(&library_, &LibraryController::aboutToForget, this, [this](const QString& sha) {

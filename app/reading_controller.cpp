@@ -61,9 +61,10 @@ QString ReadingController::text(const Entry& e) const {
             if (e.progress.pagesTotal == 0) return tr("Paused");
             return tr("Paused after page %1 of %2").arg(e.progress.pagesDone).arg(e.progress.pagesTotal);
         case Ready:
-            return e.summary.coverage.pagesTotal > 0 ? coverageText(e.summary.coverage) : tr("Read in full");
+            return e.summary.coverage.pagesTotal > 0 ? coverageText(e.summary.coverage, pagesWithoutText_)
+                                                     : tr("Read in full");
         case Partly:
-            return tr("Longer than this model can hold. %1").arg(coverageText(e.summary.coverage));
+            return tr("Longer than this model can hold. %1").arg(coverageText(e.summary.coverage, pagesWithoutText_));
         case Failed:
             return e.problem.text;
     }
@@ -97,8 +98,9 @@ void ReadingController::set(const QString& sha, State state) {
     if (canAnswer(sha)) emit answerable(sha);
 }
 
-void ReadingController::open(const QString& sha) {
+void ReadingController::open(const QString& sha, std::vector<std::uint32_t> pagesWithoutText) {
     sha_ = sha;
+    pagesWithoutText_ = std::move(pagesWithoutText);
     emit changed();
     if (sha.isEmpty()) return;
     for (auto it = entries_.begin(); it != entries_.end(); ++it) {
@@ -199,7 +201,7 @@ void ReadingController::modelLoaded(const QString& fingerprint) {
     const auto known = entries_.keys();
     entries_.clear();
     for (const QString& sha : known) emit documentChanged(sha, {}, -1);
-    open(sha_);
+    open(sha_, pagesWithoutText_);
 }
 
 void ReadingController::forget(const QString& sha) {

@@ -54,7 +54,8 @@ class ReadingController : public QObject {
     /// Something is read, or no reading is on its way: a question need not wait.
     bool canAnswer(const QString& sha) const;
 
-    void open(const QString& sha);  // the document shown; goes on reading it unless the person had paused it
+    /// The document shown; goes on reading it unless the person had paused it.
+    void open(const QString& sha, std::vector<std::uint32_t> pagesWithoutText = {});
     /// Readings belong to a model: start over with what is on disk for this one. fingerprint: names it where speeds are
     /// remembered.
     void modelLoaded(const QString& fingerprint = {});
@@ -118,6 +119,7 @@ class ReadingController : public QObject {
     Settings& settings_;
     QHash<QString, Entry> entries_;
     QString sha_, speedKey_;
+    std::vector<std::uint32_t> pagesWithoutText_;  // of sha_
     bool hasModel_ = false, answering_ = false;
     TitleOf titleOf_ = [](const QString& document) { return document; };
 };

@@ -65,7 +65,7 @@ Item {
         }
         ColumnLayout {
             anchors.centerIn: parent
-            width: parent.width - 2 * Theme.pad
+            width: Math.min(parent.width, Theme.base * 22) - 2 * Theme.pad
             visible: root.problem !== ""
             spacing: Theme.gap
             Text {

@@ -52,6 +52,16 @@ class TestReading : public QObject {
         QCOMPARE(d.reading.text(), QStringLiteral("Read all 42 pages"));
     }
 
+    void pagesThatGaveNoTextAreNamed() {
+        Desk d;
+        d.engine.summaries["doc"] = ScriptedEngine::summary("doc", 42, 42);
+        d.open();
+        d.reading.open(QStringLiteral("doc"), {2, 3});
+        QCOMPARE(d.reading.text(), QStringLiteral("Read all 42 pages. Pages 2 and 3 have no text"));
+        d.reading.open(QStringLiteral("doc"));
+        QCOMPARE(d.reading.text(), QStringLiteral("Read all 42 pages"));
+    }
+
     void aDocumentReadBeforeIsReadyWithoutReading() {
         Desk d;
         d.engine.summaries["doc"] = ScriptedEngine::summary("doc", 42, 42);
