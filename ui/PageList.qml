@@ -162,7 +162,7 @@ ListView {
     }
     delegate: PageItem {
         id: item
-        x: (root.contentWidth - width) / 2
+        anchors.horizontalCenter: parent?.horizontalCenter   // not x: with later Qt the list sets it
         width: page > 0 ? Math.max(40, pointWidth * root.scaling) : root.roomWidth
         document: root.pages.document
         imageWidth: pointWidth * root.drawnScaling

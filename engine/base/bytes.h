@@ -2,6 +2,7 @@
 
 #include <carrel/result.h>
 
+#include <algorithm>
 #include <bit>
 #include <cstddef>
 #include <cstring>
@@ -51,7 +52,11 @@ class ByteWriter {
     template <class T>
     requires std::is_trivially_copyable_v<T>
     void write(const T& value) { write(std::as_bytes(std::span(&value, 1))); }
-    void write(std::span<const std::byte> bytes) { out_.insert(out_.end(), bytes.begin(), bytes.end()); }
+    void write(std::span<const std::byte> bytes) {
+        // Not insert(): GCC 14 takes the bounds of a copy that it never makes for wrong.
+        out_.resize(out_.size() + bytes.size());
+        std::copy(bytes.begin(), bytes.end(), out_.end() - static_cast<std::ptrdiff_t>(bytes.size()));
+    }
     const std::vector<std::byte>& bytes() const { return out_; }
 
   private:

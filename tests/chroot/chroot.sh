@@ -15,7 +15,7 @@ say() {
 needs() {
     local tool
     for tool in mmdebstrap "$@"; do
-        command -v "$tool" >/dev/null || fail "$tool is missing: on this machine, mmdebstrap xvfb xdotool imagemagick git are needed."
+        command -v "$tool" >/dev/null || fail "$tool is missing: on this machine, mmdebstrap xvfb xdotool imagemagick git rsync are needed."
     done
     [[ $(id -u) == 0 ]] || fail "a chroot is made as root: run this with sudo."
 }

@@ -292,6 +292,32 @@ class TestWindow : public QObject {
         QVERIFY(pages->property("contentX").toReal() + pages->width() >= (72 + 60) * scale);
     }
 
+    void pagesStandInTheMiddleAtEverySize() {
+        openDocument();
+        QQuickItem* pages = item("pages");
+        QTRY_VERIFY(pages->property("count").toInt() > 12);
+        // How far the farthest of the pages that exist is off the middle of what they are on.
+        const auto off = [this, pages] {
+            auto* content = pages->property("contentItem").value<QQuickItem*>();
+            qreal most = 0;
+            int count = 0;
+            for (QQuickItem* row : content->childItems())
+                if (const QQuickItem* page = shown(QStringLiteral("sharp"), row)) {
+                    const QPointF middle = page->mapToItem(content, page->boundingRect().center());
+                    most = std::max(most, std::abs(middle.x() - pages->property("contentWidth").toReal() / 2));
+                    ++count;
+                }
+            return count < 2 ? qInf() : most;
+        };
+        QTRY_VERIFY(off() < 1);
+        for (const auto key : {Qt::Key_Equal, Qt::Key_9, Qt::Key_0, Qt::Key_Minus}) {
+            QTest::keyClick(win(), key, Qt::ControlModifier);
+            QTRY_VERIFY(off() < 1);
+        }
+        pages->setProperty("contentY", 4 * pages->height());
+        QTRY_VERIFY(off() < 1);
+    }
+
     void pagesAreChosenAndSizedFromTheKeyboard() {
         openDocument();
         QQuickItem* pages = item("pages");
