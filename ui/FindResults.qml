@@ -54,7 +54,7 @@ ColumnLayout {
         background: Rectangle {
             radius: Theme.radius
             color: Theme.paper
-            border.color: words.activeFocus ? Theme.accent : Theme.line
+            border.color: words.activeFocus ? Theme.accent : Theme.edge
         }
     }
     Text {

@@ -12,6 +12,8 @@ Popup {
         { sequences: ["Del"], text: qsTr("Forget the chosen document") },
         { sequences: ["PgUp", "PgDown"], text: qsTr("Go through the pages") },
         { sequences: ["Ctrl+A", "Shift+→"], text: qsTr("Choose the page's words, or one more") },
+        { sequences: ["L", "Shift+L"], text: qsTr("On the pages: choose the next link, or the one before") },
+        { sequences: ["Return"], text: qsTr("On the pages: follow the link in the chosen words") },
         { sequences: ["Ctrl+C"], text: qsTr("Copy the chosen words") },
         { sequences: ["Tab", "Shift+Tab"], text: qsTr("Go from one thing to the next") }
     ]
@@ -25,8 +27,8 @@ Popup {
     focus: true
     background: Rectangle {
         radius: Theme.radius + 4
-        color: Theme.paper
-        border.color: Theme.line
+        color: Theme.raised
+        border.color: Theme.edge
     }
     onOpened: list.forceActiveFocus()
 

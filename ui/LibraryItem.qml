@@ -53,15 +53,16 @@ ItemDelegate {
         }
         background: Rectangle {
             radius: Theme.radius
-            color: Theme.paper
-            border.color: Theme.line
+            color: Theme.raised
+            border.color: Theme.edge
         }
     }
 
-    contentItem: RowLayout {
-        spacing: 4
-        ColumnLayout {
-            spacing: 3
+    contentItem: ColumnLayout {
+        spacing: 3
+        RowLayout {
+            Layout.fillWidth: true
+            spacing: 4
             Text {
                 Layout.fillWidth: true
                 text: root.title
@@ -73,41 +74,49 @@ ItemDelegate {
                 maximumLineCount: 2
                 textFormat: Text.PlainText
             }
-            Text {
-                objectName: "documentState"
-                Layout.fillWidth: true
-                text: root.stateName
-                color: Theme.muted
-                font.pixelSize: Theme.small
-                elide: Text.ElideRight
-                wrapMode: Text.Wrap
-                maximumLineCount: root.usable ? 2 : 4
-                textFormat: Text.PlainText
-            }
-            Text {
-                Layout.fillWidth: true
-                text: root.brief
-                color: Theme.muted
-                font.pixelSize: Theme.small
-                elide: Text.ElideRight
-                textFormat: Text.PlainText
-            }
-            ThinBar {
-                Layout.fillWidth: true
-                Layout.topMargin: 3
-                visible: root.fraction >= 0
-                fraction: Math.max(0, root.fraction)
+            TextButton {
+                id: more
+                objectName: "menuOf" + root.title
+                Layout.alignment: Qt.AlignTop
+                Layout.topMargin: -3
+                Layout.bottomMargin: -3
+                opacity: root.hovered || root.visualFocus || visualFocus || root.current ? 1 : 0
+                implicitWidth: implicitHeight
+                implicitHeight: Math.max(24, Theme.base * 1.7)
+                text: "\u22ef"
+                Accessible.name: qsTr("Menu of %1").arg(root.title)
+                onClicked: {
+                    const place = more.mapToItem(root, 0, more.height);
+                    root.menuWanted(place.x, place.y);
+                }
             }
         }
-        TextButton {
-            objectName: "menuOf" + root.title
-            Layout.alignment: Qt.AlignTop
-            opacity: root.hovered || root.visualFocus || visualFocus || root.current ? 1 : 0
-            implicitWidth: implicitHeight
-            implicitHeight: Math.max(26, Theme.base * 1.8)
-            text: "\u2026"
-            Accessible.name: qsTr("Menu of %1").arg(root.title)
-            onClicked: root.menuWanted(x, y + height)
+        Text {
+            objectName: "documentState"
+            Layout.fillWidth: true
+            text: root.stateName
+            color: Theme.muted
+            font.pixelSize: Theme.small
+            elide: Text.ElideRight
+            wrapMode: Text.Wrap
+            maximumLineCount: 4
+            textFormat: Text.PlainText
+        }
+        Text {
+            Layout.fillWidth: true
+            text: root.brief
+            color: Theme.muted
+            font.pixelSize: Theme.small
+            elide: Text.ElideRight
+            wrapMode: Text.Wrap
+            maximumLineCount: 2
+            textFormat: Text.PlainText
+        }
+        ThinBar {
+            Layout.fillWidth: true
+            Layout.topMargin: 3
+            visible: root.fraction >= 0
+            fraction: Math.max(0, root.fraction)
         }
     }
     background: Rectangle {

@@ -26,7 +26,7 @@ ApplicationWindow {
         highlight: Theme.accent
         highlightedText: Theme.accentText
         placeholderText: Theme.muted
-        mid: Theme.line
+        mid: Theme.edge
         dark: Theme.muted
     }
 

@@ -17,54 +17,62 @@ Item {
 
     implicitHeight: row.implicitHeight + 10
 
-    RowLayout {
+    GridLayout {   // at large sizes the buttons go below the words
         id: row
         width: parent.width
-        spacing: Theme.gap
-        Rectangle {
-            id: dot
-            visible: root.open
-            implicitWidth: 8
-            implicitHeight: 8
-            radius: 4
-            color: Theme.accent
-            SequentialAnimation on opacity {
-                running: dot.visible
-                loops: Animation.Infinite
-                NumberAnimation { from: 1; to: 0.25; duration: 700 }
-                NumberAnimation { from: 0.25; to: 1; duration: 700 }
+        columns: root.width < buttons.implicitWidth + Theme.base * 16 ? 1 : 2
+        columnSpacing: Theme.gap
+        rowSpacing: 0
+        RowLayout {
+            spacing: Theme.gap
+            Rectangle {
+                id: dot
+                visible: root.open
+                implicitWidth: 8
+                implicitHeight: 8
+                radius: 4
+                color: Theme.accent
+                SequentialAnimation on opacity {
+                    running: dot.visible
+                    loops: Animation.Infinite
+                    NumberAnimation { from: 1; to: 0.25; duration: 700 }
+                    NumberAnimation { from: 0.25; to: 1; duration: 700 }
+                }
+            }
+            Text {
+                objectName: "note"
+                Layout.fillWidth: true
+                text: root.plain
+                textFormat: Text.PlainText
+                color: root.failed ? Theme.warningText : Theme.muted
+                font.pixelSize: Theme.small
+                wrapMode: Text.Wrap
             }
         }
-        Text {
-            objectName: "note"
-            Layout.fillWidth: true
-            text: root.plain
-            textFormat: Text.PlainText
-            color: root.failed ? Theme.warningText : Theme.muted
-            font.pixelSize: Theme.small
-            wrapMode: Text.Wrap
-        }
-        TextButton {
-            objectName: "showPages"
-            visible: !root.open && root.pages
-            implicitHeight: 26
-            text: qsTr("Pages")
-            Accessible.name: qsTr("Show beside the pages where this answer was read")
-            onClicked: root.pagesWanted()
-        }
-        TextButton {
-            objectName: "turnRemedy"
-            visible: root.remedy !== ""
-            implicitHeight: Math.max(26, Theme.base * 1.7)
-            text: root.remedy
-            onClicked: root.remedyWanted()
-        }
-        TextButton {
-            visible: !root.failed && !root.open && root.answer !== ""
-            implicitHeight: 26
-            text: qsTr("Copy")
-            Accessible.name: qsTr("Copy the answer")
-            onClicked: root.copyWanted(root.answer)
+        RowLayout {
+            id: buttons
+            Layout.alignment: Qt.AlignRight
+            spacing: 2
+            component Small: TextButton { implicitHeight: Math.max(26, Theme.base * 1.7) }
+            Small {
+                objectName: "showPages"
+                visible: !root.open && root.pages
+                text: qsTr("Pages")
+                Accessible.name: qsTr("Show beside the pages where this answer was read")
+                onClicked: root.pagesWanted()
+            }
+            Small {
+                objectName: "turnRemedy"
+                visible: root.remedy !== ""
+                text: root.remedy
+                onClicked: root.remedyWanted()
+            }
+            Small {
+                visible: !root.failed && !root.open && root.answer !== ""
+                text: qsTr("Copy")
+                Accessible.name: qsTr("Copy the answer")
+                onClicked: root.copyWanted(root.answer)
+            }
         }
     }
 }

@@ -47,7 +47,7 @@ RowLayout {
         background: Rectangle {
             radius: Theme.radius
             color: Theme.paper
-            border.color: number.activeFocus ? Theme.accent : Theme.line
+            border.color: number.activeFocus ? Theme.accent : Theme.edge
         }
     }
     Text {
@@ -60,7 +60,7 @@ RowLayout {
     }
     TextButton {
         objectName: "zoomOut"
-        implicitWidth: 32
+        implicitWidth: Math.max(32, Theme.base * 2)
         text: "−"
         Accessible.name: qsTr("Smaller")
         onClicked: root.zoomWanted(-1)
@@ -71,15 +71,15 @@ RowLayout {
         text: qsTr("%1 %").arg(root.percent)
         Accessible.name: qsTr("Zoom %1 percent").arg(root.percent)
         onClicked: sizes.popup(0, height)
-        Menu {
+        PlainMenu {
             id: sizes
-            MenuItem {
+            PlainMenuItem {
                 text: qsTr("Fit width")
                 checkable: true
                 checked: root.fit === "width"
                 onTriggered: root.fitWanted("width")
             }
-            MenuItem {
+            PlainMenuItem {
                 text: qsTr("Fit page")
                 checkable: true
                 checked: root.fit === "page"
@@ -89,7 +89,7 @@ RowLayout {
     }
     TextButton {
         objectName: "zoomIn"
-        implicitWidth: 32
+        implicitWidth: Math.max(32, Theme.base * 2)
         text: "+"
         Accessible.name: qsTr("Larger")
         onClicked: root.zoomWanted(1)

@@ -13,7 +13,8 @@ constexpr int kSettleMs = 450;
 // One window on an engine of its own, with the looks that were asked for.
 class Scene {
   public:
-    Scene(const Looks& looks, const char* model) : engine_(demoEngine()) {
+    enum class Has { Everything, NoDocument, NoModel };
+    Scene(const Looks& looks, const char* model, Has has = Has::Everything) : engine_(demoEngine()) {
         AppOptions options;
         options.settingsFile = data_.filePath(QStringLiteral("window.ini"));
         options.dataFolder = QStringLiteral("/home/me/.local/share/carrel");
@@ -25,24 +26,9 @@ class Scene {
             while (!stop.stop_requested()) std::this_thread::sleep_for(std::chrono::milliseconds(20));
             return Status(Error{Code::Cancelled, {}, {}});
         };
-        const auto policy = engine_->rows[1].sha256;
-        engine_->outlineEntries = {{"1. About this manual", 0, {1, 0, 0}},
-                                   {"1.1 Scope", 1, {1, 300, 0}},
-                                   {"1.2 New versions of this document, and how they are announced", 1, {2, 0, 0}},
-                                   {"2. The archive", 0, {5, 0, 0}},
-                                   {"2.1 Sections", 1, {7, 0, 0}},
-                                   {"2.1.1 Packages that are in none of them", 2, {9, 0, 0}}};
-        engine_->hits = {{policy,
-                          "p. 9",
-                          "a word of it",
-                          "the first \2word\3 of a line that is as long as they are",
-                          9,
-                          {9000, 12},
-                          2},
-                         {engine_->rows[0].sha256, "Notes", "one word", "one more \2word\3", 0, {8, 13}, 1}};
-        engine_->pageLinks[1] = {{{72, 60, 300, 20}, {}, "https://example.org/a/long/address/of/a/manual"}};
-        engine_->stored = {{policy, "scripted", true, 16'800, 206'000'000,
-                            ScriptedEngine::summary(policy, 20, 42).coverage, false, 1'780'000'000}};
+        fill();
+        if (has == Has::NoDocument) engine_->rows.clear();
+        if (has == Has::NoModel) engine_->models.models.clear();
         window_ = std::make_unique<Window>(*engine_, options);
         stage_ = std::make_unique<Stage>(*window_, looks.folder, kSettleMs);
         app().look()->setTextPercent(looks.percent);
@@ -70,24 +56,46 @@ class Scene {
     }
 
   private:
+    void fill() {
+        for (DocumentRow& row : engine_->rows) {
+            row.addedAt = row.openedAt = 1'780'000'000;
+            row.diskBytes = 1'400'000;
+        }
+        const auto policy = engine_->rows[1].sha256;
+        engine_->outlineEntries = {{"1. About this manual", 0, {1, 0, 0}},
+                                   {"1.1 Scope", 1, {1, 300, 0}},
+                                   {"1.2 New versions of this document, and how they are announced", 1, {2, 0, 0}},
+                                   {"2. The archive", 0, {5, 0, 0}},
+                                   {"2.1 Sections", 1, {7, 0, 0}},
+                                   {"2.1.1 Packages that are in none of them", 2, {9, 0, 0}}};
+        engine_->hits = {{policy,
+                          "p. 9",
+                          "a word of it",
+                          "the first \2word\3 of a line that is as long as they are",
+                          9,
+                          {9000, 12},
+                          2},
+                         {engine_->rows[0].sha256, "Notes", "one word", "one more \2word\3", 0, {8, 13}, 1}};
+        engine_->pageLinks[1] = {{{72, 60, 300, 20}, {}, "https://example.org/a/long/address/of/a/manual"}};
+        const Coverage half = ScriptedEngine::summary(policy, 20, 42).coverage;
+        engine_->stored = {{policy, "scripted", true, 16'800, 206'000'000, half, false, 1'780'000'000}};
+    }
+
     QTemporaryDir data_;
     std::unique_ptr<ScriptedEngine> engine_;
     std::unique_ptr<Window> window_;
     std::unique_ptr<Stage> stage_;
 };
 
-constexpr const char* kModel = "/demo/Qwen2.5 Coder 0.5B Instruct.gguf";
+constexpr const char* kModel = "/home/me/Downloads/Qwen2.5 Coder 0.5B Instruct.gguf";
 
 bool withoutAModel(const Looks& looks) {
     {
-        Scene scene(looks, "");
-        scene.engine().rows.clear();
-        scene.app().library()->load({});
+        Scene scene(looks, "", Scene::Has::NoDocument);
         if (!scene.stage().shot("first-start") || !scene.open("/demo/Field notes.pdf")) return false;
         if (!scene.stage().shot("no-model")) return false;
     }
-    Scene scene(looks, "");
-    scene.engine().models.models.clear();
+    Scene scene(looks, "", Scene::Has::NoModel);
     return scene.open("/demo/Field notes.pdf") && scene.stage().shot("no-model-found");
 }
 
@@ -214,7 +222,10 @@ bool theDialogs(const Looks& looks) {
     Scene scene(looks, kModel);
     Stage& stage = scene.stage();
     AppController& app = scene.app();
-    if (!scene.open("/demo/Field notes.pdf") || !scene.ask("Why?")) return false;
+    if (!scene.open("/demo/Field notes.pdf")) return false;
+    if (!Stage::waitFor([&] { return app.reading()->state() == ReadingController::Ready; }, 60))
+        return stage.fail("not read");
+    if (!scene.ask("Why?")) return stage.fail("not asked");
     Stage::wait(2000);
     app.model()->addFolder(QStringLiteral("/home/me/a folder with a long name/of language models"));
     for (const char* dialog : {"memoryPanel", "settingsDialog", "keysDialog", "questionsDialog"}) {
