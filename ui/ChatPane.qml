@@ -43,7 +43,7 @@ FocusScope {
             Text {
                 objectName: "title"
                 Layout.fillWidth: true
-                Layout.topMargin: parent.columns === 1 ? Theme.gap : 0
+                Layout.topMargin: parent.columns === 1 ? 12 : 0
                 text: root.app.library.currentTitle
                 textFormat: Text.PlainText
                 color: Theme.text

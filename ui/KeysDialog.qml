@@ -63,7 +63,7 @@ Popup {
                 required property var modelData
                 readonly property string names: modelData.sequences.join(qsTr(" or "))
                 width: ListView.view.width
-                height: Theme.base * 2
+                height: Math.max(Theme.base * 2, what.implicitHeight + 8)
                 spacing: Theme.pad
                 Accessible.role: Accessible.ListItem
                 Accessible.name: row.names + ": " + row.modelData.text
@@ -75,11 +75,12 @@ Popup {
                     elide: Text.ElideRight
                 }
                 Text {
+                    id: what
                     Layout.fillWidth: true
                     text: row.modelData.text
                     color: Theme.text
                     font.pixelSize: Theme.base
-                    elide: Text.ElideRight
+                    wrapMode: Text.Wrap
                 }
             }
         }

@@ -39,7 +39,8 @@ ItemDelegate {
     }
     ToolTip {
         objectName: "documentDetails"
-        visible: (root.hovered || root.visualFocus) && root.full !== ""
+        readonly property bool wanted: (root.hovered || root.visualFocus) && root.full !== ""
+        visible: wanted   // only where that changes: else every page that is read would begin the delay anew
         delay: 800
         x: root.width + 4
         y: 0
@@ -75,7 +76,6 @@ ItemDelegate {
                 textFormat: Text.PlainText
             }
             TextButton {
-                id: more
                 objectName: "menuOf" + root.title
                 Layout.alignment: Qt.AlignTop
                 Layout.topMargin: -3
@@ -86,7 +86,7 @@ ItemDelegate {
                 text: "\u22ef"
                 Accessible.name: qsTr("Menu of %1").arg(root.title)
                 onClicked: {
-                    const place = more.mapToItem(root, 0, more.height);
+                    const place = mapToItem(root, 0, height);
                     root.menuWanted(place.x, place.y);
                 }
             }

@@ -170,11 +170,11 @@ Popup {
                 }
                 Words {
                     objectName: "place"
-                    Layout.preferredHeight: Theme.small * 2.8
+                    Layout.preferredHeight: Theme.small * 1.35 * maximumLineCount   // whatever it says: nothing moves
                     visible: picture.visible
                     text: picture.text || qsTr("%1. A row is one layer's head; what was read a moment ago is bright. A click shows the page.").arg(root.tiers.places)
                     color: Theme.text
-                    maximumLineCount: 2
+                    maximumLineCount: root.width < Theme.small * 34 ? 4 : 2
                     elide: Text.ElideRight
                 }
                 Sideways {

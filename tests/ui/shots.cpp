@@ -32,9 +32,9 @@ class Walk : Stage {
         AppController& app = this->app();
         if (!shot("empty")) return false;
         app.library()->addFiles({QUrl::fromLocalFile(document)});
-        if (!waitFor([&] { return app.reading()->fraction() > 0.3; }, 600)) return fail("the reading did not begin");
+        if (!waitFor([&] { return app.reading()->fraction() > 0.3; }, 1800)) return fail("the reading did not begin");
         if (!shot("reading")) return false;
-        if (!waitFor([&] { return app.reading()->state() == ReadingController::Ready; }, 1800))
+        if (!waitFor([&] { return app.reading()->state() == ReadingController::Ready; }, 5400))
             return fail("not read in time");
         app.chat()->ask(question);
         if (!waitFor([&] { return app.chat()->answering(); }, 10)) return fail("the question was not taken");

@@ -196,7 +196,9 @@ bool theLibrary(const Looks& looks) {
     stage.press(stage.shown(QStringLiteral("menuOfField notes")));
     if (!stage.shot("document-menu")) return false;
     stage.key(Qt::Key_Escape);
-    stage.focus(stage.shown(QStringLiteral("menuOfField notes"))->parentItem()->parentItem());
+    QQuickItem* document = stage.shown(QStringLiteral("menuOfField notes"));
+    while (document && !document->property("sha").isValid()) document = document->parentItem();
+    stage.focus(document);
     Stage::wait(900);
     if (!stage.shot("document-details")) return false;
     for (const char* words : {"word", "nothing"}) {
