@@ -39,11 +39,12 @@ ItemDelegate {
     }
     ToolTip {
         objectName: "documentDetails"
-        readonly property bool wanted: (root.hovered || root.visualFocus) && root.full !== ""
+        readonly property bool wanted: root.visible && (root.hovered || root.visualFocus) && root.full !== ""
         visible: wanted   // only where that changes: else every page that is read would begin the delay anew
         delay: 800
         x: root.width + 4
         y: 0
+        padding: 10
         width: Math.min(implicitWidth, Theme.base * 28)
         contentItem: Text {
             text: root.title + "\n" + root.full
@@ -104,7 +105,7 @@ ItemDelegate {
         }
         Text {
             Layout.fillWidth: true
-            text: root.brief
+            text: root.brief.split(" · ").map(part => part.replace(/ /g, "\u00a0")).join(" · ")   // lines break between facts
             color: Theme.muted
             font.pixelSize: Theme.small
             elide: Text.ElideRight
