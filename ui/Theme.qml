@@ -20,7 +20,7 @@ QtObject {
     readonly property color raised: dark ? "#2e3136" : "#ffffff"   // what lies over all of these
     readonly property color line: dark ? "#3a3d43" : "#e2ded6"     // between things
     readonly property color edge: dark ? "#565b63" : "#c6c0b5"     // around what is written in, and what is raised
-    readonly property color hover: dark ? "#3a3e45" : "#efece6"
+    readonly property color hover: dark ? "#363a40" : "#efece6"
     readonly property color accent: dark ? "#8db6de" : "#2c5a8c"
     readonly property color accentText: dark ? "#15202b" : "#ffffff"
     readonly property color soft: dark ? "#2b3642" : "#e9eff6"
