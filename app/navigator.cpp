@@ -4,6 +4,7 @@
 #include <QUrl>
 
 #include <algorithm>
+#include <iterator>
 
 namespace carrel::app {
 namespace {
@@ -76,25 +77,33 @@ int Navigator::entryAt(int row, double down) const {
     return best;
 }
 
-const PageLink* Navigator::linkAt(int page, const QPointF& at) {
+const std::vector<PageLink>* Navigator::linksOf(int page) {
     const auto number = static_cast<std::uint32_t>(std::max(0, page));
     const auto known = links_.find(number);
-    if (known == links_.end()) {
-        if (document_.isEmpty() || number == 0 || number > pages_.sizes().size() || asked_.contains(page))
-            return nullptr;
-        asked_.insert(page);
-        const std::string sha = document_.toStdString();
-        port_.links(sha, passwords_.of(sha), number,
-                    [this, number, document = document_](const Result<std::vector<PageLink>>& links) {
-                        if (document == document_ && links) links_[number] = *links;
-                    });
-        return nullptr;
-    }
-    const auto hit = std::ranges::find_if(known->second, [&](const PageLink& link) {
-        const QRectF box(link.box.x, link.box.y, link.box.width, link.box.height);
-        return box.contains(at) && (link.target.page != 0 || isAddress(link.address));
+    if (known != links_.end()) return &known->second;
+    if (document_.isEmpty() || number == 0 || number > pages_.sizes().size() || asked_.contains(page)) return nullptr;
+    asked_.insert(page);
+    const std::string sha = document_.toStdString();
+    port_.links(sha, passwords_.of(sha), number,
+                [this, number, document = document_](const Result<std::vector<PageLink>>& links) {
+                    if (document != document_) return;
+                    auto& kept = links_[number];  // none where they could not be read: no page is worse for it
+                    if (links)
+                        std::ranges::copy_if(*links, std::back_inserter(kept), [](const PageLink& link) {
+                            return link.target.page != 0 || isAddress(link.address);
+                        });
+                    emit linksKnown();
+                });
+    return nullptr;
+}
+
+const PageLink* Navigator::linkAt(int page, const QPointF& at) {
+    const std::vector<PageLink>* links = linksOf(page);
+    if (!links) return nullptr;
+    const auto hit = std::ranges::find_if(*links, [&](const PageLink& link) {
+        return QRectF(link.box.x, link.box.y, link.box.width, link.box.height).contains(at);
     });
-    return hit == known->second.end() ? nullptr : &*hit;
+    return hit == links->end() ? nullptr : &*hit;
 }
 
 bool Navigator::isLinkAt(int page, const QPointF& at) {

@@ -30,6 +30,8 @@ class Navigator : public QObject {
 
     void open(const QString& document);  // empty: none. The outline comes later
     bool isLinkAt(int page, const QPointF& at);
+    /// Those of a page that lead somewhere; null: they are asked for now, and linksKnown says when they are there.
+    const std::vector<PageLink>* linksOf(int page);
 
     Q_INVOKABLE void follow(int entry);  // of the outline
     /// The entry whose section holds a place: a row of the list and how far down its height; -1: none.
@@ -41,6 +43,7 @@ class Navigator : public QObject {
   signals:
     void outlineChanged();
     void pastChanged();
+    void linksKnown();
     void placeWanted(int row, double down, bool jump);
     void addressWanted(const QString& address);  // outside of the document: the person is asked
 

@@ -36,14 +36,14 @@ const PageWords* PageSelection::wordsOf(std::uint32_t page) {
     port_.words(document, passwords_.of(document), page,
                 [this, page, document = document_](const Result<PageWords>& words) {
                     if (document != document_) return;
-                    if (!words) return;  // asked once: a page without words has nothing to choose
-                    asked_.remove(static_cast<int>(page));
+                    if (words) asked_.remove(static_cast<int>(page));  // else asked once: nothing to choose on it
                     if (words_.size() >= kMostKept)
                         std::erase_if(words_, [this](const auto& kept) {
                             return !chosen_ || kept.first < chosen_->first.page || kept.first > chosen_->last.page;
                         });
-                    words_[page] = *words;
+                    words_[page] = words ? *words : PageWords();
                     resolve();
+                    emit wordsKnown();
                 });
     return nullptr;
 }
@@ -112,6 +112,12 @@ void PageSelection::extend(int page, const QPointF& at) {
     if (!from_ && !anchor_) return begin(page, at, Word);
     to_ = Spot{static_cast<std::uint32_t>(std::max(0, page)), at};
     resolve();
+}
+
+void PageSelection::chooseWords(std::uint32_t page, std::size_t first, std::size_t last) {
+    clear();
+    anchor_ = Range{{page, first}, {page, last}};
+    choose(*anchor_, *anchor_);
 }
 
 void PageSelection::selectPage(int page) {

@@ -29,6 +29,11 @@ class PageSelection : public QObject {
     Q_ENUM(Unit)
     enum Step { NextWord, PreviousWord, NextLine, PreviousLine };
     Q_ENUM(Step)
+    struct WordRef {
+        std::uint32_t page = 0;
+        std::size_t index = 0;
+        auto operator<=>(const WordRef&) const = default;
+    };
 
     PageSelection(EnginePort& port, Passwords& passwords, PagesModel& pages, QObject* parent = nullptr);
 
@@ -36,7 +41,10 @@ class PageSelection : public QObject {
     int page() const { return chosen_ ? static_cast<int>(chosen_->last.page) : 0; }
     QRectF end() const;
 
-    void open(const QString& document);  // empty: none
+    void open(const QString& document);            // empty: none
+    const PageWords* wordsOf(std::uint32_t page);  // null: asked for now, and wordsKnown says when they are there
+    std::optional<WordRef> start() const { return chosen_ ? std::optional(chosen_->first) : std::nullopt; }
+    void chooseWords(std::uint32_t page, std::size_t first, std::size_t last);
     /// Whether a word stands there, as far as is known by now.
     bool isWordAt(int page, const QPointF& at);
 
@@ -51,13 +59,9 @@ class PageSelection : public QObject {
 
   signals:
     void changed();
+    void wordsKnown();
 
   private:
-    struct WordRef {
-        std::uint32_t page = 0;
-        std::size_t index = 0;
-        auto operator<=>(const WordRef&) const = default;
-    };
     struct Range {
         WordRef first, last;  // both inside
     };
@@ -66,7 +70,6 @@ class PageSelection : public QObject {
         QPointF at;
     };
 
-    const PageWords* wordsOf(std::uint32_t page);  // null: asked for now
     std::optional<Range> rangeAt(const Spot& spot);
     std::optional<Range> wholePage(std::uint32_t page);
     std::optional<WordRef> stepped(WordRef from, Step step);

@@ -25,8 +25,10 @@ PagesController::PagesController(EnginePort& port, Passwords& passwords, QObject
       port_(port),
       passwords_(passwords),
       selection_(port, passwords, pages_),
-      navigator_(port, passwords, pages_) {
+      navigator_(port, passwords, pages_),
+      links_(navigator_, selection_, pages_) {
     connect(&navigator_, &Navigator::placeWanted, this, &PagesController::placeWanted);
+    connect(&links_, &LinkWalk::chosen, this, &PagesController::linkChosen);
 }
 
 int PagesController::shapeAt(int page, const QPointF& at) {
@@ -43,6 +45,7 @@ void PagesController::setMarks(int page, const QVariantList& marks) {
 void PagesController::close() {
     document_.clear();
     endFind();
+    links_.stop();
     selection_.open({});
     navigator_.open({});
     pages_.setPages({});

@@ -2,6 +2,7 @@
 
 #include "engine_port.h"
 #include "error_text.h"
+#include "link_walk.h"
 #include "navigator.h"
 #include "page_selection.h"
 #include "pages_model.h"
@@ -45,6 +46,8 @@ class PagesController : public QObject {
     /// Marks where words stand and shows the first of them that is not before a row of the list; empty ends it.
     Q_INVOKABLE void find(const QString& words, int fromRow);
     Q_INVOKABLE void nextHit(int step);  // 1 or -1; around the end
+    /// Chooses the words of the next link (1) or the one before (-1); linkChosen says when.
+    Q_INVOKABLE void nextLink(int step, int shownPage) { links_.step(step, shownPage); }
     /// What the pointer is to look like over a place of a page (Qt::CursorShape), as far as is known by now.
     Q_INVOKABLE int shapeAt(int page, const QPointF& at);
 
@@ -64,6 +67,7 @@ class PagesController : public QObject {
     void marked();
     /// Row of the list to bring into view, and how far down its height, 0..1. A jump is one to come back from.
     void placeWanted(int row, double down, bool jump);
+    void linkChosen(int row, double down);
     void problem(const carrel::app::Problem& problem);
     void needsPassword(const QString& sha, bool wrong);
 
@@ -78,6 +82,7 @@ class PagesController : public QObject {
     PagesModel pages_;
     PageSelection selection_;
     Navigator navigator_;
+    LinkWalk links_;
     QString document_;
     int markedPage_ = 0, hit_ = 0;
     bool searching_ = false;

@@ -21,13 +21,14 @@ TextButton {
         objectName: "chatMenu"
         y: root.height + 4
         x: root.width - width
-        width: 320
+        width: Math.min(Theme.base * 23, (root.Window.width || 600) - 2 * Theme.gap)
+        margins: Theme.gap
         padding: Theme.gap
         focus: true
         background: Rectangle {
             radius: Theme.radius
-            color: Theme.paper
-            border.color: Theme.line
+            color: Theme.raised
+            border.color: Theme.edge
         }
         ColumnLayout {
             anchors.fill: parent
@@ -63,8 +64,8 @@ TextButton {
                             elide: Text.ElideRight
                         }
                         TextButton {
-                            implicitWidth: 28
-                            implicitHeight: 28
+                            implicitWidth: implicitHeight
+                            implicitHeight: Math.max(28, Theme.base * 1.7)
                             text: "\u00d7"
                             Accessible.name: qsTr("Delete the chat %1").arg(item.modelData.title)
                             onClicked: {

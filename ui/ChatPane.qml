@@ -32,15 +32,18 @@ FocusScope {
         visible: root.app.library.current !== ""
         spacing: 0
 
-        RowLayout {
+        GridLayout {   // at large sizes the buttons go below the title
             Layout.fillWidth: true
-            Layout.preferredHeight: Theme.barHeight
+            Layout.minimumHeight: Theme.barHeight
             Layout.leftMargin: Theme.pad
             Layout.rightMargin: Theme.gap
-            spacing: 2
+            columns: root.width < Theme.base * 26 ? 1 : 2
+            columnSpacing: 2
+            rowSpacing: 0
             Text {
                 objectName: "title"
                 Layout.fillWidth: true
+                Layout.topMargin: parent.columns === 1 ? 12 : 0
                 text: root.app.library.currentTitle
                 textFormat: Text.PlainText
                 color: Theme.text
@@ -50,15 +53,19 @@ FocusScope {
                 Accessible.role: Accessible.Heading
                 Accessible.name: text
             }
-            ChatMenu {
-                objectName: "chats"
-                chat: root.app.chat
-                onListWanted: root.listWanted()
-            }
-            TextButton {
-                objectName: "newChat"
-                text: qsTr("New chat")
-                onClicked: root.app.chat.newChat()
+            RowLayout {
+                Layout.alignment: Qt.AlignRight
+                spacing: 2
+                ChatMenu {
+                    objectName: "chats"
+                    chat: root.app.chat
+                    onListWanted: root.listWanted()
+                }
+                TextButton {
+                    objectName: "newChat"
+                    text: qsTr("New chat")
+                    onClicked: root.app.chat.newChat()
+                }
             }
         }
         Line { Layout.fillWidth: true }
@@ -88,7 +95,7 @@ FocusScope {
             Text {
                 anchors.centerIn: parent
                 width: parent.width - 96
-                visible: view.count === 0 && !missing.visible
+                visible: view.count === 0 && !missing.visible && implicitHeight < view.height
                 text: root.app.reading.fraction < 1
                     ? qsTr("Ask right away: an answer says which pages it had.")
                     : qsTr("Ask about this document. An answer names the places it was read from.")

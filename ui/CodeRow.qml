@@ -22,7 +22,7 @@ Item {
         Item {
             id: head
             width: parent.width
-            height: 32
+            height: Math.max(32, Theme.base * 2.1)
             Text {
                 anchors {
                     left: parent.left
@@ -36,7 +36,7 @@ Item {
             }
             TextButton {
                 anchors.right: parent.right
-                implicitHeight: 30
+                implicitHeight: head.height - 2
                 text: qsTr("Copy")
                 Accessible.name: qsTr("Copy code")
                 onClicked: root.copyWanted(root.plain)

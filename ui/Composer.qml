@@ -39,7 +39,7 @@ FocusScope {
         radius: Theme.radius + 4
         color: Theme.paper
         border.width: area.activeFocus ? 2 : 1
-        border.color: area.activeFocus ? Theme.accent : Theme.line
+        border.color: area.activeFocus ? Theme.accent : Theme.edge
 
         RowLayout {
             id: row
@@ -59,7 +59,7 @@ FocusScope {
                     id: area
                     objectName: "composer"
                     focus: true
-                    placeholderText: qsTr("Ask about this document")
+                    placeholderText: width < Theme.base * 14 ? qsTr("Your question") : qsTr("Ask about this document")
                     placeholderTextColor: Theme.muted
                     color: Theme.text
                     selectionColor: Theme.accent

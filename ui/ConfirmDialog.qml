@@ -13,14 +13,14 @@ Popup {
 
     parent: Overlay.overlay
     anchors.centerIn: parent
-    width: 420
+    width: Math.min(Theme.base * 30, parent ? parent.width - 48 : 420)
     padding: 24
     modal: true
     focus: true
     background: Rectangle {
         radius: Theme.radius + 4
-        color: Theme.paper
-        border.color: Theme.line
+        color: Theme.raised
+        border.color: Theme.edge
     }
     onOpened: no.forceActiveFocus()
 

@@ -43,7 +43,7 @@ SettingsGroup {
             background: Rectangle {
                 radius: Theme.radius
                 color: Theme.paper
-                border.color: quota.activeFocus ? Theme.accent : Theme.line
+                border.color: quota.activeFocus ? Theme.accent : Theme.edge
             }
         }
         Text {

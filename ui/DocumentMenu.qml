@@ -1,9 +1,8 @@
 import QtQuick
-import QtQuick.Controls
 import Carrel.app
 
 // What can be done with one document of the library.
-Menu {
+PlainMenu {
     id: root
 
     required property LibraryController library
@@ -16,20 +15,18 @@ Menu {
         popup(item, x, y);
     }
 
-    width: Theme.base * 17
-    font.pixelSize: Theme.base
-    MenuItem {
+    PlainMenuItem {
         objectName: "showFile"
         text: qsTr("Show file")
         onTriggered: root.library.showFile(root.sha)
     }
-    MenuItem {
+    PlainMenuItem {
         objectName: "forgetReading"
         text: qsTr("Forget reading, keep text")
         enabled: root.read
         onTriggered: root.library.forgetReading(root.sha)
     }
-    MenuItem {
+    PlainMenuItem {
         objectName: "forgetDocument"
         text: qsTr("Forget document")
         onTriggered: root.library.forget(root.sha)

@@ -9,7 +9,7 @@ Item {
 
     ColumnLayout {
         anchors.centerIn: parent
-        width: Math.min(parent.width - 64, 600)
+        width: Math.min(parent.width - 64, Theme.base * 43)
         spacing: 20
         Text {
             Layout.fillWidth: true

@@ -54,7 +54,7 @@ ColumnLayout {
         background: Rectangle {
             radius: Theme.radius
             color: Theme.paper
-            border.color: words.activeFocus ? Theme.accent : Theme.line
+            border.color: words.activeFocus ? Theme.accent : Theme.edge
         }
     }
     Text {
@@ -107,10 +107,13 @@ ColumnLayout {
                         color: Theme.text
                         font.pixelSize: Theme.small
                         font.weight: Font.DemiBold
+                        wrapMode: Text.Wrap
+                        maximumLineCount: 2
                         elide: Text.ElideRight
                     }
                     Text {
                         Layout.maximumWidth: hit.width / 2
+                        Layout.alignment: Qt.AlignTop
                         text: hit.place
                         textFormat: Text.PlainText
                         color: Theme.muted

@@ -80,8 +80,8 @@ HeatMap {
         }
         background: Rectangle {
             radius: Theme.radius
-            color: Theme.pane
-            border.color: Theme.line
+            color: Theme.raised
+            border.color: Theme.edge
         }
     }
 }

@@ -12,8 +12,9 @@ Popup {
         { sequences: ["Del"], text: qsTr("Forget the chosen document") },
         { sequences: ["PgUp", "PgDown"], text: qsTr("Go through the pages") },
         { sequences: ["Ctrl+A", "Shift+→"], text: qsTr("Choose the page's words, or one more") },
-        { sequences: ["Ctrl+C"], text: qsTr("Copy the chosen words") },
+        { sequences: ["L", "Shift+L"], text: qsTr("On the pages: choose the next link, or the one before") },
         { sequences: ["Return"], text: qsTr("On the pages: follow the link in the chosen words") },
+        { sequences: ["Ctrl+C"], text: qsTr("Copy the chosen words") },
         { sequences: ["Tab", "Shift+Tab"], text: qsTr("Go from one thing to the next") }
     ]
 
@@ -26,8 +27,8 @@ Popup {
     focus: true
     background: Rectangle {
         radius: Theme.radius + 4
-        color: Theme.paper
-        border.color: Theme.line
+        color: Theme.raised
+        border.color: Theme.edge
     }
     onOpened: list.forceActiveFocus()
 
@@ -62,7 +63,7 @@ Popup {
                 required property var modelData
                 readonly property string names: modelData.sequences.join(qsTr(" or "))
                 width: ListView.view.width
-                height: Theme.base * 2
+                height: Math.max(Theme.base * 2, what.implicitHeight + 8)
                 spacing: Theme.pad
                 Accessible.role: Accessible.ListItem
                 Accessible.name: row.names + ": " + row.modelData.text
@@ -74,11 +75,12 @@ Popup {
                     elide: Text.ElideRight
                 }
                 Text {
+                    id: what
                     Layout.fillWidth: true
                     text: row.modelData.text
                     color: Theme.text
                     font.pixelSize: Theme.base
-                    elide: Text.ElideRight
+                    wrapMode: Text.Wrap
                 }
             }
         }

@@ -25,12 +25,15 @@ ColumnLayout {
             Text {
                 required property int index
                 Layout.fillWidth: true
+                Layout.fillHeight: true
                 Layout.preferredWidth: 10   // all alike
                 text: cells.texts[index] ?? ""
                 textFormat: Text.PlainText
                 color: cells.activeFocus ? Theme.accent : cells.head ? Theme.muted : Theme.text
                 font.pixelSize: Theme.small
                 horizontalAlignment: index === 0 ? Text.AlignLeft : Text.AlignRight
+                wrapMode: cells.head ? Text.Wrap : Text.NoWrap
+                verticalAlignment: Text.AlignBottom
                 elide: Text.ElideRight
                 Accessible.ignored: true
             }

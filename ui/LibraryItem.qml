@@ -39,10 +39,12 @@ ItemDelegate {
     }
     ToolTip {
         objectName: "documentDetails"
-        visible: (root.hovered || root.visualFocus) && root.full !== ""
+        readonly property bool wanted: root.visible && (root.hovered || root.visualFocus) && root.full !== ""
+        visible: wanted   // only where that changes: else every page that is read would begin the delay anew
         delay: 800
         x: root.width + 4
         y: 0
+        padding: 10
         width: Math.min(implicitWidth, Theme.base * 28)
         contentItem: Text {
             text: root.title + "\n" + root.full
@@ -53,15 +55,16 @@ ItemDelegate {
         }
         background: Rectangle {
             radius: Theme.radius
-            color: Theme.paper
-            border.color: Theme.line
+            color: Theme.raised
+            border.color: Theme.edge
         }
     }
 
-    contentItem: RowLayout {
-        spacing: 4
-        ColumnLayout {
-            spacing: 3
+    contentItem: ColumnLayout {
+        spacing: 3
+        RowLayout {
+            Layout.fillWidth: true
+            spacing: 4
             Text {
                 Layout.fillWidth: true
                 text: root.title
@@ -73,41 +76,48 @@ ItemDelegate {
                 maximumLineCount: 2
                 textFormat: Text.PlainText
             }
-            Text {
-                objectName: "documentState"
-                Layout.fillWidth: true
-                text: root.stateName
-                color: Theme.muted
-                font.pixelSize: Theme.small
-                elide: Text.ElideRight
-                wrapMode: Text.Wrap
-                maximumLineCount: root.usable ? 2 : 4
-                textFormat: Text.PlainText
-            }
-            Text {
-                Layout.fillWidth: true
-                text: root.brief
-                color: Theme.muted
-                font.pixelSize: Theme.small
-                elide: Text.ElideRight
-                textFormat: Text.PlainText
-            }
-            ThinBar {
-                Layout.fillWidth: true
-                Layout.topMargin: 3
-                visible: root.fraction >= 0
-                fraction: Math.max(0, root.fraction)
+            TextButton {
+                objectName: "menuOf" + root.title
+                Layout.alignment: Qt.AlignTop
+                Layout.topMargin: -3
+                Layout.bottomMargin: -3
+                opacity: root.hovered || root.visualFocus || visualFocus || root.current ? 1 : 0
+                implicitWidth: implicitHeight
+                implicitHeight: Math.max(24, Theme.base * 1.7)
+                text: "\u22ef"
+                Accessible.name: qsTr("Menu of %1").arg(root.title)
+                onClicked: {
+                    const place = mapToItem(root, 0, height);
+                    root.menuWanted(place.x, place.y);
+                }
             }
         }
-        TextButton {
-            objectName: "menuOf" + root.title
-            Layout.alignment: Qt.AlignTop
-            opacity: root.hovered || root.visualFocus || visualFocus || root.current ? 1 : 0
-            implicitWidth: implicitHeight
-            implicitHeight: Math.max(26, Theme.base * 1.8)
-            text: "\u2026"
-            Accessible.name: qsTr("Menu of %1").arg(root.title)
-            onClicked: root.menuWanted(x, y + height)
+        Text {
+            objectName: "documentState"
+            Layout.fillWidth: true
+            text: root.stateName
+            color: Theme.muted
+            font.pixelSize: Theme.small
+            elide: Text.ElideRight
+            wrapMode: Text.Wrap
+            maximumLineCount: 4
+            textFormat: Text.PlainText
+        }
+        Text {
+            Layout.fillWidth: true
+            text: root.brief.split(" · ").map(part => part.replace(/ /g, "\u00a0")).join(" · ")   // lines break between facts
+            color: Theme.muted
+            font.pixelSize: Theme.small
+            elide: Text.ElideRight
+            wrapMode: Text.Wrap
+            maximumLineCount: 2
+            textFormat: Text.PlainText
+        }
+        ThinBar {
+            Layout.fillWidth: true
+            Layout.topMargin: 3
+            visible: root.fraction >= 0
+            fraction: Math.max(0, root.fraction)
         }
     }
     background: Rectangle {

@@ -90,18 +90,18 @@ FocusScope {
                 background: Rectangle {
                     radius: Theme.radius
                     color: Theme.paper
-                    border.color: words.activeFocus ? Theme.accent : Theme.line
+                    border.color: words.activeFocus ? Theme.accent : Theme.edge
                 }
             }
             TextButton {
                 objectName: "libraryOrder"
-                implicitWidth: 36
+                implicitWidth: Math.max(36, implicitHeight)
                 text: "\u2195"
                 Accessible.name: qsTr("Order of the library")
                 onClicked: orders.popup(0, height)
-                Menu {
+                PlainMenu {
                     id: orders
-                    component Choice: MenuItem {
+                    component Choice: PlainMenuItem {
                         required property int order
                         checkable: true
                         checked: root.library.shown.order === order

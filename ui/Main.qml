@@ -11,8 +11,8 @@ ApplicationWindow {
 
     width: 1280
     height: 800
-    minimumWidth: 760
-    minimumHeight: 480
+    minimumWidth: Math.min(Screen.desktopAvailableWidth, Math.max(760, Theme.base * 40))
+    minimumHeight: Math.min(Screen.desktopAvailableHeight, Math.max(480, Theme.base * 26))
     visible: true
     title: root.app.library.currentTitle ? root.app.library.currentTitle + " – Carrel" : "Carrel"
     color: Theme.window
@@ -26,7 +26,7 @@ ApplicationWindow {
         highlight: Theme.accent
         highlightedText: Theme.accentText
         placeholderText: Theme.muted
-        mid: Theme.line
+        mid: Theme.edge
         dark: Theme.muted
     }
 
@@ -103,6 +103,7 @@ ApplicationWindow {
                 id: library
                 SplitView.preferredWidth: Math.min(root.width * 0.28, Math.max(240, Theme.base * 17))
                 SplitView.minimumWidth: 170
+                SplitView.maximumWidth: Math.max(170, root.width - chat.least - 222)
                 library: root.app.library
                 finding: root.app.finding
                 model: root.app.model
@@ -112,8 +113,9 @@ ApplicationWindow {
             }
             ChatPane {
                 id: chat
+                readonly property real least: Math.max(320, Theme.base * 14)
                 SplitView.fillWidth: true
-                SplitView.minimumWidth: 340
+                SplitView.minimumWidth: least
                 focus: true
                 app: root.app
                 onLinkWanted: (address) => link.ask(address)
@@ -122,9 +124,12 @@ ApplicationWindow {
             }
             PagePane {
                 id: pages
+                // A split view makes room only in the part that fills it: else these pages end outside a small window.
+                readonly property real most: Math.max(220, root.width - library.width - chat.least - 2)
                 SplitView.preferredWidth: 460
-                // The memory panel lies over it, and over nothing else.
-                SplitView.minimumWidth: memory.visible ? Math.max(220, Math.min(480, root.width - 520)) : 220
+                SplitView.maximumWidth: most
+                // The memory panel lies over it, and over nothing else where there is room.
+                SplitView.minimumWidth: memory.visible ? Math.min(480, most) : 220
                 visible: root.app.library.current !== ""
                 pages: root.app.pages
                 onCopyWanted: (text) => root.app.copy(text)
@@ -174,7 +179,7 @@ ApplicationWindow {
         objectName: "memoryPanel"
         tiers: root.app.tiers
         memory: root.app.memory
-        width: pages.width
+        width: Math.max(pages.width, Math.min(480, root.width - 24))
     }
     QuestionsDialog {
         id: questions

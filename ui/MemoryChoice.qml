@@ -82,6 +82,7 @@ SettingsGroup {
     }
     TextButton {
         objectName: "measureMemory"
+        Layout.leftMargin: -14   // its words stand under the others
         text: root.memory.measuring ? qsTr("Stop measuring") : qsTr("Measure with this document")
         onClicked: root.memory.measuring ? root.memory.stop() : root.memory.measure()
     }

@@ -58,12 +58,17 @@ Popup {
         anchors.leftMargin: Theme.pad
         spacing: 0
 
-        RowLayout {
+        // No layout in a layout: Qt 6.4 does not place the buttons anew when one of them appears or gets other words.
+        Item {
+            id: header
+            readonly property bool stacked: heading.implicitWidth + buttons.width > width
             Layout.fillWidth: true
-            Layout.preferredHeight: Theme.barHeight
+            Layout.preferredHeight: stacked ? heading.height + buttons.height + 12 : Theme.barHeight
             Layout.rightMargin: Theme.gap
             Text {
-                Layout.fillWidth: true
+                id: heading
+                width: header.stacked ? header.width : header.width - buttons.width
+                y: header.stacked ? 12 : (header.height - height) / 2
                 text: qsTr("Where the document is")
                 color: Theme.text
                 font.pixelSize: Theme.large
@@ -72,23 +77,28 @@ Popup {
                 Accessible.role: Accessible.Heading
                 Accessible.name: text
             }
-            TextButton {
-                objectName: "wholeMemory"
-                text: root.below ? qsTr("Whole height") : qsTr("Pages")
-                Accessible.name: root.below ? qsTr("Use the whole height") : qsTr("Show the pages above")
-                onClicked: root.below = !root.below
-            }
-            TextButton {
-                objectName: "memoryTable"
-                visible: root.tiers.open
-                text: root.asTable ? qsTr("Map") : qsTr("Table")
-                Accessible.name: root.asTable ? qsTr("Show the map") : qsTr("Show the map as a table")
-                onClicked: root.asTable = !root.asTable
-            }
-            TextButton {
-                objectName: "closeMemory"
-                text: qsTr("Close")
-                onClicked: root.close()
+            Row {
+                id: buttons
+                anchors.right: parent.right
+                y: header.stacked ? header.height - height : (header.height - height) / 2
+                TextButton {
+                    objectName: "wholeMemory"
+                    text: root.below ? qsTr("Whole height") : qsTr("Pages")
+                    Accessible.name: root.below ? qsTr("Use the whole height") : qsTr("Show the pages above")
+                    onClicked: root.below = !root.below
+                }
+                TextButton {
+                    objectName: "memoryTable"
+                    visible: root.tiers.open
+                    text: root.asTable ? qsTr("Map") : qsTr("Table")
+                    Accessible.name: root.asTable ? qsTr("Show the map") : qsTr("Show the map as a table")
+                    onClicked: root.asTable = !root.asTable
+                }
+                TextButton {
+                    objectName: "closeMemory"
+                    text: qsTr("Close")
+                    onClicked: root.close()
+                }
             }
         }
         Flickable {
@@ -160,29 +170,37 @@ Popup {
                 }
                 Words {
                     objectName: "place"
-                    Layout.preferredHeight: Theme.small * 2.8
+                    Layout.preferredHeight: Theme.small * 1.35 * maximumLineCount   // whatever it says: nothing moves
                     visible: picture.visible
                     text: picture.text || qsTr("%1. A row is one layer's head; what was read a moment ago is bright. A click shows the page.").arg(root.tiers.places)
                     color: Theme.text
-                    maximumLineCount: 2
+                    maximumLineCount: root.width < Theme.small * 34 ? 4 : 2
                     elide: Text.ElideRight
                 }
-                LayerTable {
-                    objectName: "layerTable"
+                Sideways {
                     Layout.fillWidth: true
                     visible: root.tiers.open && root.asTable
-                    layers: visible ? root.tiers.layers : []
+                    least: Theme.small * 34
+                    LayerTable {
+                        objectName: "layerTable"
+                        width: parent.width
+                        layers: visible ? root.tiers.layers : []
+                    }
                 }
                 Words {
                     objectName: "reads"
                     visible: root.tiers.open
                     text: root.tiers.reads
                 }
-                TierTable {
+                Sideways {
                     id: table
                     Layout.fillWidth: true
                     visible: root.tiers.open
-                    tiers: root.tiers.tiers
+                    least: Theme.small * 36
+                    TierTable {
+                        width: parent.width
+                        tiers: root.tiers.tiers
+                    }
                 }
                 Words {
                     objectName: "summary"

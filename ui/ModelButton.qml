@@ -40,6 +40,8 @@ AbstractButton {
             textFormat: Text.PlainText
             color: root.model.state === ModelController.Failed ? Theme.warningText : Theme.text
             font.pixelSize: Theme.small
+            wrapMode: Text.WrapAtWordBoundaryOrAnywhere
+            maximumLineCount: 2
             elide: Text.ElideRight
         }
         Text {
@@ -73,8 +75,8 @@ AbstractButton {
         focus: true
         background: Rectangle {
             radius: Theme.radius
-            color: Theme.paper
-            border.color: Theme.line
+            color: Theme.raised
+            border.color: Theme.edge
         }
         ColumnLayout {
             anchors.fill: parent

@@ -51,6 +51,7 @@ Rectangle {
         TextButton {
             id: other
             objectName: "modelFile"
+            Layout.leftMargin: -6   // its words stand under the models
             text: qsTr("Choose a model file…")
             onClicked: root.otherWanted()
         }

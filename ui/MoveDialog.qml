@@ -19,8 +19,8 @@ Popup {
     closePolicy: Popup.NoAutoClose
     background: Rectangle {
         radius: Theme.radius + 4
-        color: Theme.paper
-        border.color: Theme.line
+        color: Theme.raised
+        border.color: Theme.edge
     }
     onOpened: cancel.forceActiveFocus(Qt.PopupFocusReason)
 

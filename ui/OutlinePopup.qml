@@ -11,6 +11,7 @@ Popup {
 
     required property Navigator navigator
     property int shown: -1   // the entry whose section is in view
+    readonly property real wantedHeight: topPadding + bottomPadding + (list.count > 0 ? list.contentHeight : Theme.base * 6)
 
     function show(entry: int) {
         shown = entry;
@@ -23,8 +24,8 @@ Popup {
     focus: true
     background: Rectangle {
         radius: Theme.radius
-        color: Theme.paper
-        border.color: Theme.line
+        color: Theme.raised
+        border.color: Theme.edge
     }
     onOpened: list.forceActiveFocus()
 
@@ -68,7 +69,7 @@ Popup {
             required property int index
             required property var modelData
             width: ListView.view.width
-            implicitHeight: Math.max(30, Theme.base * 2)
+            implicitHeight: Math.max(30, Theme.base * 2, implicitContentHeight + 10)
             topPadding: 0
             bottomPadding: 0
             leftPadding: 8 + Math.min(8, modelData.level) * Theme.base
@@ -85,6 +86,8 @@ Popup {
                     color: entry.index === root.shown ? Theme.accent : entry.modelData.leads ? Theme.text : Theme.muted
                     font.pixelSize: Theme.base
                     font.weight: entry.index === root.shown ? Font.DemiBold : Font.Normal
+                    wrapMode: Text.Wrap
+                    maximumLineCount: 3
                     elide: Text.ElideRight
                 }
                 Text {

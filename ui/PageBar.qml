@@ -19,6 +19,9 @@ RowLayout {
         number.selectAll();
     }
 
+    // In a narrow pane the keys are left, and the size's own button.
+    readonly property bool roomy: width > Theme.base * 13
+
     spacing: 2
     TextField {
         id: number
@@ -47,7 +50,7 @@ RowLayout {
         background: Rectangle {
             radius: Theme.radius
             color: Theme.paper
-            border.color: number.activeFocus ? Theme.accent : Theme.line
+            border.color: number.activeFocus ? Theme.accent : Theme.edge
         }
     }
     Text {
@@ -60,26 +63,27 @@ RowLayout {
     }
     TextButton {
         objectName: "zoomOut"
-        implicitWidth: 32
+        visible: root.roomy
+        implicitWidth: Math.max(32, Theme.base * 1.5)
         text: "−"
         Accessible.name: qsTr("Smaller")
         onClicked: root.zoomWanted(-1)
     }
     TextButton {
         objectName: "zoom"
-        implicitWidth: Math.max(64, Theme.base * 4.4)
+        implicitWidth: Math.max(64, Theme.base * 3.8)
         text: qsTr("%1 %").arg(root.percent)
         Accessible.name: qsTr("Zoom %1 percent").arg(root.percent)
         onClicked: sizes.popup(0, height)
-        Menu {
+        PlainMenu {
             id: sizes
-            MenuItem {
+            PlainMenuItem {
                 text: qsTr("Fit width")
                 checkable: true
                 checked: root.fit === "width"
                 onTriggered: root.fitWanted("width")
             }
-            MenuItem {
+            PlainMenuItem {
                 text: qsTr("Fit page")
                 checkable: true
                 checked: root.fit === "page"
@@ -89,7 +93,8 @@ RowLayout {
     }
     TextButton {
         objectName: "zoomIn"
-        implicitWidth: 32
+        visible: root.roomy
+        implicitWidth: Math.max(32, Theme.base * 1.5)
         text: "+"
         Accessible.name: qsTr("Larger")
         onClicked: root.zoomWanted(1)

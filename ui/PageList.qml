@@ -118,6 +118,8 @@ ListView {
             words.step(key === Qt.Key_Right ? PageSelection.NextWord : PageSelection.PreviousWord, shownPage);
         else if (shift && (key === Qt.Key_Down || key === Qt.Key_Up))
             words.step(key === Qt.Key_Down ? PageSelection.NextLine : PageSelection.PreviousLine, shownPage);
+        else if (key === Qt.Key_L && !control)
+            root.pages.nextLink(shift ? -1 : 1, shownPage);
         else if (key === Qt.Key_Down || key === Qt.Key_Up)
             flick(0, key === Qt.Key_Down ? -700 : 700);
         else
@@ -183,6 +185,13 @@ ListView {
                 root.leave();
             root.show(row, down, 0.3);
             root.showAcross(row, root.pages.marks);
+        }
+        function onLinkChosen(row: int, down: real) {
+            const item = root.itemAtIndex(row);
+            const top = item ? item.y + item.height * down - root.contentY : -1;
+            if (top < 0 || top > root.height - 3 * Theme.base)
+                root.show(row, down, 0.3);
+            root.showAcross(row, [root.pages.selection.end]);
         }
     }
 }

@@ -105,7 +105,6 @@ FocusScope {
         FindBar {
             id: finding
             Layout.fillWidth: true
-            Layout.margins: Theme.gap
             visible: false
             hits: root.pages.hits
             hit: root.pages.hit
@@ -158,19 +157,19 @@ FocusScope {
         onCopyWanted: root.copyWanted(root.pages.selection.text())
         onAskWanted: root.askWanted(root.pages.selection.quotation())
     }
-    Menu {
+    PlainMenu {
         id: menu
-        MenuItem {
+        PlainMenuItem {
             text: qsTr("Copy")
             enabled: root.pages.selection.any
             onTriggered: root.copyWanted(root.pages.selection.text())
         }
-        MenuItem {
+        PlainMenuItem {
             text: qsTr("Ask about this")
             enabled: root.pages.selection.any
             onTriggered: root.askWanted(root.pages.selection.quotation())
         }
-        MenuItem {
+        PlainMenuItem {
             text: qsTr("Choose the whole page")
             onTriggered: root.pages.selection.selectPage(list.shownPage)
         }
@@ -182,6 +181,6 @@ FocusScope {
         x: Theme.gap
         y: list.y + Theme.gap
         width: Math.min(root.width - 2 * Theme.gap, Theme.base * 30)
-        height: Math.min(list.height - 2 * Theme.gap, Theme.base * 36)
+        height: Math.min(list.height - 2 * Theme.gap, Theme.base * 36, wantedHeight)
     }
 }

@@ -11,7 +11,7 @@ Popup {
 
     parent: Overlay.overlay
     anchors.centerIn: parent
-    width: 420
+    width: Math.min(Theme.base * 30, parent ? parent.width - 48 : 420)
     padding: 24
     modal: true
     focus: true
@@ -19,8 +19,8 @@ Popup {
     visible: root.library.passwordFor !== ""
     background: Rectangle {
         radius: Theme.radius + 4
-        color: Theme.paper
-        border.color: Theme.line
+        color: Theme.raised
+        border.color: Theme.edge
     }
     onOpened: {
         field.clear();
@@ -52,8 +52,17 @@ Popup {
             id: field
             objectName: "password"
             Layout.fillWidth: true
+            implicitHeight: Math.max(36, Theme.base * 2.2)
+            leftPadding: 10
             echoMode: TextInput.Password
             font.pixelSize: Theme.base
+            color: Theme.text
+            background: Rectangle {
+                radius: Theme.radius
+                color: Theme.paper
+                border.width: field.activeFocus ? 2 : 1
+                border.color: field.activeFocus ? Theme.accent : Theme.edge
+            }
             placeholderText: qsTr("Password")
             Accessible.name: qsTr("Password of %1").arg(root.library.passwordFor)
             Accessible.description: qsTr("Password of %1").arg(root.library.passwordFor)   // Qt keeps such a field's name to itself

@@ -24,15 +24,15 @@ Popup {
 
     parent: Overlay.overlay
     anchors.centerIn: parent
-    width: Math.min(600, parent ? parent.width - 48 : 600)
-    height: Math.min(500, parent ? parent.height - 48 : 500)
+    width: Math.min(Theme.base * 43, parent ? parent.width - 48 : 600)
+    height: Math.min(Theme.base * 36, parent ? parent.height - 48 : 500)
     padding: 24
     modal: true
     focus: true
     background: Rectangle {
         radius: Theme.radius + 4
-        color: Theme.paper
-        border.color: Theme.line
+        color: Theme.raised
+        border.color: Theme.edge
     }
     onOpened: area.forceActiveFocus()
 
@@ -64,7 +64,7 @@ Popup {
             radius: Theme.radius
             color: Theme.paper
             border.width: area.activeFocus ? 2 : 1
-            border.color: area.activeFocus ? Theme.accent : Theme.line
+            border.color: area.activeFocus ? Theme.accent : Theme.edge
             ScrollView {
                 anchors.fill: parent
                 anchors.margins: 4
@@ -129,6 +129,7 @@ Popup {
                 text: root.ready ? qsTr("Ctrl+Enter asks") : qsTr("Choose a model first")
                 color: Theme.muted
                 font.pixelSize: Theme.small
+                wrapMode: Text.Wrap
             }
             TextButton {
                 text: qsTr("Cancel")

@@ -28,8 +28,8 @@ Popup {
     onAboutToShow: opensBelow = root.chip.mapToItem(null, 0, 0).y < root.implicitHeight + 12
     background: Rectangle {
         radius: Theme.radius
-        color: Theme.pane
-        border.color: Theme.line
+        color: Theme.raised
+        border.color: Theme.edge
     }
     ColumnLayout {
         anchors.fill: parent

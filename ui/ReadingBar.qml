@@ -30,7 +30,7 @@ Item {
         spacing: 6
         GridLayout {   // at large sizes the buttons go below the words
             Layout.fillWidth: true
-            columns: root.width < Theme.base * 30 ? 1 : 2
+            columns: root.width < Theme.base * (root.calm ? 18 : 30) ? 1 : 2
             columnSpacing: 2
             rowSpacing: 0
             Text {

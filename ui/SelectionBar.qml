@@ -11,8 +11,8 @@ Rectangle {
     implicitWidth: row.implicitWidth + 8
     implicitHeight: row.implicitHeight + 8
     radius: Theme.radius
-    color: Theme.paper
-    border.color: Theme.line
+    color: Theme.raised
+    border.color: Theme.edge
     RowLayout {
         id: row
         anchors.centerIn: parent

@@ -19,8 +19,8 @@ Popup {
     focus: true
     background: Rectangle {
         radius: Theme.radius + 4
-        color: Theme.paper
-        border.color: Theme.line
+        color: Theme.raised
+        border.color: Theme.edge
     }
     onOpened: {
         scroll.contentY = 0;
@@ -80,6 +80,7 @@ Popup {
             Layout.rightMargin: 12
             TextButton {
                 objectName: "copyReport"
+                Layout.leftMargin: -14   // its words stand under the others
                 text: qsTr("Copy report")
                 Accessible.name: qsTr("Copy a report of this computer and the last failure, without anything of documents or chats")
                 onClicked: root.app.copyReport()

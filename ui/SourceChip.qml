@@ -89,6 +89,6 @@ AbstractButton {
         radius: height / 2
         color: pointer.hovered || root.visualFocus ? Theme.hover : "transparent"
         border.width: root.visualFocus ? 2 : 1
-        border.color: root.visualFocus ? Theme.accent : Theme.line
+        border.color: root.visualFocus ? Theme.accent : Theme.edge
     }
 }

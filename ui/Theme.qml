@@ -17,8 +17,10 @@ QtObject {
     readonly property color desk: dark ? "#17181a" : "#e9e6e0"
     readonly property color text: dark ? "#e8e6e1" : "#21252b"
     readonly property color muted: dark ? "#a2a5ab" : "#5f656e"
-    readonly property color line: dark ? "#35383d" : "#e2ded6"
-    readonly property color hover: dark ? "#2b2e33" : "#efece6"
+    readonly property color raised: dark ? "#2e3136" : "#ffffff"   // what lies over all of these
+    readonly property color line: dark ? "#3a3d43" : "#e2ded6"     // between things
+    readonly property color edge: dark ? "#565b63" : "#c6c0b5"     // around what is written in, and what is raised
+    readonly property color hover: dark ? "#363a40" : "#efece6"
     readonly property color accent: dark ? "#8db6de" : "#2c5a8c"
     readonly property color accentText: dark ? "#15202b" : "#ffffff"
     readonly property color soft: dark ? "#2b3642" : "#e9eff6"

@@ -27,7 +27,7 @@ ColumnLayout {
                 required property int index
                 Layout.fillWidth: root.widths[index] === 0
                 Layout.preferredWidth: root.widths[index] * Theme.small / 12
-                text: cells.texts[index] ?? ""
+                text: (cells.texts[index] ?? "").replace(/(\d) (?=[KMGTb])/g, "$1\u00a0")   // a number keeps its unit
                 textFormat: Text.PlainText
                 color: cells.head ? Theme.muted : Theme.text
                 font.pixelSize: Theme.small

@@ -99,11 +99,11 @@ Item {
         }
         function test_everyTextCanBeReadOnWhatItLiesOn_data() {
             const on = {
-                text: ["window", "pane", "paper", "desk", "hover", "soft", "code", "line"],
-                muted: ["window", "pane", "paper", "desk", "hover", "soft", "code"],
-                accent: ["window", "pane", "paper", "hover", "soft", "code", "line", "warning"],
+                text: ["window", "pane", "paper", "raised", "desk", "hover", "soft", "code", "line"],
+                muted: ["window", "pane", "paper", "raised", "desk", "hover", "soft", "code"],
+                accent: ["window", "pane", "paper", "raised", "hover", "soft", "code", "line", "warning"],
                 accentText: ["accent"],
-                warningText: ["warning", "paper", "pane"]
+                warningText: ["warning", "paper", "pane", "raised"]
             };
             const rows = [];
             for (const shade of [1, 2])
