@@ -8,7 +8,7 @@
 namespace carrel::app {
 namespace {
 
-constexpr int kSettleMs = 450;
+constexpr int kSettleMs = 450, kPatienceS = 120;  // on a busy machine, too
 
 // One window on an engine of its own, with the looks that were asked for.
 class Scene {
@@ -45,14 +45,14 @@ class Scene {
     bool open(const char* file) {
         app().library()->addFiles({QUrl::fromLocalFile(QString::fromLatin1(file))});
         return Stage::waitFor(
-            [&] { return !app().chat()->current().isEmpty() && app().pages()->pages()->rowCount() > 0; }, 20);
+            [&] { return !app().chat()->current().isEmpty() && app().pages()->pages()->rowCount() > 0; }, kPatienceS);
     }
     bool ask(const char* question) {
         app().chat()->ask(QString::fromLatin1(question));
-        return Stage::waitFor([&] { return app().chat()->answering(); }, 10);
+        return Stage::waitFor([&] { return app().chat()->answering(); }, kPatienceS);
     }
     bool answered() {
-        return Stage::waitFor([&] { return !app().chat()->answering(); }, 60);
+        return Stage::waitFor([&] { return !app().chat()->answering(); }, kPatienceS);
     }
 
   private:
@@ -104,7 +104,8 @@ bool aQuestion(const Looks& looks) {
     Stage& stage = scene.stage();
     AppController& app = scene.app();
     if (!stage.shot("empty") || !scene.open("/demo/Field notes.pdf")) return false;
-    if (!Stage::waitFor([&] { return !app.reading()->forecast().isEmpty(); }, 20)) return stage.fail("no forecast");
+    if (!Stage::waitFor([&] { return !app.reading()->forecast().isEmpty(); }, kPatienceS))
+        return stage.fail("no forecast");
     if (!stage.shot("reading")) return false;
     stage.click("forecastOpen");
     if (!stage.shot("forecast")) return false;
@@ -129,7 +130,7 @@ bool aQuestion(const Looks& looks) {
         if (!stage.shot(list)) return false;
         stage.key(Qt::Key_Escape);
     }
-    if (!Stage::waitFor([&] { return app.reading()->state() == ReadingController::Ready; }, 60))
+    if (!Stage::waitFor([&] { return app.reading()->state() == ReadingController::Ready; }, kPatienceS))
         return stage.fail("not read");
     app.chat()->askAll({QStringLiteral("What must a package have?"), QStringLiteral("Who decides, and when?")});
     Stage::wait(2500);
@@ -141,7 +142,8 @@ bool thePages(const Looks& looks) {
     Stage& stage = scene.stage();
     AppController& app = scene.app();
     if (!scene.open("/demo/Field notes.pdf")) return false;
-    if (!Stage::waitFor([&] { return stage.shown(QStringLiteral("contents")); }, 10)) return stage.fail("no contents");
+    if (!Stage::waitFor([&] { return stage.shown(QStringLiteral("contents")); }, kPatienceS))
+        return stage.fail("no contents");
     stage.click("contents");
     if (!stage.shot("outline")) return false;
     stage.key(Qt::Key_Escape);
@@ -170,7 +172,7 @@ bool thePages(const Looks& looks) {
     if (!stage.shot("page-problem")) return false;
     scene.engine().failures.clear();
     if (!scene.open("/demo/Notes.md")) return false;
-    if (!Stage::waitFor([&] { return !app.pages()->hasPages(); }, 10)) return stage.fail("no text");
+    if (!Stage::waitFor([&] { return !app.pages()->hasPages(); }, kPatienceS)) return stage.fail("no text");
     stage.key(Qt::Key_O, Qt::ControlModifier | Qt::ShiftModifier);
     if (!stage.shot("text-outline")) return false;
     stage.key(Qt::Key_Escape);
@@ -211,7 +213,7 @@ bool theLibrary(const Looks& looks) {
     if (!stage.shot("undo")) return false;
     app.library()->forgetting()->undo();
     app.library()->addFiles({QUrl::fromLocalFile(QStringLiteral("/demo/enc tax return.pdf"))});
-    if (!Stage::waitFor([&] { return !app.library()->passwordFor().isEmpty(); }, 10))
+    if (!Stage::waitFor([&] { return !app.library()->passwordFor().isEmpty(); }, kPatienceS))
         return stage.fail("no password asked for");
     if (!stage.shot("password")) return false;
     app.library()->givePassword(QStringLiteral("wrong"));
@@ -225,7 +227,7 @@ bool theDialogs(const Looks& looks) {
     Stage& stage = scene.stage();
     AppController& app = scene.app();
     if (!scene.open("/demo/Field notes.pdf")) return false;
-    if (!Stage::waitFor([&] { return app.reading()->state() == ReadingController::Ready; }, 60))
+    if (!Stage::waitFor([&] { return app.reading()->state() == ReadingController::Ready; }, kPatienceS))
         return stage.fail("not read");
     if (!scene.ask("Why?")) return stage.fail("not asked");
     Stage::wait(2000);
@@ -272,16 +274,16 @@ bool theFailures(const Looks& looks) {
     ScriptedEngine& engine = scene.engine();
     engine.failures["add"] = Error{Code::Io, "/demo/Broken.pdf", "input/output error"};
     app.library()->addFiles({QUrl::fromLocalFile(QStringLiteral("/demo/Broken.pdf"))});
-    if (!Stage::waitFor([&] { return !app.problem().isEmpty(); }, 10)) return stage.fail("nothing failed");
+    if (!Stage::waitFor([&] { return !app.problem().isEmpty(); }, kPatienceS)) return stage.fail("nothing failed");
     if (!stage.shot("problem")) return false;
     app.dismissProblem();
     engine.failures.clear();
     if (!scene.open("/demo/Another.pdf")) return false;
-    if (!Stage::waitFor([&] { return app.reading()->fraction() > 0; }, 20))
+    if (!Stage::waitFor([&] { return app.reading()->fraction() > 0; }, kPatienceS))
         return stage.fail("the reading did not begin");
     engine.endReading(engine.reads.size() - 1, Error{Code::DiskFull, {}, {}});
     if (!scene.ask("Will this fail?")) return stage.fail("not asked");
-    if (!Stage::waitFor([&] { return !engine.asks.empty(); }, 10)) return stage.fail("not asked");
+    if (!Stage::waitFor([&] { return !engine.asks.empty(); }, kPatienceS)) return stage.fail("not asked");
     Stage::wait(100);
     emit engine.turnFailed(engine.asks.back().ticket, Error{Code::NoMemory, {}, "needs 900 MiB, 300 are free"});
     return stage.shot("failed");
