@@ -32,7 +32,12 @@ class Packaging(unittest.TestCase):
         self.check("desktop-file-validate", PACKAGING / "org.carrel.Carrel.desktop")
 
     def test_the_metainfo_is_valid(self):
-        self.check("appstreamcli", "validate", "--no-net", PACKAGING / "org.carrel.Carrel.metainfo.xml")
+        # AppStream 1 warns that there is no home page, and there is none; 0.16 does not know that warning.
+        for words in (["--override=url-homepage-missing=info"], []):
+            command = ["appstreamcli", "validate", "--no-net", *words, PACKAGING / "org.carrel.Carrel.metainfo.xml"]
+            if shutil.which(command[0]) and subprocess.run(command, capture_output=True).returncode == 0:
+                return
+        self.check(*command)
 
     def test_there_is_one_version(self):
         project = re.search(r"project\(Carrel VERSION (\S+)", (tree.ROOT / "CMakeLists.txt").read_text()).group(1)
