@@ -27,6 +27,7 @@ enum cudaMemcpyKind {
 using cudaStream_t = cushim::Stream*;
 using cudaEvent_t = cushim::Event*;
 enum { cudaStreamNonBlocking = 1, cudaEventDisableTiming = 2, cudaMemAttachGlobal = 1 };
+enum cudaDeviceAttr { cudaDevAttrConcurrentManagedAccess = 89 };
 struct cudaDeviceProp {
     char name[256];
     std::size_t totalGlobalMem;
@@ -36,6 +37,7 @@ struct cudaDeviceProp {
 cudaError_t cudaGetDeviceCount(int* count);
 cudaError_t cudaSetDevice(int device);
 cudaError_t cudaGetDeviceProperties(cudaDeviceProp* properties, int device);
+cudaError_t cudaDeviceGetAttribute(int* value, cudaDeviceAttr attribute, int device);
 cudaError_t cudaDriverGetVersion(int* version);
 cudaError_t cudaRuntimeGetVersion(int* version);
 cudaError_t cudaMemGetInfo(std::size_t* available, std::size_t* total);

@@ -18,6 +18,15 @@ struct Stats {
 };
 Stats& stats();
 
+/// What the next questions for a device are answered with; without it one that is good.
+struct Pretence {
+    int error = 0;  // of cudaGetDeviceCount
+    int driver = 13000, major = 8, minor = 0;
+    std::uint64_t availableBytes = std::uint64_t{8} << 30;
+    bool sharesMemory = true;
+};
+void pretend(const Pretence& pretence);
+
 /// What is found is printed and ends the process with this.
 inline constexpr int kFound = 86;
 

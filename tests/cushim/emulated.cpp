@@ -20,7 +20,7 @@ carrel::Result<std::unique_ptr<carrel::Backend>> makeEmulatedBackend() {
                                   : Order::Random,
               word == "forward" ? Streams::Eager : Streams::Lazy,
               seed == nullptr ? 1 : std::strtoull(seed, nullptr, 10));
-    return carrel::cuda::makeCudaBackend(1);
+    return carrel::cuda::makeCudaBackend(0, 1);
 }
 
 }  // namespace cushim

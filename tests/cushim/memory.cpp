@@ -42,9 +42,13 @@ cudaError_t freeOf(void* p, bool pinned) {
     return cudaSuccess;
 }
 
-constexpr std::size_t kDeviceBytes = std::size_t{8} << 30;
+Pretence pretence;
 
 }  // namespace
+
+void pretend(const Pretence& what) {
+    pretence = what;
+}
 
 cudaError_t allocate(void** p, std::size_t bytes, Memory kind) {
     // Of exactly this size, so that ASan's red zone begins right behind it.
@@ -107,24 +111,29 @@ cudaError_t cudaFreeHost(void* p) {
     return cushim::freeOf(p, true);
 }
 cudaError_t cudaMemGetInfo(std::size_t* available, std::size_t* total) {
-    *total = *available = cushim::kDeviceBytes;
+    *total = *available = cushim::pretence.availableBytes;
     for (const auto& [p, allocation] : cushim::allocations())
         if (allocation.kind != cushim::Memory::Pinned) *available -= allocation.bytes;
     return cudaSuccess;
 }
 cudaError_t cudaGetDeviceCount(int* count) {
-    *count = 1;
-    return cudaSuccess;
+    *count = cushim::pretence.error == 0 ? 1 : 0;
+    return static_cast<cudaError_t>(cushim::pretence.error);
 }
 cudaError_t cudaSetDevice(int) {
     return cudaSuccess;
 }
 cudaError_t cudaGetDeviceProperties(cudaDeviceProp* properties, int) {
-    *properties = {"cushim (no GPU: kernels run on the host)", cushim::kDeviceBytes, 8, 0, 1};
+    const cushim::Pretence& p = cushim::pretence;
+    *properties = {"cushim (no GPU: kernels run on the host)", p.availableBytes, p.major, p.minor, 1};
+    return cudaSuccess;
+}
+cudaError_t cudaDeviceGetAttribute(int* value, cudaDeviceAttr, int) {
+    *value = cushim::pretence.sharesMemory ? 1 : 0;
     return cudaSuccess;
 }
 cudaError_t cudaDriverGetVersion(int* version) {
-    *version = 13000;
+    *version = cushim::pretence.driver;
     return cudaSuccess;
 }
 cudaError_t cudaRuntimeGetVersion(int* version) {

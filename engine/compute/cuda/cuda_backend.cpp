@@ -54,9 +54,10 @@ class CudaBackend final : public Backend {
         for (cudaEvent_t event : spare_) cudaEventDestroy(event);
         if (stream_ != nullptr) cudaStreamDestroy(stream_);
     }
-    Status open() {
+    Status open(int index) {
         cudaDeviceProp device{};
-        keep(cudaGetDeviceProperties(&device, 0));
+        keep(cudaSetDevice(index));
+        keep(cudaGetDeviceProperties(&device, index));
         keep(cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking));
         if (error_ == cudaSuccess) keep(arguments_.open(kArgumentBytes));
         name_ = std::string("cuda ") + device.name;
@@ -271,9 +272,9 @@ class CudaBackend final : public Backend {
 
 }  // namespace
 
-Result<std::unique_ptr<Backend>> makeCudaBackend(unsigned threads) {
+Result<std::unique_ptr<Backend>> makeCudaBackend(int device, unsigned threads) {
     auto backend = std::make_unique<CudaBackend>(threads);
-    if (const auto opened = backend->open(); !opened) return opened.error();
+    if (const auto opened = backend->open(device); !opened) return opened.error();
     return std::unique_ptr<Backend>(std::move(backend));
 }
 

@@ -8,8 +8,8 @@
 
 namespace carrel::cuda {
 
-/// The backend on the current device, which there must be. threads: that pack weights; 0: one per core.
+/// The backend on a device, which there must be. threads: that pack weights; 0: one per core.
 /// attend, encode, unpack, means and judge are not there yet: one of them called is an error of the next wait().
-Result<std::unique_ptr<Backend>> makeCudaBackend(unsigned threads);
+Result<std::unique_ptr<Backend>> makeCudaBackend(int device, unsigned threads);
 
 }  // namespace carrel::cuda

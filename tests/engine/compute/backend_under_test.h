@@ -9,6 +9,7 @@
 #include <string_view>
 #include <vector>
 
+#include "compute/cuda/loader.h"
 #include "compute/registry.h"
 #if defined(CARREL_CUSHIM)
 #include "cushim/emulated.h"
@@ -22,7 +23,14 @@ inline bool emulated() {
     return isa != nullptr && std::string_view(isa) == "cushim";
 }
 
+/// cuda: the plugin's backend on a GPU.
 inline Result<std::unique_ptr<Backend>> makeBackend(unsigned threads) {
+    if (const char* isa = std::getenv("CARREL_ISA"); isa != nullptr && std::string_view(isa) == "cuda") {
+        auto made = loadCudaBackend(cudaPluginFor(std::filesystem::read_symlink("/proc/self/exe")), threads);
+        if (made) return made;
+        return Error{made.error().code, "cuda",
+                     made.error().detail + " The kernels that nvcc made were NOT exercised."};
+    }
     if (!emulated()) return makeCpuBackend("", threads);
 #if defined(CARREL_CUSHIM)
     return cushim::makeEmulatedBackend();
