@@ -33,14 +33,16 @@ cudaError_t Arguments::open(std::size_t bytes) {
     return error_;
 }
 
+void Arguments::room(std::size_t bytes, cudaStream_t stream) {
+    if (error_ != cudaSuccess || used_ + bytes <= bytes_) return;
+    keep(cudaStreamSynchronize(stream));
+    used_ = 0;
+    if (bytes > bytes_) open(2 * std::max(bytes, bytes_));  // twice: pieceBytes() is half
+}
+
 void* Arguments::stage(std::size_t bytes, cudaStream_t stream) {
+    room(bytes, stream);
     if (error_ != cudaSuccess) return nullptr;
-    if (used_ + bytes > bytes_) {
-        keep(cudaStreamSynchronize(stream));
-        used_ = 0;
-        // Twice: pieceBytes() is half.
-        if (bytes > bytes_ && open(std::max(2 * bytes, 2 * bytes_)) != cudaSuccess) return nullptr;
-    }
     void* const at = pinned_ + used_;
     used_ += (bytes + kAlign - 1) / kAlign * kAlign;
     return at;

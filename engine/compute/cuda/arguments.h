@@ -15,6 +15,9 @@ class Arguments {
     ~Arguments();
     cudaError_t open(std::size_t bytes);
 
+    /// So that the next `bytes`, each put() rounded up to 256, come without waiting: what several of them gave holds
+    /// together.
+    void room(std::size_t bytes, cudaStream_t stream);
     /// A copy that enqueued kernels see, until the next put() or stage() that waits; null once something failed.
     template <class T>
     T* put(std::span<T> values, cudaStream_t stream) {

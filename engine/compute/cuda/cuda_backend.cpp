@@ -73,7 +73,10 @@ class CudaBackend final : public Backend {
             return Error{Code::NoMemory, "buffer", std::to_string(bytes) + " bytes"};
         return Buffer(this, data, bytes);
     }
-    void release(void* data, std::size_t) override { keep(cudaFree(data)); }
+    void release(void* data, std::size_t) override {
+        keep(cudaStreamSynchronize(stream_));
+        keep(cudaFree(data));
+    }
 
     Event record() override {
         cudaEvent_t event = nullptr;

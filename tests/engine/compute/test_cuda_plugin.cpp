@@ -85,3 +85,37 @@ TEST_CASE("What is recorded of every operation is what the emulation gives") {
     INFO("engine/compute/cuda/self_check_hashes.inc, where a kernel changed on purpose:\n", lines);
     CHECK(same);
 }
+
+TEST_CASE("The bits do not hang by the order of threads or the time at which streams run") {
+    const auto backend = cushim::makeEmulatedBackend();
+    if (!backend) {
+        MESSAGE("skipped: ", backend.error().detail);
+        return;
+    }
+    using cushim::Order, cushim::Streams;
+    for (const auto& [order, streams] : {std::pair{Order::Forward, Streams::Eager}, {Order::Reverse, Streams::Lazy}}) {
+        cushim::configure(order, streams, 7);
+        const auto rows = selfCheck(**backend);
+        REQUIRE(rows);
+        for (const SelfCheckRow& row : *rows) {
+            INFO(row.operation);
+            CHECK(row.got == row.expected);
+        }
+    }
+}
+
+TEST_CASE("An operation that is not there yet is an error of the wait that follows, and of all after it") {
+    const auto backend = cushim::makeEmulatedBackend();
+    if (!backend) {
+        MESSAGE("skipped: ", backend.error().detail);
+        return;
+    }
+    CHECK((*backend)->wait((*backend)->record()));
+    (*backend)->judge({});
+    for (int i = 0; i < 2; ++i) {
+        const auto done = (*backend)->wait((*backend)->record());
+        REQUIRE_FALSE(done);
+        CHECK(done.error().code == Code::Unsupported);
+        CHECK(done.error().detail == "judge is not there yet");
+    }
+}

@@ -173,3 +173,13 @@ TEST_CASE("After waiting for it, what was enqueued is in memory that the host re
     CHECK(backend->wait(before));
     CHECK(backend->wait(after));
 }
+
+TEST_CASE("What is copied in comes out again, however much") {
+    const auto backend = backendUnderTest();
+    for (const std::size_t bytes : {std::size_t{1}, std::size_t{4097}, (std::size_t{20} << 20) + 3}) {
+        std::vector<std::byte> in(bytes);
+        for (std::size_t i = 0; i < bytes; i += 61) in[i] = static_cast<std::byte>(i / 61);
+        const Shared<std::byte> memory(*backend, in);
+        CHECK(memory.read() == in);
+    }
+}
