@@ -62,6 +62,8 @@ CommandResult verifyCommand(const Common& common, const std::string& document, c
 CommandResult listCommand(const Common& common);
 /// Models on this computer, best first, with an estimate of what each would do here.
 CommandResult modelsCommand(const Common& common);
+/// Whether the GPU can be used, and the bits of every operation on it.
+CommandResult checkCudaCommand(const Common& common);
 CommandResult forgetCommand(const Common& common, const std::string& document);
 CommandResult findCommand(const Common& common, const std::string& words);
 

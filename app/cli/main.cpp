@@ -194,6 +194,8 @@ int main(int argc, char** argv) {
     app.add_subcommand("models", "GGUF files on this computer, and how each suits it")->callback([&] {
         run = [&] { return modelsCommand(common); };
     });
+    app.add_subcommand("check-cuda", "whether the NVIDIA GPU can be used, and what each operation gives there")
+        ->callback([&] { run = [&] { return checkCudaCommand(common); }; });
     auto* forget = app.add_subcommand("forget", "forget a document: its copy, its readings, its chats");
     forget->add_option("document", document)->required();
     forget->callback([&] { run = [&] { return forgetCommand(common, document); }; });

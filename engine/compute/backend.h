@@ -18,8 +18,8 @@ namespace carrel {
 
 class Backend;
 
-/// Memory of a backend, 64-byte aligned, freed with the handle. On the CPU plain memory; elsewhere data() is the
-/// device's address.
+/// Memory of a backend, 64-byte aligned, freed with the handle once what was enqueued is done. The host may read and
+/// write it too, but not while enqueued work has to do with it: Backend says more.
 class Buffer {
   public:
     Buffer() = default;
@@ -216,10 +216,13 @@ struct JudgeArgs {
     View<float, 2> origin;
 };
 
-/// The operations, one call per whole tensor. Calls enqueue and return; memory handed in stays valid until an Event
-/// after the call has been waited for. The CPU executes at once. One thread calls. Shapes that disagree are a bug in
-/// the caller and assert. The same input row gives the same output bits whatever else is in the batch, and for any
-/// number of threads.
+/// The operations, one call per whole tensor, in the order of the calls. Calls enqueue and return; the CPU executes at
+/// once. One thread calls. Shapes that disagree are a bug in the caller and assert. The same input row gives the same
+/// output bits whatever else is in the batch, and for any number of threads.
+/// Views, and pointers wherever they stand, are to memory of allocate() that is valid until an Event after the call has
+/// been waited for; JudgeArgs::lately alone points to the host's. Spans are the host's and have been read when the call
+/// returns. Host code that reads what enqueued work writes, or writes what it reads, waits first: settle().
+/// What fails on a device fails the waits that follow, all of them.
 class Backend {
   public:
     virtual ~Backend() = default;
@@ -229,7 +232,11 @@ class Backend {
     virtual void release(void* data, std::size_t bytes) = 0;
     virtual Event record() = 0;
     virtual Status wait(Event event) = 0;
+    /// Waits for all that was enqueued. An error shows at a later wait() too, where somebody can report it.
+    void settle() { static_cast<void>(static_cast<bool>(wait(record()))); }
+    /// `from` has been read on return.
     virtual void copyIn(void* to, std::span<const std::byte> from) = 0;
+    /// Waits for what was enqueued before.
     virtual void copyOut(std::span<std::byte> to, const void* from) = 0;
 
     /// Takes rows x cols elements of `type` as they lie in the file, `bytes` in all, a part at a time.

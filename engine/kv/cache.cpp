@@ -88,6 +88,7 @@ Result<std::shared_ptr<KvBlock>> KvSequence::extend(Backend& backend, std::uint3
         return blocks_.back();
     }
     auto block = KvBlock::make(backend, shape_, whole, started + count);
+    if (started > 0) backend.settle();
     if (block && started > 0) copyGroup(whole / kGroupTokens, started, **block);
     return block;
 }
@@ -95,6 +96,7 @@ Result<std::shared_ptr<KvBlock>> KvSequence::extend(Backend& backend, std::uint3
 Result<std::shared_ptr<KvBlock>> KvSequence::gather(Backend& backend, std::uint32_t first) const {
     auto block = KvBlock::make(backend, shape_, first, tokens_ - first);
     if (!block) return block;
+    backend.settle();
     for (std::uint32_t at = first; at < tokens_; at += kGroupTokens)
         copyGroup(at / kGroupTokens, std::min(kGroupTokens, tokens_ - at), **block);
     return block;

@@ -93,6 +93,7 @@ Result<std::uint32_t> loadBatches(Backend& backend, KvStream& stream, KvShape sh
             batch.groups = std::min(batch.groups, good - batch.firstGroup);
             if (batch.groups > 0) take(batch);
         }
+        backend.settle();  // what take() enqueued reads the staging
         next = taken;
         if (!full || good < whole) return good;
     }

@@ -68,11 +68,13 @@ Result<std::unique_ptr<DocumentKv>> ResidentKv::open(Backend& backend, KvStream&
 
     const std::uint64_t fixed = hostBytes(shape, codec, capacityGroups, parts, 0);
     const std::uint64_t staging = std::min(kLoadBytes, options.hostBytes - fixed);
+    Status put;
     const auto good = loadBatches(backend, stream, shape, codec, {true, true}, staging, [&](const LoadedBatch& batch) {
-        if (codec != KvCodec::F16) kv->sketch_.put(backend, codec, batch);
+        if (codec != KvCodec::F16 && put) put = kv->sketch_.put(backend, codec, batch);
         kv->put(batch, batch.firstGroup, batch.groups);
     });
     if (!good) return good.error();
+    if (!put) return put.error();
     kv->groups_ = *good;
     kv->sketch_.setGroups(*good);
     kv->chunker_.setLeaves(*good * kGroupLeaves);
@@ -107,6 +109,7 @@ void ResidentKv::put(const Groups& from, std::uint32_t firstGroup, std::uint32_t
                                              group(row, firstGroup + i) + leaf * rowsBytes(shape_.headDim)));
     backend_.unpack(codec_, shape_.headDim, unpack_);
     if (!sketch_.hasBounds()) return;
+    backend_.settle();
     for (std::size_t row = 0; row < shape_.rows(); ++row)
         for (std::uint32_t i = 0; i < groups; ++i) {
             std::array<const std::byte*, kGroupLeaves> leaves{};
@@ -120,6 +123,7 @@ Status ResidentKv::append(KvGroups groups) {
     assert(groups.firstGroup() == groups_ && !pinned_);
     if (groups.groups() > capacity_ - groups_)
         return Error{Code::NoMemory, "document", "it grew past the size that its memory was planned for"};
+    backend_.settle();
     const Appended appended{groups, shape_.kvHeads};
     for (std::size_t row = 0; codec_ != KvCodec::F16 && row < shape_.rows(); ++row)
         for (std::uint32_t i = 0; i < groups.groups(); ++i)

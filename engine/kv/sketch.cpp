@@ -5,6 +5,7 @@
 #include <cmath>
 #include <cstring>
 
+#include "compute/backend_array.h"
 #include "tensor/quant.h"
 
 namespace carrel {
@@ -108,10 +109,12 @@ void Sketch::putMeans(std::size_t row, std::uint32_t group, const std::byte* mea
     std::memcpy(valueMeans_.as<std::byte>(at * values), means + keys, values);
 }
 
-void Sketch::put(Backend& backend, KvCodec codec, const LoadedBatch& batch) {
+Status Sketch::put(Backend& backend, KvCodec codec, const LoadedBatch& batch) {
     std::vector<GroupMeans> groups(batch.groups);
     const std::size_t bytes = meansBytes(shape_.headDim);
-    std::vector<std::byte> means(hasMeans() ? batch.groups * bytes : 0);
+    BackendArray<std::byte> means;
+    if (hasMeans())
+        if (auto done = means.resize(backend, batch.groups * bytes); !done) return done;
     for (std::size_t row = 0; row < shape_.rows(); ++row) {
         for (std::uint32_t i = 0; i < batch.groups; ++i) {
             putCodes(row, batch.firstGroup + i, batch.codes(row, i));
@@ -119,8 +122,10 @@ void Sketch::put(Backend& backend, KvCodec codec, const LoadedBatch& batch) {
         }
         if (!hasMeans()) continue;
         backend.means(codec, shape_.headDim, groups);
+        backend.settle();
         for (std::uint32_t i = 0; i < batch.groups; ++i) putMeans(row, batch.firstGroup + i, groups[i].means);
     }
+    return {};
 }
 
 void Sketch::putBounds(std::size_t row, std::uint32_t group, std::array<const std::byte*, kGroupLeaves> leaves) {

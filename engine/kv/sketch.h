@@ -35,8 +35,8 @@ class Sketch {
 
     /// Of an appended group, as encode() gave them.
     void put(std::size_t row, std::uint32_t group, const std::byte* codes, const std::byte* means);
-    /// Codes of a loaded batch, and means, where there are any, made from them and from its payload.
-    void put(Backend& backend, KvCodec codec, const LoadedBatch& batch);
+    /// Codes of a loaded batch, and means, where there are any, made from them and from its payload. NoMemory.
+    Status put(Backend& backend, KvCodec codec, const LoadedBatch& batch);
     /// The group's leaves as rows (Backend::unpack), after put(). Groups of a row come in ascending order.
     void putBounds(std::size_t row, std::uint32_t group, std::array<const std::byte*, kGroupLeaves> leaves);
     /// So many groups are there now.

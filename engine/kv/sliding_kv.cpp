@@ -113,6 +113,7 @@ Status SlidingKv::append(KvGroups groups) {
     const std::uint32_t count = groups.groups(), skipped = count - std::min(count, slots_);
     auto rest = KvGroups::make(backend_, global_->shape(), codec_, groups.firstGroup(), count);
     if (!rest) return rest.error();
+    backend_.settle();
     unpack_.clear();
     for (std::uint32_t layer = 0; layer < shape_.layers; ++layer)
         for (std::uint32_t head = 0; head < shape_.kvHeads; ++head)

@@ -66,14 +66,16 @@ Status TieredKv::load(const TierPlan& plan) {
         if (!scratch) return scratch.error();
         scratch_ = std::move(*scratch);
     }
+    Status put;
     const auto good = loadBatches(backend_, stream_, shape_, codec_, plan.loaded(codec_), plan.loadingBytes,
                                   [&](const LoadedBatch& batch) {
-                                      sketch_.put(backend_, codec_, batch);
+                                      if (put) put = sketch_.put(backend_, codec_, batch);
                                       for (std::size_t row = 0; bounds && row < shape_.rows(); ++row)
                                           for (std::uint32_t i = 0; i < batch.groups; ++i)
                                               bound(row, batch.firstGroup + i, batch.payload(row, i));
                                   });
     if (!good) return good.error();
+    if (!put) return put.error();
     groups_ = *good;
     hostPeak_ = plan.loadPeakBytes + reader_->memoryBytes();
     sketch_.setGroups(groups_);
@@ -90,6 +92,7 @@ void TieredKv::bound(std::size_t row, std::uint32_t group, const std::byte* payl
         leaves[leaf] = unpack[leaf].rows;
     }
     backend_.unpack(codec_, shape_.headDim, unpack);
+    backend_.settle();
     sketch_.putBounds(row, group, leaves);
 }
 
@@ -97,6 +100,7 @@ Status TieredKv::append(KvGroups groups) {
     assert(groups.firstGroup() == groups_ && !pinned_);
     if (groups.groups() > capacity_ - groups_)
         return Error{Code::NoMemory, "document", "it grew past the size that its memory was planned for"};
+    backend_.settle();
     for (std::uint32_t layer = 0; layer < shape_.layers; ++layer)
         for (std::uint32_t head = 0; head < shape_.kvHeads; ++head)
             for (std::uint32_t i = 0; i < groups.groups(); ++i) {

@@ -267,7 +267,10 @@ void TieredKv::take(std::uint32_t layer) {
     place(layer);
     if (lateLeaves_ == 0) placeGuesses(layer);
     const Clock::time_point start = Clock::now();
-    if (!unpack_.empty()) backend_.unpack(codec_, shape_.headDim, unpack_);
+    if (!unpack_.empty()) {
+        backend_.unpack(codec_, shape_.headDim, unpack_);
+        backend_.settle();  // the staging is read into again, and slots of the host tier change hands
+    }
     counters_.host.stallS += since(start);
     land(layer);
 }

@@ -201,7 +201,10 @@ bool Windows::get(std::uint32_t layer, std::uint32_t first, std::uint32_t count,
                   TierCounters& counters, Bad& bad) {
     if (has_ && layer_ == layer && first_ == first && count_ == count) return true;
     has_ = false;
-    if (current_ != nullptr) current_->open = false;
+    if (current_ != nullptr) {
+        from_.backend.settle();  // f16 is attended where it was read to
+        current_->open = false;
+    }
     current_ = nullptr;
     if (first == 0) stride_ = count;
     Job* job = find(layer, first, count);
@@ -217,6 +220,7 @@ bool Windows::get(std::uint32_t layer, std::uint32_t first, std::uint32_t count,
     if (!f16) {
         const auto start = std::chrono::steady_clock::now();
         from_.backend.unpack(from_.codec, from_.shape.headDim, unpack_);
+        from_.backend.settle();  // the payloads are read into again
         counters.host.stallS += since(start);
     }
     keep(*job);

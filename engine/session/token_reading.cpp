@@ -128,6 +128,7 @@ Status TokenReading::endBatch() {
         if (!gathered) return gathered.error();
         rest = std::move(*gathered);
     }
+    model_->backend().settle();  // the store reads what the pass wrote
     KvBatch batch{from,
                   std::span<const std::int32_t>(ids_).subspan(from, open_->tokens()),
                   encoded_->payload(),

@@ -31,6 +31,9 @@ Result<Workspace> Workspace::make(Backend& backend, const ModelConfig& config, s
         if (!made) return made.error();
         *buffer = std::move(*made);
     }
+    auto logits = backend.allocate(std::min(rows, kLogitRows) * config.vocabulary * sizeof(float));
+    if (!logits) return logits.error();
+    work.logits_ = std::move(*logits);
     return work;
 }
 
@@ -58,7 +61,7 @@ Result<bool> Pass::step() {
     switch (stage_) {
         case Stage::AttentionIn:
             attentionIn();
-            if (layer_ + 1 == model_.config.layers && !hiddenWanted_) return false;
+            if (layer_ + 1 == model_.config.layers && !hiddenWanted_) return ended();
             stage_ = Stage::Attend;
             return true;
         case Stage::Attend: {
@@ -78,8 +81,15 @@ Result<bool> Pass::step() {
         case Stage::FfnOut:
             ffnOut();
             stage_ = Stage::AttentionIn;
-            return ++layer_ < model_.config.layers;
+            if (++layer_ < model_.config.layers) return true;
+            return ended();
     }
+    return false;
+}
+
+/// Step's last word, where all that went wrong shows.
+Result<bool> Pass::ended() {
+    if (auto done = backend_.wait(backend_.record()); !done) return done.error();
     return false;
 }
 
@@ -189,8 +199,14 @@ void Pass::logits(std::size_t firstRow, std::size_t rowCount, View<float, 2> out
     const auto normed = view(work_.normed_, c.hidden).rows(firstRow, rowCount);
     backend_.rmsNorm(view(work_.residual_, c.hidden).rows(firstRow, rowCount), model_.outputNorm.as<const float>(),
                      c.rmsEps, normed);
-    const MatmulTarget target[] = {{&model_.logitsWeight(), nullptr, out}};
-    backend_.matmul(normed, target);
+    for (std::size_t row = 0; row < rowCount; row += Workspace::kLogitRows) {
+        const std::size_t count = std::min(Workspace::kLogitRows, rowCount - row);
+        const View<float, 2> some(work_.logits_.as<float>(), {count, c.vocabulary});
+        const MatmulTarget target[] = {{&model_.logitsWeight(), nullptr, some}};
+        backend_.matmul(normed.rows(row, count), target);
+        for (std::size_t i = 0; i < count; ++i)
+            backend_.copyOut(std::as_writable_bytes(std::span(out.row(row + i), c.vocabulary)), some.row(i));
+    }
 }
 
 }  // namespace carrel

@@ -22,7 +22,8 @@ class Workspace {
   private:
     friend class Pass;
     std::size_t rows_ = 0;
-    Buffer residual_, normed_, query_, key_, value_, attention_, gate_, up_, nextQuery_;
+    static constexpr std::size_t kLogitRows = 64;  // at a time: 64 rows of a 150K vocabulary are 39 MB
+    Buffer residual_, normed_, query_, key_, value_, attention_, gate_, up_, nextQuery_, logits_;
     AttentionMemory attentionMemory_;
 };
 
@@ -50,11 +51,12 @@ class Pass {
     /// All steps.
     Status run();
     /// After the last step: logits [vocabulary] of row `row` (rows are the inputs' tokens in order) into out [rowCount,
-    /// vocabulary].
+    /// vocabulary], which is the host's.
     void logits(std::size_t firstRow, std::size_t rowCount, View<float, 2> out);
 
   private:
     enum class Stage { AttentionIn, Attend, AttentionOut, FfnIn, FfnOut };
+    Result<bool> ended();
     void attentionIn();
     void query(std::uint32_t layer, const Buffer& normed, const Buffer& out);
     void turn(std::uint32_t layer, const Buffer& norm, View<float, 3> x);

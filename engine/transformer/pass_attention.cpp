@@ -24,6 +24,12 @@ PassAttention::PassAttention(Backend& backend, const ModelConfig& config, std::s
       policy_(policy),
       stats_(stats),
       memory_(memory),
+      mass_(memory.mass),
+      lse_(memory.logSumExp),
+      restWeights_(memory.restWeights),
+      restOrigin_(memory.restOrigin),
+      chosen_(memory.chosen),
+      predicted_(memory.predicted),
       document_(inputs.front().document),
       firstPosition_(*std::min_element(position.begin(), position.end())),
       lastPosition_(*std::max_element(position.begin(), position.end())) {
@@ -42,9 +48,9 @@ PassAttention::PassAttention(Backend& backend, const ModelConfig& config, std::s
             {policy_->newest / kLeafTokens, static_cast<std::uint32_t>(quarter), leaves - std::min(leaves, 1u)});
     }
     if (policy_ != nullptr && leaves <= newestLeaves_ + 1) policy_ = nullptr;
-    memory_.state.resize(rows() * config_.heads * (config_.headDim + 2));
-    if (memory_.lastExact.size() != config_.layers) memory_.lastExact.assign(config_.layers, {});
-    lse_.resize(rows() * config_.heads);
+    need(memory_.state, rows() * config_.heads * (config_.headDim + 2));
+    if (memory_.lastExact.size() != config_.layers) memory_.lastExact = decltype(memory_.lastExact)(config_.layers);
+    need(lse_, rows() * config_.heads);
     own_.resize(rows());
     for (std::size_t row = 0; row < rows(); ++row)
         own_[row] =
@@ -66,7 +72,7 @@ void PassAttention::begin(std::uint32_t layer, View<const float, 3> q, View<floa
     ready_ = false;
     windows_.clear();
     portions_.clear();
-    if (wantsMass()) mass_.resize(rows() * config_.heads * (lastPosition_ / kLeafTokens + 1));
+    if (wantsMass()) need(mass_, rows() * config_.heads * (lastPosition_ / kLeafTokens + 1));
     if (inputs_.front().encoded != nullptr) encodeOpen();
 }
 
@@ -75,6 +81,7 @@ void PassAttention::encodeOpen() {
     const KvBlock& open = *inputs_.front().open;
     const KvGroups& to = *inputs_.front().encoded;
     if (document_->codec() == KvCodec::F16) {
+        backend_.settle();
         for (std::uint32_t head = 0; head < config_.kvHeads; ++head)
             for (std::uint32_t g = 0; g < to.groups(); ++g)
                 std::copy_n(reinterpret_cast<const std::byte*>(open.keys(layer_, head, g)),
@@ -88,7 +95,8 @@ void PassAttention::encodeOpen() {
                               to.codes(layer_, head, g), to.means(layer_, head, g)});
     backend_.encode(document_->codec(), config_.headDim, groups);
     const std::size_t bytes = rowsBytes(config_.headDim);
-    memory_.rows.resize(groups.size() * kGroupLeaves * bytes);
+    need(memory_.rows, groups.size() * kGroupLeaves * bytes);
+    if (!memoryStatus_) return;
     std::vector<UnpackLeaf> leaves;
     for (std::size_t i = 0; i < groups.size(); ++i)
         for (std::uint32_t leaf = 0; leaf < kGroupLeaves; ++leaf)
@@ -119,6 +127,7 @@ AttendArgs PassAttention::args(std::size_t first, std::size_t count, std::span<c
 }
 
 Result<bool> PassAttention::slice() {
+    if (!memoryStatus_) return memoryStatus_.error();
     if (policy_ != nullptr && !local()) return selective();
     return window_ < documentGroups_ / kWindowStep * kWindowStep ? windowSlice() : lastSlice();
 }
@@ -159,7 +168,10 @@ Result<bool> PassAttention::windowSlice() {
     done_ += now;
     if (done_ < rows()) return false;
     done_ = 0;
-    if (wantsMass()) windows_.push_back({window_ * kGroupLeaves, (window_ + count) * kGroupLeaves, lse_});
+    if (wantsMass()) {
+        backend_.settle();
+        windows_.push_back({window_ * kGroupLeaves, (window_ + count) * kGroupLeaves, lse_.copy()});
+    }
     window_ += count;
     begun_ = true;
     return false;
@@ -239,6 +251,7 @@ void PassAttention::batchRuns(std::span<const std::vector<KvRun>> rest) {
 
 /// Mass of earlier calls is a share of what had been seen then.
 void PassAttention::finishMass() {
+    backend_.settle();
     const auto mass = massView();
     for (const Seen& seen : windows_)
         for (std::size_t row = 0; row < rows(); ++row)

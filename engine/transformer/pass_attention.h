@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "compute/backend.h"
+#include "compute/backend_array.h"
 #include "kv/cache.h"
 #include "kv/document_kv.h"
 #include "transformer/config.h"
@@ -36,9 +37,10 @@ using MassSink = std::function<void(std::uint32_t layer, View<const float, 3> ma
 /// What outlives a pass so that the next need not allocate, and the last step's sums per layer, which a layer to come
 /// is judged with.
 struct AttentionMemory {
-    std::vector<float> state;
-    std::vector<std::byte> rows;
-    std::vector<std::vector<float>> lastExact;
+    BackendArray<float> state, mass, logSumExp, restWeights, restOrigin;
+    BackendArray<std::byte> rows;
+    BackendArray<std::uint16_t> chosen, predicted;
+    std::vector<BackendArray<float>> lastExact;
 };
 
 /// One layer's attention for all rows of a pass, in slices of about 20 ms at most. Full attention goes over the
@@ -89,8 +91,13 @@ class PassAttention {
     View<float, 3> massView() { return {mass_.data(), {rows(), config_.heads, lastPosition_ / kLeafTokens + 1u}}; }
     View<float, 3> restView() { return {restWeights_.data(), {rows(), config_.heads, documentGroups_ * kGroupLeaves}}; }
     View<float, 2> originView() { return {restOrigin_.data(), {rows(), config_.heads}}; }
-    View<float, 2> lseView(std::vector<float>& lse) const { return {lse.data(), {rows(), config_.heads}}; }
+    View<float, 2> lseView(const BackendArray<float>& lse) const { return {lse.data(), {rows(), config_.heads}}; }
     View<std::uint16_t, 3> masks(std::vector<std::uint16_t>& memory, std::size_t count) const;
+    View<std::uint16_t, 3> masks(BackendArray<std::uint16_t>& memory);
+    template <class T>
+    void need(BackendArray<T>& array, std::size_t count) {
+        if (const auto done = array.resize(backend_, count); !done && memoryStatus_) memoryStatus_ = done;
+    }
     const std::uint16_t* grid(const SketchView& sketch, std::uint32_t leaf) const;
     AttendArgs args(std::size_t first, std::size_t count, std::span<const std::uint32_t> sequence);
 
@@ -105,7 +112,7 @@ class PassAttention {
     Result<bool> selective();
     Status attendAlways(std::uint32_t firstNewest);
     void predictNext();
-    void judge(std::uint32_t layer, View<const float, 3> q, std::vector<float>& exact, View<std::uint16_t, 3> chosen,
+    void judge(std::uint32_t layer, View<const float, 3> q, View<const float, 2> exact, View<std::uint16_t, 3> chosen,
                bool remember);
     std::uint64_t together(View<const std::uint16_t, 3> chosen) const;
     Status attendChosen(View<const std::uint16_t, 3> chosen, std::uint32_t firstNewest);
@@ -132,6 +139,9 @@ class PassAttention {
     const ReadPolicy* policy_;
     ReadStats* stats_;
     AttentionMemory& memory_;
+    BackendArray<float>&mass_, &lse_, &restWeights_, &restOrigin_;
+    BackendArray<std::uint16_t>&chosen_, &predicted_;
+    Status memoryStatus_;
     MassSink massSink_;
     DocumentKv* document_;
     std::uint32_t documentGroups_ = 0, newestLeaves_ = 0, firstPosition_ = 0, lastPosition_ = 0;
@@ -149,11 +159,11 @@ class PassAttention {
     std::vector<std::vector<KvRun>> runs_;  // [.., kvHeads]
     std::vector<std::span<const KvRun>> views_;
     std::vector<KvPick> picks_;
-    std::vector<float> mass_, lse_, chosenLse_, trueMass_, restWeights_, restOrigin_;
+    std::vector<float> chosenLse_, trueMass_;
     std::vector<Seen> windows_;
     std::vector<Portion> portions_;
     std::vector<const std::uint8_t*> lately_;
-    std::vector<std::uint16_t> always_, chosen_, predicted_, portion_;
+    std::vector<std::uint16_t> always_, portion_;
 };
 
 }  // namespace carrel

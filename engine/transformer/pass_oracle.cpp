@@ -60,10 +60,12 @@ void PassAttention::weighOthers(View<const std::uint16_t, 3> chosen) {
     a.exact = lseView(lse_);
     a.rule.scorer = policy_->rule.scorer;
     a.rule.cap = 0;
-    a.chosen = masks(predicted_, rows());
+    a.chosen = masks(predicted_);
     a.rest = restView();
     a.origin = originView();
+    if (!memoryStatus_) return;
     backend_.judge(a);
+    backend_.settle();
     const std::size_t group = config_.heads / config_.kvHeads, leaves = chosen.size(2);
     for (std::size_t row = 0; row < rows(); ++row)
         for (std::size_t head = 0; head < config_.heads; ++head) {

@@ -37,20 +37,30 @@ View<std::uint16_t, 3> PassAttention::masks(std::vector<std::uint16_t>& memory, 
     return {memory.data(), {count, config_.kvHeads, leaves}};
 }
 
+/// Of all rows, in the backend's memory.
+View<std::uint16_t, 3> PassAttention::masks(BackendArray<std::uint16_t>& memory) {
+    const std::size_t leaves = documentGroups_ * kGroupLeaves;
+    need(memory, rows() * config_.kvHeads * leaves);
+    return {memory.data(), {rows(), config_.kvHeads, leaves}};
+}
+
 Result<bool> PassAttention::selective() {
     if (policy_->oracle)
         if (auto done = measureMass(); !done) return done.error();
     const std::uint32_t firstNewest = documentGroups_ * kGroupLeaves - newestLeaves_;
     if (auto done = attendAlways(firstNewest); !done) return done.error();
-    const auto chosen = masks(chosen_, rows());
+    const auto chosen = masks(chosen_);
     if (policy_->estimate) {
-        restWeights_.resize(rows() * config_.heads * chosen.size(2));
-        restOrigin_.resize(rows() * config_.heads);
+        need(restWeights_, rows() * config_.heads * chosen.size(2));
+        need(restOrigin_, rows() * config_.heads);
     }
-    judge(layer_, q_, lse_, chosen, true);
+    auto& lastExact = memory_.lastExact[layer_];
+    need(lastExact, lse_.size());
+    if (!memoryStatus_) return memoryStatus_.error();
+    judge(layer_, q_, lseView(lse_), chosen, true);
     if (policy_->oracle) chooseByMass(chosen);
     if (policy_->oracle && policy_->estimate) weighOthers(chosen);
-    memory_.lastExact[layer_] = lse_;
+    std::ranges::copy(lse_.span(), lastExact.data());
     begun_ = true;
     const bool fits = together(chosen) <= document_->pinLeaves();
     if (auto done = fits ? attendChosen(chosen, firstNewest) : attendPortions(chosen, firstNewest); !done)
@@ -85,7 +95,8 @@ Status PassAttention::attendAlways(std::uint32_t firstNewest) {
     AttendArgs shared = args(0, rows(), same_);
     shared.logSumExp = lseView(lse_);
     backend_.attend(shared);
-    windows_.push_back({0, alone ? end : leaves, lse_});
+    backend_.settle();
+    windows_.push_back({0, alone ? end : leaves, lse_.copy()});
     if (alone) return {};
 
     begun_ = true;
@@ -93,14 +104,16 @@ Status PassAttention::attendAlways(std::uint32_t firstNewest) {
     AttendArgs own = args(0, rows(), sequence_);
     own.logSumExp = lseView(lse_);
     backend_.attend(own);
-    windows_.push_back({leaves, end, lse_});
+    backend_.settle();
+    windows_.push_back({leaves, end, lse_.copy()});
     return {};
 }
 
 void PassAttention::predictNext() {
     if (nextQuery_.data() == nullptr || memory_.lastExact[layer_ + 1].size() != lse_.size()) return;
-    const auto likely = masks(predicted_, rows());
-    judge(layer_ + 1, nextQuery_, memory_.lastExact[layer_ + 1], likely, false);
+    const auto likely = masks(predicted_);
+    if (!memoryStatus_) return;
+    judge(layer_ + 1, nextQuery_, lseView(memory_.lastExact[layer_ + 1]), likely, false);
     document_->prefetch(layer_ + 1, likely);
 }
 
@@ -137,7 +150,8 @@ Status PassAttention::attendChosen(View<const std::uint16_t, 3> chosen, std::uin
     predictNext();
     if (auto done = pins->complete(); !done) return done.error();
     backend_.attend(a);
-    chosenLse_ = lse_;
+    backend_.settle();
+    chosenLse_ = lse_.copy();
     if (!policy_->estimate) return {};
 
     return attendRest(firstNewest), Status();
@@ -171,10 +185,13 @@ Status PassAttention::attendPortions(View<const std::uint16_t, 3> chosen, std::u
                 if (!pins) return pins.error();
                 for (std::size_t i = from; i < to; ++i) addRun(*pins, chosen, row, head, all[i], runs_[head]);
                 attend(row, false);
-                if (massSink_) portions_.push_back({row, head, all[from].first, all[to - 1].end, lse_});
+                if (!massSink_) continue;
+                backend_.settle();
+                portions_.push_back({row, head, all[from].first, all[to - 1].end, lse_.copy()});
             }
         }
-    chosenLse_ = lse_;
+    backend_.settle();
+    chosenLse_ = lse_.copy();
     if (policy_->estimate) return attendRest(firstNewest), Status();
     runs_.assign(config_.kvHeads, {});
     for (std::size_t row = 0; row < rows(); ++row) attend(row, true);
@@ -192,10 +209,11 @@ void PassAttention::attendRest(std::uint32_t firstNewest) {
     a.weight = restView();
     a.origin = originView();
     backend_.attend(a);
+    if (stats_ != nullptr) backend_.settle();
     countEstimated(chosenLse_);
 }
 
-void PassAttention::judge(std::uint32_t layer, View<const float, 3> q, std::vector<float>& exact,
+void PassAttention::judge(std::uint32_t layer, View<const float, 3> q, View<const float, 2> exact,
                           View<std::uint16_t, 3> chosen, bool remember) {
     const Timer timer(stats_ != nullptr ? &stats_->judgeS : nullptr);
     const auto always = (newestLeaves_ + 1) * kLeafTokens, there = documentGroups_ * kGroupTokens;
@@ -227,7 +245,7 @@ void PassAttention::judge(std::uint32_t layer, View<const float, 3> q, std::vect
             lately_.push_back(historyOf(at) != nullptr ? historyOf(at)->of(layer, size) : nullptr);
         a.rule.cap = capOf(row);
         a.q = q.rows(row, count);
-        a.exact = View<const float, 2>(exact.data(), {rows(), config_.heads}).rows(row, count);
+        a.exact = exact.rows(row, count);
         a.chosen = chosen.rows(row, count);
         a.lately = lately_;
         if (remember && policy_->estimate) {
@@ -235,6 +253,7 @@ void PassAttention::judge(std::uint32_t layer, View<const float, 3> q, std::vect
             a.origin = originView().rows(row, count);
         }
         backend_.judge(a);
+        backend_.settle();
         for (const std::size_t end = row + count; row < end; ++row)
             if (LeafHistory* const history = historyOf(row); history != nullptr && remember)
                 history->add(layer, chosen.row(row), size, policy_->remembered);
@@ -296,6 +315,7 @@ void PassAttention::countEstimated(const std::vector<float>& read) {
 
 /// Mass of the calls for what is always read and for what was chosen, as shares of the whole.
 void PassAttention::finishSelectiveMass() {
+    backend_.settle();
     const auto mass = massView();
     const std::size_t group = config_.heads / config_.kvHeads, leaves = documentGroups_ * kGroupLeaves;
     const auto scale = [&](std::size_t row, std::size_t head, const std::vector<float>& then, std::size_t first,

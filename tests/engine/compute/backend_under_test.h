@@ -3,20 +3,75 @@
 #include <doctest/doctest.h>
 
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
 #include <random>
+#include <string_view>
 #include <vector>
 
+#include "compute/cuda/loader.h"
 #include "compute/registry.h"
+#if defined(CARREL_CUSHIM)
+#include "cushim/emulated.h"
+#endif
 
 namespace carrel {
 
+/// CARREL_ISA=cushim: the CUDA backend, its kernels on the CPU, which takes a thousand times as long.
+inline bool emulated() {
+    const char* isa = std::getenv("CARREL_ISA");
+    return isa != nullptr && std::string_view(isa) == "cushim";
+}
+
+/// cuda: the plugin's backend on a GPU.
+inline Result<std::unique_ptr<Backend>> makeBackend(unsigned threads) {
+    if (const char* isa = std::getenv("CARREL_ISA"); isa != nullptr && std::string_view(isa) == "cuda") {
+        auto made = loadCudaBackend(cudaPluginFor(std::filesystem::read_symlink("/proc/self/exe")), threads);
+        if (made) return made;
+        return Error{made.error().code, "cuda",
+                     made.error().detail + " The kernels that nvcc made were NOT exercised."};
+    }
+    if (!emulated()) return makeCpuBackend("", threads);
+#if defined(CARREL_CUSHIM)
+    return cushim::makeEmulatedBackend();
+#else
+    return Error{Code::Unsupported, "cushim", "this test was built without the CUDA backend"};
+#endif
+}
+
 /// The backend that CARREL_ISA asks for.
 inline std::unique_ptr<Backend> backendUnderTest(unsigned threads = 2) {
-    auto made = makeCpuBackend("", threads);
+    auto made = makeBackend(threads);
     REQUIRE(made);
     return std::move(*made);
 }
+
+/// Memory of a backend with something in it.
+template <class T>
+class Shared {
+  public:
+    Shared(Backend& backend, const std::vector<T>& values) : Shared(backend, values.data(), values.size()) {}
+    Shared(Backend& backend, const T* values, std::size_t count) : backend_(backend), count_(count) {
+        auto made = backend.allocate(count * sizeof(T));
+        REQUIRE(made);
+        buffer_ = std::move(*made);
+        backend.copyIn(data(), std::as_bytes(std::span(values, count)));
+    }
+    Shared(Backend& backend, std::size_t count) : Shared(backend, std::vector<T>(count)) {}
+    T* data() const { return buffer_.template as<T>(); }
+    std::size_t size() const { return count_; }
+    /// After all that was enqueued before.
+    std::vector<T> read() const {
+        std::vector<T> out(count_);
+        backend_.copyOut(std::as_writable_bytes(std::span(out)), data());
+        return out;
+    }
+
+  private:
+    Backend& backend_;
+    std::size_t count_;
+    Buffer buffer_;
+};
 
 inline std::vector<float> randomFloats(unsigned seed, std::size_t count, float spread = 1) {
     std::mt19937 random(seed);
@@ -33,7 +88,7 @@ inline bool sameBits(const float* a, const float* b, std::size_t count) {
 }  // namespace carrel
 
 int main(int argc, char** argv) {
-    if (const auto made = carrel::makeCpuBackend("", 1); !made) {
+    if (const auto made = carrel::makeBackend(1); !made) {
         std::printf("skipped: %s: %s\n", made.error().where.c_str(), made.error().detail.c_str());
         return 77;
     }

@@ -9,8 +9,9 @@ TEST_CASE("RMS norm divides by the root of the mean square and scales by the wei
     for (const std::size_t dim : {1, 15, 64, 100, 896})
         for (const std::size_t n : {1, 5, 300}) {
             const auto x = randomFloats(1, n * dim), weight = randomFloats(2, dim);
-            std::vector<float> out(n * dim);
-            backend->rmsNorm({x.data(), {n, dim}}, weight.data(), 1e-6f, {out.data(), {n, dim}});
+            const Shared<float> from(*backend, x), by(*backend, weight), to(*backend, n * dim);
+            backend->rmsNorm({from.data(), {n, dim}}, by.data(), 1e-6f, {to.data(), {n, dim}});
+            const auto out = to.read();
             for (std::size_t i = 0; i < n; ++i) {
                 double sum = 0;
                 for (std::size_t d = 0; d < dim; ++d) sum += std::pow(static_cast<double>(x[i * dim + d]), 2);
@@ -30,12 +31,13 @@ TEST_CASE("RoPE turns pairs by position times frequency, in both styles") {
         for (const RopeStyle style : {RopeStyle::Neox, RopeStyle::Interleaved}) {
             const std::size_t n = 9, heads = 3, half = headDim / 2;
             const auto before = randomFloats(3, n * heads * headDim);
-            auto x = before;
+            const Shared<float> turned(*backend, before);
             std::vector<float> invFreq(half);
             for (std::size_t j = 0; j < half; ++j)
                 invFreq[j] = std::pow(10000.0f, -2 * static_cast<float>(j) / static_cast<float>(headDim));
             const std::vector<std::uint32_t> position{0, 1, 2, 77, 4095, 31000, 5, 6, 7};
-            backend->rope({x.data(), {n, heads, headDim}}, position, invFreq, style);
+            backend->rope({turned.data(), {n, heads, headDim}}, position, invFreq, style);
+            const auto x = turned.read();
             for (std::size_t i = 0; i < n * heads; ++i)
                 for (std::size_t j = 0; j < half; ++j) {
                     const std::size_t a = i * headDim + (style == RopeStyle::Neox ? j : 2 * j);
@@ -52,9 +54,9 @@ TEST_CASE("RoPE turns pairs by position times frequency, in both styles") {
 TEST_CASE("Angles follow when positions or frequencies change between calls") {
     const auto backend = backendUnderTest();
     const auto turned = [&](std::uint32_t position, float frequency) {
-        float x[2] = {1, 0};
-        backend->rope({x, {1, 1, 2}}, std::span(&position, 1), std::span(&frequency, 1), RopeStyle::Neox);
-        return x[0];
+        const Shared<float> x(*backend, {1, 0});
+        backend->rope({x.data(), {1, 1, 2}}, std::span(&position, 1), std::span(&frequency, 1), RopeStyle::Neox);
+        return x.read()[0];
     };
     CHECK(turned(1, 1) == doctest::Approx(std::cos(1.0)));
     CHECK(turned(2, 1) == doctest::Approx(std::cos(2.0)));
@@ -67,7 +69,9 @@ TEST_CASE("SwiGLU is exact enough from the smallest to the largest gate") {
     for (float g = -120; g < 120; g += 0.37f) gate.push_back(g);
     for (const float g : {0.0f, -0.0f, 1e-30f, -1e-30f, 1e30f, -1e30f}) gate.push_back(g);
     const auto before = gate, up = randomFloats(4, gate.size());
-    backend->swiglu({gate.data(), {1, gate.size()}}, {up.data(), {1, up.size()}});
+    const Shared<float> gates(*backend, gate), ups(*backend, up);
+    backend->swiglu({gates.data(), {1, gate.size()}}, {ups.data(), {1, up.size()}});
+    gate = gates.read();
     for (std::size_t i = 0; i < gate.size(); ++i) {
         const auto g = static_cast<double>(before[i]);
         const double exact = g / (1 + std::exp(-g)) * static_cast<double>(up[i]);
@@ -82,7 +86,9 @@ TEST_CASE("GeGLU is exact enough from the smallest to the largest gate") {
     for (float g = -9; g < 9; g += 0.037f) gate.push_back(g);
     for (const float g : {0.0f, -0.0f, 1e-30f, -1e-30f, 1e30f, -1e30f, 100.0f, -100.0f}) gate.push_back(g);
     const auto before = gate, up = randomFloats(4, gate.size());
-    backend->geglu({gate.data(), {1, gate.size()}}, {up.data(), {1, up.size()}});
+    const Shared<float> gates(*backend, gate), ups(*backend, up);
+    backend->geglu({gates.data(), {1, gate.size()}}, {ups.data(), {1, up.size()}});
+    gate = gates.read();
     for (std::size_t i = 0; i < gate.size(); ++i) {
         const auto x = static_cast<double>(before[i]);
         const double y = std::sqrt(2 / std::acos(-1.0)) * (x + 0.044715 * x * x * x);
@@ -96,10 +102,12 @@ TEST_CASE("A norm that is added is added, one in place is in place, and embeddin
     const auto backend = backendUnderTest();
     const std::size_t n = 3, dim = 100;
     const auto x = randomFloats(8, n * dim), weight = randomFloats(9, dim), before = randomFloats(10, n * dim);
-    std::vector<float> normed(n * dim), added = before, inPlace = x;
-    backend->rmsNorm({x.data(), {n, dim}}, weight.data(), 1e-6f, {normed.data(), {n, dim}});
-    backend->addRmsNorm({x.data(), {n, dim}}, weight.data(), 1e-6f, {added.data(), {n, dim}});
-    backend->rmsNorm({inPlace.data(), {n, dim}}, weight.data(), 1e-6f, {inPlace.data(), {n, dim}});
+    const Shared<float> from(*backend, x), by(*backend, weight), to(*backend, n * dim), sum(*backend, before);
+    const Shared<float> same(*backend, x);
+    backend->rmsNorm({from.data(), {n, dim}}, by.data(), 1e-6f, {to.data(), {n, dim}});
+    backend->addRmsNorm({from.data(), {n, dim}}, by.data(), 1e-6f, {sum.data(), {n, dim}});
+    backend->rmsNorm({same.data(), {n, dim}}, by.data(), 1e-6f, {same.data(), {n, dim}});
+    const auto normed = to.read(), added = sum.read(), inPlace = same.read();
     for (std::size_t i = 0; i < n * dim; ++i) {
         CHECK(added[i] == before[i] + normed[i]);
         CHECK(inPlace[i] == normed[i]);
@@ -107,8 +115,9 @@ TEST_CASE("A norm that is added is added, one in place is in place, and embeddin
     const auto table = backend->loadWeight(DType::F32, n, dim, std::as_bytes(std::span(x)));
     REQUIRE(table);
     const std::int32_t ids[] = {2, 0};
-    std::vector<float> out(2 * dim);
-    backend->embed(**table, ids, {out.data(), {2, dim}}, 3.5f);
+    const Shared<float> embedded(*backend, 2 * dim);
+    backend->embed(**table, ids, {embedded.data(), {2, dim}}, 3.5f);
+    const auto out = embedded.read();
     for (std::size_t d = 0; d < dim; ++d) CHECK(out[d] == 3.5f * x[2 * dim + d]);
 }
 
@@ -117,11 +126,13 @@ TEST_CASE("Keys and values are rounded to the nearest f16 and land in the rows g
     for (const std::size_t dim : {1, 8, 64, 100}) {
         const std::size_t n = 3;
         const auto x = randomFloats(5, n * dim, 100);
-        std::vector<std::uint16_t> memory(n * dim);
+        const Shared<float> from(*backend, x);
+        const Shared<std::uint16_t> memory(*backend, n * dim);
         std::uint16_t* rows[] = {memory.data() + 2 * dim, memory.data(), memory.data() + dim};
-        backend->storeF16({x.data(), {n, dim}}, rows);
+        backend->storeF16({from.data(), {n, dim}}, rows);
+        const auto halves = memory.read();
         for (std::size_t i = 0; i < n; ++i)
-            for (std::size_t d = 0; d < dim; ++d) REQUIRE(rows[i][d] == f32ToF16(x[i * dim + d]));
+            for (std::size_t d = 0; d < dim; ++d) REQUIRE(halves[(i + 2) % 3 * dim + d] == f32ToF16(x[i * dim + d]));
     }
 }
 
@@ -130,17 +141,45 @@ TEST_CASE("A row's norm, gate and angles have the same bits in any batch") {
     const std::size_t n = 200, dim = 896;
     const auto x = randomFloats(6, n * dim), weight = randomFloats(7, dim);
     const auto all = [&](Backend& backend, std::size_t first, std::size_t count) {
-        std::vector<float> out(count * dim);
-        backend.rmsNorm({x.data() + first * dim, {count, dim}}, weight.data(), 1e-6f, {out.data(), {count, dim}});
-        backend.swiglu({out.data(), {count, dim}}, {x.data() + first * dim, {count, dim}});
+        const Shared<float> from(backend, x.data() + first * dim, count * dim), by(backend, weight),
+            out(backend, count * dim);
+        backend.rmsNorm({from.data(), {count, dim}}, by.data(), 1e-6f, {out.data(), {count, dim}});
+        backend.swiglu({out.data(), {count, dim}}, {from.data(), {count, dim}});
         std::vector<std::uint32_t> position(count);
         for (std::size_t i = 0; i < count; ++i) position[i] = static_cast<std::uint32_t>(first + i);
         const std::vector<float> invFreq(32, 0.3f);
         backend.rope({out.data(), {count, dim / 64, 64}}, position, invFreq, RopeStyle::Neox);
-        return out;
+        return out.read();
     };
     const auto together = all(*two, 0, n);
     for (const std::size_t first : {0, 1, 17, 199})
         CHECK(sameBits(all(*one, first, 1).data(), together.data() + first * dim, dim));
     CHECK(sameBits(all(*one, 0, n).data(), together.data(), n * dim));
+}
+
+TEST_CASE("After waiting for it, what was enqueued is in memory that the host reads") {
+    const auto backend = backendUnderTest();
+    const std::size_t dim = 64;
+    const Shared<float> gate(*backend, std::vector<float>(dim, 2)), up(*backend, std::vector<float>(dim, 3));
+    REQUIRE(backend->wait(backend->record()));  // what copyIn() enqueued, before the host writes
+    up.data()[1] = 0;
+    const Event before = backend->record();
+    backend->swiglu({gate.data(), {1, dim}}, {up.data(), {1, dim}});
+    const Event after = backend->record();
+    CHECK(after.sequence > before.sequence);
+    REQUIRE(backend->wait(after));
+    CHECK(gate.data()[0] > 5);
+    CHECK(gate.data()[1] == 0);
+    CHECK(backend->wait(before));
+    CHECK(backend->wait(after));
+}
+
+TEST_CASE("What is copied in comes out again, however much") {
+    const auto backend = backendUnderTest();
+    for (const std::size_t bytes : {std::size_t{1}, std::size_t{4097}, (std::size_t{20} << 20) + 3}) {
+        std::vector<std::byte> in(bytes);
+        for (std::size_t i = 0; i < bytes; i += 61) in[i] = static_cast<std::byte>(i / 61);
+        const Shared<std::byte> memory(*backend, in);
+        CHECK(memory.read() == in);
+    }
 }

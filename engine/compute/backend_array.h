@@ -1,0 +1,41 @@
+#pragma once
+
+#include <carrel/result.h>
+
+#include <algorithm>
+#include <span>
+#include <vector>
+
+#include "compute/backend.h"
+
+namespace carrel {
+
+/// An array in a backend's memory, for what a call writes and the host reads (Backend says when), or the other way
+/// round. Its memory stays when it shrinks.
+template <class T>
+class BackendArray {
+  public:
+    /// `count` elements of any value. NoMemory: it then has none.
+    Status resize(Backend& backend, std::size_t count) {
+        size_ = 0;
+        if (count * sizeof(T) > buffer_.bytes()) {
+            buffer_ = Buffer();  // the old one goes first
+            auto made = backend.allocate(count * sizeof(T));
+            if (!made) return made.error();
+            buffer_ = std::move(*made);
+        }
+        size_ = count;
+        return {};
+    }
+    std::size_t size() const { return size_; }
+    T* data() const { return buffer_.template as<T>(); }
+    T& operator[](std::size_t i) const { return assert(i < size_), data()[i]; }
+    std::span<T> span() const { return {data(), size_}; }
+    std::vector<T> copy() const { return std::vector<T>(data(), data() + size_); }
+
+  private:
+    Buffer buffer_;
+    std::size_t size_ = 0;
+};
+
+}  // namespace carrel

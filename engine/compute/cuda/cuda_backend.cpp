@@ -1,0 +1,284 @@
+#include "compute/cuda/cuda_backend.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <deque>
+#include <string>
+#include <vector>
+
+#include "compute/cuda/arguments.h"
+#include "compute/cuda/cuda_weight.h"
+#include "compute/cuda/launch.h"
+
+namespace carrel::cuda {
+
+namespace {
+
+constexpr std::size_t kArgumentBytes = std::size_t{8} << 20;
+
+ConstRows constRows(View<const float, 2> x) {
+    return {x.data(), x.stride()};
+}
+Rows rowsOf(View<float, 2> x) {
+    return {x.data(), x.stride()};
+}
+
+/// Device memory that grows; enqueued work may still use what it had.
+class Scratch {
+  public:
+    ~Scratch() {
+        if (data_ != nullptr) cudaFree(data_);
+    }
+    /// Null where there is not so much.
+    void* need(std::size_t bytes, cudaStream_t stream) {
+        if (bytes <= bytes_) return data_;
+        cudaStreamSynchronize(stream);
+        if (data_ != nullptr) cudaFree(data_);
+        data_ = nullptr;
+        bytes_ = cudaMalloc(&data_, bytes) == cudaSuccess ? bytes : 0;
+        return data_;
+    }
+
+  private:
+    void* data_ = nullptr;
+    std::size_t bytes_ = 0;
+};
+
+class CudaBackend final : public Backend {
+  public:
+    explicit CudaBackend(unsigned threads) : pool_(threads) {}
+    ~CudaBackend() override {
+        if (stream_ != nullptr) cudaStreamSynchronize(stream_);
+        for (const auto& marker : markers_) cudaEventDestroy(marker.event);
+        for (cudaEvent_t event : spare_) cudaEventDestroy(event);
+        if (stream_ != nullptr) cudaStreamDestroy(stream_);
+    }
+    Status open(int index) {
+        cudaDeviceProp device{};
+        keep(cudaSetDevice(index));
+        keep(cudaGetDeviceProperties(&device, index));
+        keep(cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking));
+        if (error_ == cudaSuccess) keep(arguments_.open(kArgumentBytes));
+        name_ = std::string("cuda ") + device.name;
+        return status();
+    }
+
+    std::string name() const override { return name_; }
+
+    Result<Buffer> allocate(std::size_t bytes) override {
+        void* data = nullptr;
+        const std::size_t whole = std::max<std::size_t>(64, (bytes + 63) / 64 * 64);
+        if (cudaMallocManaged(&data, whole, cudaMemAttachGlobal) != cudaSuccess)
+            return Error{Code::NoMemory, "buffer", std::to_string(bytes) + " bytes"};
+        return Buffer(this, data, bytes);
+    }
+    void release(void* data, std::size_t) override {
+        keep(cudaStreamSynchronize(stream_));
+        keep(cudaFree(data));
+    }
+
+    Event record() override {
+        cudaEvent_t event = nullptr;
+        if (spare_.empty()) {
+            keep(cudaEventCreateWithFlags(&event, cudaEventDisableTiming));
+        } else {
+            event = spare_.back();
+            spare_.pop_back();
+        }
+        if (event != nullptr) {
+            keep(cudaEventRecord(event, stream_));
+            markers_.push_back({++sequence_, event});
+        }
+        return {sequence_};
+    }
+    Status wait(Event event) override {
+        while (!markers_.empty() && markers_.front().sequence <= event.sequence) {
+            const Marker marker = markers_.front();
+            markers_.pop_front();
+            // Events are of one stream: the last one says it for all before it.
+            if (markers_.empty() || markers_.front().sequence > event.sequence)
+                keep(cudaEventSynchronize(marker.event));
+            spare_.push_back(marker.event);
+        }
+        return status();
+    }
+
+    void copyIn(void* to, std::span<const std::byte> from) override {
+        for (std::size_t at = 0; at < from.size();) {
+            const std::size_t bytes = std::min(from.size() - at, arguments_.pieceBytes());
+            void* const piece = staged(bytes);
+            if (piece == nullptr) return;
+            std::memcpy(piece, from.data() + at, bytes);
+            keep(cudaMemcpyAsync(static_cast<std::byte*>(to) + at, piece, bytes, cudaMemcpyHostToDevice, stream_));
+            at += bytes;
+        }
+    }
+    void copyOut(std::span<std::byte> to, const void* from) override {
+        for (std::size_t at = 0; at < to.size();) {
+            const std::size_t bytes = std::min(to.size() - at, arguments_.pieceBytes());
+            void* const piece = staged(bytes);
+            if (piece == nullptr) return;
+            keep(cudaMemcpyAsync(piece, static_cast<const std::byte*>(from) + at, bytes, cudaMemcpyDeviceToHost,
+                                 stream_));
+            keep(cudaStreamSynchronize(stream_));
+            std::memcpy(to.data() + at, piece, bytes);
+            at += bytes;
+        }
+    }
+
+    using Backend::loadWeight;
+    Result<std::unique_ptr<Weight>> loadWeight(DType type, std::size_t rows, std::size_t cols, std::size_t bytes,
+                                               const ReadRaw& read) override {
+        return CudaWeight::load(type, rows, cols, bytes, read, pool_, arguments_, stream_);
+    }
+
+    void embed(const Weight& table, std::span<const std::int32_t> ids, View<float, 2> out, float scale) override {
+        assert(out.size(0) == ids.size() && out.size(1) == table.cols);
+        const auto* const given = put(ids);
+        if (given == nullptr || ids.empty()) return;
+        keep(cuda::embed({table.type, static_cast<const CudaWeight&>(table).tiles(), given, rowsOf(out),
+                          static_cast<int>(ids.size()), static_cast<int>(table.cols), scale},
+                         stream_));
+    }
+
+    void rmsNorm(View<const float, 2> x, const float* weight, float eps, View<float, 2> out) override {
+        norm(x, weight, eps, out, false);
+    }
+    void addRmsNorm(View<const float, 2> x, const float* weight, float eps, View<float, 2> out) override {
+        norm(x, weight, eps, out, true);
+    }
+
+    void matmul(View<const float, 2> x, std::span<const MatmulTarget> targets) override {
+        const std::size_t n = x.size(0), cols = x.size(1);
+        if (n == 0) return;
+        QuantizedRows quantized{};
+        const auto rounds = [](const MatmulTarget& target) { return !isFloat(target.weight->type); };
+        if (std::ranges::any_of(targets, rounds)) {
+            const std::size_t blocks = n * (cols / 32);
+            auto* const memory = static_cast<std::byte*>(quantized_.need(blocks * (32 + 4 + 8), stream_));
+            if (memory == nullptr) return keep(cudaErrorMemoryAllocation);
+            quantized = {reinterpret_cast<std::int8_t*>(memory), reinterpret_cast<float*>(memory + blocks * (32 + 8)),
+                         reinterpret_cast<int*>(memory + blocks * 32)};
+            keep(quantize(constRows(x), quantized, static_cast<int>(n), static_cast<int>(cols), stream_));
+        }
+        for (const MatmulTarget& target : targets) {
+            const Weight& weight = *target.weight;
+            assert(weight.cols == cols && target.out.size(0) == n && target.out.size(1) == weight.rows);
+            keep(cuda::matmul({weight.type, static_cast<const CudaWeight&>(weight).tiles(), constRows(x), quantized,
+                               target.bias, rowsOf(target.out), static_cast<int>(n), static_cast<int>(weight.rows),
+                               static_cast<int>(cols), target.accumulate},
+                              stream_));
+        }
+    }
+
+    void rope(View<float, 3> x, std::span<const std::uint32_t> position, std::span<const float> invFreq,
+              RopeStyle style) override {
+        assert(position.size() == x.size(0) && invFreq.size() * 2 == x.size(2));
+        if (position.empty() || !angles(position, invFreq)) return;
+        keep(cuda::rope({x.data(), x.stride()}, static_cast<const float*>(angleMemory_), static_cast<int>(x.size(0)),
+                        static_cast<int>(x.size(1)), static_cast<int>(invFreq.size()), style == RopeStyle::Neox,
+                        stream_));
+    }
+
+    void storeF16(View<const float, 2> x, std::span<std::uint16_t* const> rows) override {
+        assert(rows.size() == x.size(0));
+        auto* const given = put(rows);
+        if (given == nullptr || rows.empty()) return;
+        keep(cuda::storeF16(constRows(x), given, static_cast<int>(x.size(0)), static_cast<int>(x.size(1)), stream_));
+    }
+
+    void swiglu(View<float, 2> gate, View<const float, 2> up) override { glu(Gate::Silu, gate, up); }
+    void geglu(View<float, 2> gate, View<const float, 2> up) override { glu(Gate::Gelu, gate, up); }
+
+    void attend(const AttendArgs&) override { lacks("attend"); }
+    void encode(KvCodec, std::size_t, std::span<const EncodeGroup>) override { lacks("encode"); }
+    void unpack(KvCodec, std::size_t, std::span<const UnpackLeaf>) override { lacks("unpack"); }
+    void means(KvCodec, std::size_t, std::span<const GroupMeans>) override { lacks("means"); }
+    void judge(const JudgeArgs&) override { lacks("judge"); }
+
+  private:
+    struct Marker {
+        std::uint64_t sequence;
+        cudaEvent_t event;
+    };
+
+    void keep(cudaError_t error) {
+        if (error_ == cudaSuccess) error_ = error;
+    }
+    void lacks(const char* operation) {
+        if (lacking_.empty()) lacking_ = operation;
+    }
+    Status status() const {
+        const cudaError_t error = error_ != cudaSuccess ? error_ : arguments_.error();
+        if (error == cudaErrorMemoryAllocation) return Error{Code::NoMemory, "CUDA", cudaGetErrorString(error)};
+        if (error != cudaSuccess) return Error{Code::Internal, "CUDA", cudaGetErrorString(error)};
+        if (!lacking_.empty()) return Error{Code::Unsupported, "CUDA", lacking_ + " is not there yet"};
+        return {};
+    }
+    template <class T>
+    T* put(std::span<T> values) {
+        return arguments_.put(values, stream_);
+    }
+    void* staged(std::size_t bytes) { return arguments_.stage(bytes, stream_); }
+
+    void norm(View<const float, 2> x, const float* weight, float eps, View<float, 2> out, bool add) {
+        assert(x.size(0) == out.size(0) && x.size(1) == out.size(1));
+        if (x.size(0) == 0) return;
+        keep(cuda::rmsNorm(constRows(x), weight, eps, rowsOf(out), static_cast<int>(x.size(0)),
+                           static_cast<int>(x.size(1)), add, stream_));
+    }
+    void glu(Gate kind, View<float, 2> gate, View<const float, 2> up) {
+        assert(gate.size(0) == up.size(0) && gate.size(1) == up.size(1));
+        if (gate.size(0) == 0) return;
+        keep(cuda::gate(kind, rowsOf(gate), constRows(up), static_cast<int>(gate.size(0)),
+                        static_cast<int>(gate.size(1)), stream_));
+    }
+
+    /// q and k of every layer turn by the same angles: they go to the device once a batch. From the host, whose sine
+    /// and cosine do not depend on the GPU.
+    bool angles(std::span<const std::uint32_t> position, std::span<const float> invFreq) {
+        if (std::ranges::equal(position, position_) && std::ranges::equal(invFreq, invFreq_)) return true;
+        position_.assign(position.begin(), position.end());
+        invFreq_.assign(invFreq.begin(), invFreq.end());
+        const std::size_t half = invFreq.size();
+        std::vector<float> table(2 * position.size() * half);
+        for (std::size_t t = 0; t < position.size(); ++t)
+            for (std::size_t j = 0; j < half; ++j) {
+                const double angle = static_cast<double>(position[t]) * static_cast<double>(invFreq[j]);
+                table[2 * t * half + j] = static_cast<float>(std::cos(angle));
+                table[(2 * t + 1) * half + j] = static_cast<float>(std::sin(angle));
+            }
+        angleMemory_ = angleScratch_.need(table.size() * sizeof(float), stream_);
+        if (angleMemory_ == nullptr) {
+            keep(cudaErrorMemoryAllocation);
+            position_.clear();
+            return false;
+        }
+        copyIn(angleMemory_, std::as_bytes(std::span(table)));
+        return true;
+    }
+
+    ThreadPool pool_;
+    cudaStream_t stream_ = nullptr;
+    Arguments arguments_;
+    Scratch quantized_, angleScratch_;
+    void* angleMemory_ = nullptr;
+    std::vector<std::uint32_t> position_;
+    std::vector<float> invFreq_;
+    std::deque<Marker> markers_;
+    std::vector<cudaEvent_t> spare_;
+    std::uint64_t sequence_ = 0;
+    cudaError_t error_ = cudaSuccess;
+    std::string lacking_, name_;
+};
+
+}  // namespace
+
+Result<std::unique_ptr<Backend>> makeCudaBackend(int device, unsigned threads) {
+    auto backend = std::make_unique<CudaBackend>(threads);
+    if (const auto opened = backend->open(device); !opened) return opened.error();
+    return std::unique_ptr<Backend>(std::move(backend));
+}
+
+}  // namespace carrel::cuda

@@ -1,0 +1,67 @@
+#pragma once
+
+#include <cuda_runtime.h>
+
+#include <cstddef>
+#include <cstdint>
+
+#include "tensor/quant.h"
+
+// What the .cu files offer to the backend: plain pointers that the device sees, sizes that fit 31 bits where they are
+// int, and a stream.
+
+namespace carrel::cuda {
+
+/// Rows of floats, `stride` elements apart.
+struct Rows {
+    float* data;
+    std::size_t stride;
+};
+struct ConstRows {
+    const float* data;
+    std::size_t stride;
+};
+
+// norm_rope.cu
+cudaError_t rmsNorm(ConstRows x, const float* weight, float eps, Rows out, int rows, int dim, bool add,
+                    cudaStream_t stream);
+/// table [rows][2][half]: cosines, sines.
+cudaError_t rope(Rows x, const float* table, int rows, int heads, int half, bool neox, cudaStream_t stream);
+cudaError_t storeF16(ConstRows x, std::uint16_t* const* to, int rows, int dim, cudaStream_t stream);
+enum class Gate : std::uint8_t { Silu, Gelu };
+cudaError_t gate(Gate kind, Rows gate, ConstRows up, int rows, int dim, cudaStream_t stream);
+
+// matmul.cu
+/// Rows of x in 8 bits per 32 columns: x = scale * q.
+///   q [rows][cols]   scale [rows][cols/32]   sums [rows][cols/32][2], of the first 16 q and of the others
+struct QuantizedRows {
+    std::int8_t* q;
+    float* scale;
+    int* sums;
+};
+cudaError_t quantize(ConstRows x, QuantizedRows out, int rows, int cols, cudaStream_t stream);
+/// tiles as in weight_layout.h; bias may be null. x is read of float types, q of the others.
+struct Product {
+    DType type;
+    const unsigned char* tiles;
+    ConstRows x;
+    QuantizedRows q;
+    const float* bias;
+    Rows out;
+    int n, rows, cols;
+    bool accumulate;
+};
+cudaError_t matmul(const Product& product, cudaStream_t stream);
+
+// embed.cu
+struct Lookup {
+    DType type;
+    const unsigned char* tiles;
+    const std::int32_t* ids;
+    Rows out;
+    int n, cols;
+    float scale;
+};
+cudaError_t embed(const Lookup& lookup, cudaStream_t stream);
+
+}  // namespace carrel::cuda

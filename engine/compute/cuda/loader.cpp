@@ -1,0 +1,30 @@
+#include "compute/cuda/loader.h"
+
+#include <dlfcn.h>
+
+#include "compute/cuda/plugin.h"
+
+namespace carrel {
+
+std::filesystem::path cudaPluginFor(const std::filesystem::path& program) {
+    const auto folder = program.parent_path(), beside = folder / cuda::kPluginFile;
+    std::error_code ignored;
+    return std::filesystem::exists(beside, ignored) ? beside : folder.parent_path() / "lib/carrel" / cuda::kPluginFile;
+}
+
+Result<std::unique_ptr<Backend>> loadCudaBackend(const std::filesystem::path& plugin, unsigned threads) {
+    const auto none = [](std::string sentence) { return Error{Code::Unsupported, "CUDA", std::move(sentence)}; };
+    std::error_code ignored;
+    if (!std::filesystem::exists(plugin, ignored)) return none("Carrel was built or installed without its CUDA part.");
+    // Stays open: the backend's code is in it.
+    void* const library = dlopen(plugin.c_str(), RTLD_NOW | RTLD_LOCAL);
+    if (library == nullptr) return none(std::string("Carrel's CUDA part does not start: ") + dlerror() + ".");
+    const auto entry = reinterpret_cast<cuda::PluginEntry>(dlsym(library, cuda::kPluginSymbol));
+    if (entry == nullptr) return none("carrel_cuda.so is not Carrel's.");
+    char why[512] = "";
+    if (Backend* const backend = entry(CARREL_BUILD_ID, threads, why, sizeof why))
+        return std::unique_ptr<Backend>(backend);
+    return none(why);
+}
+
+}  // namespace carrel
