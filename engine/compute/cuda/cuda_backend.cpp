@@ -9,6 +9,7 @@
 
 #include "compute/cuda/arguments.h"
 #include "compute/cuda/cuda_weight.h"
+#include "compute/cuda/kv_launch.h"
 #include "compute/cuda/launch.h"
 
 namespace carrel::cuda {
@@ -189,9 +190,24 @@ class CudaBackend final : public Backend {
     void geglu(View<float, 2> gate, View<const float, 2> up) override { glu(Gate::Gelu, gate, up); }
 
     void attend(const AttendArgs&) override { lacks("attend"); }
-    void encode(KvCodec, std::size_t, std::span<const EncodeGroup>) override { lacks("encode"); }
-    void unpack(KvCodec, std::size_t, std::span<const UnpackLeaf>) override { lacks("unpack"); }
-    void means(KvCodec, std::size_t, std::span<const GroupMeans>) override { lacks("means"); }
+    void encode(KvCodec codec, std::size_t headDim, std::span<const EncodeGroup> groups) override {
+        const auto* const given = put(groups);
+        if (given == nullptr || groups.empty()) return;
+        keep(cuda::encode(codec, static_cast<std::uint32_t>(headDim), given, groups.size(), stream_));
+        std::vector<GroupMeans> after;
+        for (const EncodeGroup& group : groups) after.push_back({group.payload, group.codes, group.means});
+        means(codec, headDim, after);
+    }
+    void unpack(KvCodec codec, std::size_t headDim, std::span<const UnpackLeaf> leaves) override {
+        const auto* const given = put(leaves);
+        if (given == nullptr || leaves.empty()) return;
+        keep(cuda::unpack(codec, static_cast<std::uint32_t>(headDim), given, leaves.size(), stream_));
+    }
+    void means(KvCodec codec, std::size_t headDim, std::span<const GroupMeans> groups) override {
+        const auto* const given = put(groups);
+        if (given == nullptr || groups.empty()) return;
+        keep(cuda::means(codec, static_cast<std::uint32_t>(headDim), given, groups.size(), stream_));
+    }
     void judge(const JudgeArgs&) override { lacks("judge"); }
 
   private:
