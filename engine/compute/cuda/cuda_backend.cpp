@@ -8,9 +8,11 @@
 #include <vector>
 
 #include "compute/cuda/arguments.h"
+#include "compute/cuda/attention_plan.h"
 #include "compute/cuda/cuda_weight.h"
 #include "compute/cuda/kv_launch.h"
 #include "compute/cuda/launch.h"
+#include "compute/cuda/scratch.h"
 
 namespace carrel::cuda {
 
@@ -24,27 +26,6 @@ ConstRows constRows(View<const float, 2> x) {
 Rows rowsOf(View<float, 2> x) {
     return {x.data(), x.stride()};
 }
-
-/// Device memory that grows; enqueued work may still use what it had.
-class Scratch {
-  public:
-    ~Scratch() {
-        if (data_ != nullptr) cudaFree(data_);
-    }
-    /// Null where there is not so much.
-    void* need(std::size_t bytes, cudaStream_t stream) {
-        if (bytes <= bytes_) return data_;
-        cudaStreamSynchronize(stream);
-        if (data_ != nullptr) cudaFree(data_);
-        data_ = nullptr;
-        bytes_ = cudaMalloc(&data_, bytes) == cudaSuccess ? bytes : 0;
-        return data_;
-    }
-
-  private:
-    void* data_ = nullptr;
-    std::size_t bytes_ = 0;
-};
 
 class CudaBackend final : public Backend {
   public:
@@ -62,6 +43,7 @@ class CudaBackend final : public Backend {
         keep(cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking));
         if (error_ == cudaSuccess) keep(arguments_.open(kArgumentBytes));
         name_ = std::string("cuda ") + device.name;
+        processors_ = static_cast<unsigned>(device.multiProcessorCount);
         return status();
     }
 
@@ -189,7 +171,7 @@ class CudaBackend final : public Backend {
     void swiglu(View<float, 2> gate, View<const float, 2> up) override { glu(Gate::Silu, gate, up); }
     void geglu(View<float, 2> gate, View<const float, 2> up) override { glu(Gate::Gelu, gate, up); }
 
-    void attend(const AttendArgs&) override { lacks("attend"); }
+    void attend(const AttendArgs& args) override { keep(attention_.run(args, processors_, arguments_, stream_)); }
     void encode(KvCodec codec, std::size_t headDim, std::span<const EncodeGroup> groups) override {
         const auto* const given = put(groups);
         if (given == nullptr || groups.empty()) return;
@@ -276,6 +258,8 @@ class CudaBackend final : public Backend {
     cudaStream_t stream_ = nullptr;
     Arguments arguments_;
     Scratch quantized_, angleScratch_;
+    Attention attention_;
+    unsigned processors_ = 1;
     void* angleMemory_ = nullptr;
     std::vector<std::uint32_t> position_;
     std::vector<float> invFreq_;

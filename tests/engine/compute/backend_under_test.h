@@ -100,7 +100,14 @@ class Mirror {
         if (p == nullptr || after == copies_.begin()) return nullptr;
         const auto& [from, copy] = *std::prev(after);
         const auto offset = reinterpret_cast<const std::byte*>(p) - static_cast<const std::byte*>(from);
+        REQUIRE(static_cast<std::size_t>(offset) <= copy.memory.size());
         return reinterpret_cast<T*>(copy.memory.data() + offset);
+    }
+    /// What is now where they are from, to the copies once more.
+    void write() const {
+        for (const auto& [from, copy] : copies_)
+            if (copy.back != nullptr)
+                backend_.copyIn(copy.memory.data(), {static_cast<const std::byte*>(from), copy.memory.size()});
     }
     /// What is in the copies now, back to where they are from.
     void read() const {
