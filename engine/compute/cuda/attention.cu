@@ -305,10 +305,10 @@ __global__ void __launch_bounds__(kFinishThreads, 1) finishKernel(AttendCall c, 
     const RunsEntry runs = c.table[c.sequence[token] * c.nKvHeads + head / (c.nHeads / c.nKvHeads)];
     const unsigned position = c.position[token];
     float m = kNothing, sum = 0, total[Items] = {};
-    const float* const start = round.carried               ? c.partials + row * each
-                               : !round.first              ? c.totals + row * each
-                               : c.begins                  ? nullptr
-                                                           : stateOf(c, row);
+    const float* const start = round.carried  ? c.partials + row * each
+                               : !round.first ? c.totals + row * each
+                               : c.begins     ? nullptr
+                                              : stateOf(c, row);
     if (start != nullptr) {
         m = start[d], sum = start[d + 1];
 #pragma unroll
@@ -399,8 +399,7 @@ using namespace attention;
 cudaError_t attendItems(const AttendCall& call, unsigned rows, const AttendItem* items, std::size_t count, bool carry,
                         cudaStream_t stream) {
     if (count == 0) return cudaSuccess;
-    if (rows == 16)
-        return (call.headDim <= 128 ? attend<16, 1> : attend<16, 2>)(call, items, count, carry, stream);
+    if (rows == 16) return (call.headDim <= 128 ? attend<16, 1> : attend<16, 2>)(call, items, count, carry, stream);
     return (call.headDim <= 128   ? attend<8, 1>
             : call.headDim <= 256 ? attend<8, 2>
                                   : attend<8, 4>)(call, items, count, carry, stream);
@@ -408,7 +407,9 @@ cudaError_t attendItems(const AttendCall& call, unsigned rows, const AttendItem*
 
 cudaError_t attendFinish(const AttendCall& call, const AttendRound& round, cudaStream_t stream) {
     const int items = (call.headDim + kFinishThreads - 1) / kFinishThreads;
-    return klaunch(items == 1 ? finishKernel<1> : items == 2 ? finishKernel<2> : finishKernel<4>,
+    return klaunch(items == 1   ? finishKernel<1>
+                   : items == 2 ? finishKernel<2>
+                                : finishKernel<4>,
                    call.tokens * call.nHeads, kFinishThreads, 0, stream, call, round);
 }
 

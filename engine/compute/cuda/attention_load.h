@@ -56,7 +56,8 @@ __device__ __forceinline__ void loadHalves(const std::uint16_t* from, int count,
 }
 __device__ __forceinline__ void loadRests(const unsigned char* means, int from, int count, int d, float* to) {
     for (int i = threadIdx.x; i < count * (d / 16); i += kAttendThreads) {
-        const int key = i / (d / 16), c = i % (d / 16) * 16, leaf = from + key, in = leaf % static_cast<int>(kGroupLeaves);
+        const int key = i / (d / 16), c = i % (d / 16) * 16, leaf = from + key,
+                  in = leaf % static_cast<int>(kGroupLeaves);
         const unsigned char* const group = means + leaf / static_cast<int>(kGroupLeaves) * valueMeansBytes(d);
         const uint4 v = load16(group + in * d + c);
         const float step = halfToFloat(reinterpret_cast<const std::uint16_t*>(group + kGroupLeaves * d)[in]);
@@ -85,8 +86,7 @@ __device__ __forceinline__ void loadPicks(const PickEntry* picks, const unsigned
                 const uint4 least = load16(pick.grid + c + half), step = load16(pick.grid + d + c + half);
                 float key8[8];
 #pragma unroll
-                for (int j = 0; j < 8; ++j)
-                    key8[j] = fmaf(unsignedOf(v, half + j), halfOf(step, j), halfOf(least, j));
+                for (int j = 0; j < 8; ++j) key8[j] = fmaf(unsignedOf(v, half + j), halfOf(step, j), halfOf(least, j));
                 store4(at + half, key8[0], key8[1], key8[2], key8[3]);
                 store4(at + half + 4, key8[4], key8[5], key8[6], key8[7]);
             }

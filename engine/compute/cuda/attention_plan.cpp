@@ -158,8 +158,7 @@ cudaError_t Attention::run(const AttendArgs& args, unsigned processors, Argument
     const std::uint32_t all = std::max(1u, mostRuns_);
     const auto round = apart    ? all
                        : inTurn ? 1u
-                                : static_cast<std::uint32_t>(
-                                      std::clamp<std::size_t>(kRoundBytes / slotBytes, 1, all));
+                                : static_cast<std::uint32_t>(std::clamp<std::size_t>(kRoundBytes / slotBytes, 1, all));
 
     items_.clear();
     std::vector<std::size_t> ends;  // of each round's items
@@ -180,9 +179,9 @@ cudaError_t Attention::run(const AttendArgs& args, unsigned processors, Argument
 
     packed_.clear();
     const std::size_t runs = pack(packed_, runs_), picks = pack(packed_, picks_), table = pack(packed_, table_),
-                      segments = pack(packed_, segments_), tiles = pack(packed_, tiles_),
-                      order = pack(packed_, order_), position = pack(packed_, args.position),
-                      sequence = pack(packed_, args.sequence), items = pack(packed_, items_);
+                      segments = pack(packed_, segments_), tiles = pack(packed_, tiles_), order = pack(packed_, order_),
+                      position = pack(packed_, args.position), sequence = pack(packed_, args.sequence),
+                      items = pack(packed_, items_);
     const std::byte* const base = arguments.put(std::span<const std::byte>(packed_), stream);
     if (base == nullptr) return cudaSuccess;  // arguments has the error
     const auto at = [base]<class T>(const T*& to, std::size_t offset) {

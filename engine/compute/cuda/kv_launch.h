@@ -91,7 +91,8 @@ constexpr unsigned tileRows(std::size_t headDim, std::size_t mostPairs) {
 /// carry: items start from what the call starts from, and have all of their rows' runs.
 cudaError_t attendItems(const AttendCall& call, unsigned rows, const AttendItem* items, std::size_t count, bool carry,
                         cudaStream_t stream);
-/// Partial sums of runs [from, end) are added to each row's, in their order; the last round writes what the call is for.
+/// Partial sums of runs [from, end) are added to each row's, in their order; the last round writes what the call is
+/// for.
 struct AttendRound {
     std::uint32_t from, end;
     bool carried;  // slot 0 has all of it

@@ -40,6 +40,12 @@ inline Result<std::unique_ptr<Backend>> makeBackend(unsigned threads) {
 #endif
 }
 
+/// What a test goes through; emulated, where all of it would take minutes, a part.
+template <class T>
+std::vector<T> among(std::vector<T> all, std::vector<T> ofEmulated) {
+    return emulated() ? ofEmulated : all;
+}
+
 /// The backend that CARREL_ISA asks for.
 inline std::unique_ptr<Backend> backendUnderTest(unsigned threads = 2) {
     auto made = makeBackend(threads);
