@@ -153,8 +153,8 @@ struct UnpackLeaf {
 };
 
 /// Leaf 0 to 3 of a group's payload and codes.
-inline UnpackLeaf packedLeaf(KvCodec codec, std::uint32_t headDim, const std::byte* payload, const std::byte* codes,
-                             std::uint32_t leaf, std::byte* rows) {
+constexpr UnpackLeaf packedLeaf(KvCodec codec, std::uint32_t headDim, const std::byte* payload, const std::byte* codes,
+                                std::uint32_t leaf, std::byte* rows) {
     const std::byte* values = payload + kGroupLeaves * lowLeafBytes(headDim);
     const std::byte* grid = values + kGroupLeaves * valueLeafBytes(codec, headDim);
     return {codes + leaf * planeLeafBytes(headDim), payload + leaf * lowLeafBytes(headDim),

@@ -17,7 +17,6 @@
 #define __device__
 #define __host__
 #define __constant__
-#define __noinline__ __attribute__((noinline))
 #define __forceinline__ inline __attribute__((always_inline))
 #define __launch_bounds__(...)
 #define __align__(n) alignas(n)

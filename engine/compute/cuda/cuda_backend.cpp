@@ -8,8 +8,11 @@
 #include <vector>
 
 #include "compute/cuda/arguments.h"
+#include "compute/cuda/attention_plan.h"
 #include "compute/cuda/cuda_weight.h"
+#include "compute/cuda/kv_launch.h"
 #include "compute/cuda/launch.h"
+#include "compute/cuda/scratch.h"
 
 namespace carrel::cuda {
 
@@ -23,27 +26,6 @@ ConstRows constRows(View<const float, 2> x) {
 Rows rowsOf(View<float, 2> x) {
     return {x.data(), x.stride()};
 }
-
-/// Device memory that grows; enqueued work may still use what it had.
-class Scratch {
-  public:
-    ~Scratch() {
-        if (data_ != nullptr) cudaFree(data_);
-    }
-    /// Null where there is not so much.
-    void* need(std::size_t bytes, cudaStream_t stream) {
-        if (bytes <= bytes_) return data_;
-        cudaStreamSynchronize(stream);
-        if (data_ != nullptr) cudaFree(data_);
-        data_ = nullptr;
-        bytes_ = cudaMalloc(&data_, bytes) == cudaSuccess ? bytes : 0;
-        return data_;
-    }
-
-  private:
-    void* data_ = nullptr;
-    std::size_t bytes_ = 0;
-};
 
 class CudaBackend final : public Backend {
   public:
@@ -61,6 +43,7 @@ class CudaBackend final : public Backend {
         keep(cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking));
         if (error_ == cudaSuccess) keep(arguments_.open(kArgumentBytes));
         name_ = std::string("cuda ") + device.name;
+        processors_ = static_cast<unsigned>(device.multiProcessorCount);
         return status();
     }
 
@@ -191,10 +174,25 @@ class CudaBackend final : public Backend {
     void swiglu(View<float, 2> gate, View<const float, 2> up) override { glu(Gate::Silu, gate, up); }
     void geglu(View<float, 2> gate, View<const float, 2> up) override { glu(Gate::Gelu, gate, up); }
 
-    void attend(const AttendArgs&) override { lacks("attend"); }
-    void encode(KvCodec, std::size_t, std::span<const EncodeGroup>) override { lacks("encode"); }
-    void unpack(KvCodec, std::size_t, std::span<const UnpackLeaf>) override { lacks("unpack"); }
-    void means(KvCodec, std::size_t, std::span<const GroupMeans>) override { lacks("means"); }
+    void attend(const AttendArgs& args) override { keep(attention_.run(args, processors_, arguments_, stream_)); }
+    void encode(KvCodec codec, std::size_t headDim, std::span<const EncodeGroup> groups) override {
+        const auto* const given = put(groups);
+        if (given == nullptr || groups.empty()) return;
+        keep(cuda::encode(codec, static_cast<std::uint32_t>(headDim), given, groups.size(), stream_));
+        std::vector<GroupMeans> after;
+        for (const EncodeGroup& group : groups) after.push_back({group.payload, group.codes, group.means});
+        means(codec, headDim, after);
+    }
+    void unpack(KvCodec codec, std::size_t headDim, std::span<const UnpackLeaf> leaves) override {
+        const auto* const given = put(leaves);
+        if (given == nullptr || leaves.empty()) return;
+        keep(cuda::unpack(codec, static_cast<std::uint32_t>(headDim), given, leaves.size(), stream_));
+    }
+    void means(KvCodec codec, std::size_t headDim, std::span<const GroupMeans> groups) override {
+        const auto* const given = put(groups);
+        if (given == nullptr || groups.empty()) return;
+        keep(cuda::means(codec, static_cast<std::uint32_t>(headDim), given, groups.size(), stream_));
+    }
     void judge(const JudgeArgs&) override { lacks("judge"); }
 
   private:
@@ -263,6 +261,8 @@ class CudaBackend final : public Backend {
     cudaStream_t stream_ = nullptr;
     Arguments arguments_;
     Scratch quantized_, angleScratch_;
+    Attention attention_;
+    unsigned processors_ = 1;
     void* angleMemory_ = nullptr;
     std::vector<std::uint32_t> position_;
     std::vector<float> invFreq_;

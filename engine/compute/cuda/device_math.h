@@ -22,6 +22,17 @@ __device__ __forceinline__ float expFast(float x) {
     return x < -87.0f ? 0.0f : x > 88.0f ? __int_as_float(0x7f800000) : p * power;
 }
 
+/// The natural logarithm of a positive normal number, to 2e-7 of it or of 1.
+__device__ __forceinline__ float logFast(float x) {
+    const int bits = __float_as_int(x), exponent = (bits - 0x3f3504f3) >> 23;  // the mantissa from sqrt(1/2) on
+    const float f = __int_as_float(bits - exponent * (1 << 23));
+    const float s = (f - 1.0f) / (f + 1.0f), t = s * s;
+    float p = fmaf(0.22222222f, t, 0.28571429f);  // 2 / 9, 2 / 7
+    p = fmaf(p, t, 0.4f);
+    p = fmaf(p, t, 0.66666667f);
+    return fmaf(static_cast<float>(exponent), 0.69314718f, fmaf(p * t, s, 2.0f * s));
+}
+
 __device__ __forceinline__ float warpSum(float v) {
 #pragma unroll
     for (int lanes = 16; lanes > 0; lanes /= 2) v += __shfl_xor_sync(0xffffffffu, v, lanes);

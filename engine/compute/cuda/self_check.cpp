@@ -46,6 +46,11 @@ class Numbers {
         for (float& v : out) v = value();
         return out;
     }
+    std::vector<float> squares(std::size_t count) {
+        std::vector<float> out(count);
+        for (float& v : out) v = value(), v = v * v;
+        return out;
+    }
     /// A weight's bytes: any quants, small factors.
     std::vector<std::byte> weight(DType type, std::size_t rows, std::size_t cols) {
         const DTypeInfo info = *dtypeInfo(static_cast<std::uint32_t>(type));
@@ -81,6 +86,8 @@ class Check {
     Result<std::vector<SelfCheckRow>> run() {
         rowOperations();
         for (const DType type : kTypes) weights(type);
+        for (const KvCodec codec : {KvCodec::K8V8, KvCodec::K8V6, KvCodec::K8V4}) codecs(codec, 80);
+        for (const std::uint32_t headDim : {64u, 256u}) attention(headDim);
         if (failed_) return *failed_;
         return std::move(rows_);
     }
@@ -135,11 +142,111 @@ class Check {
         }
     }
 
-    Buffer put(const std::vector<float>& values) {
+    /// Groups of 64 tokens, f16 and encoded, and their leaves as rows.
+    struct Groups {
+        std::uint32_t headDim;
+        Buffer keys, values, payload, codes, means, rows;
+    };
+    Groups encoded(KvCodec codec, std::uint32_t headDim, std::size_t count) {
+        const auto halves = [&] {
+            std::vector<std::uint16_t> out(count * kGroupTokens * headDim);
+            for (std::uint16_t& h : out) h = f32ToF16(numbers_.value());
+            return put(out);
+        };
+        const auto zeros = [&](std::size_t bytes) { return put(std::vector<std::byte>(count * bytes)); };
+        Groups g{headDim,
+                 halves(),
+                 halves(),
+                 zeros(payloadBytes(codec, headDim)),
+                 zeros(codesBytes(headDim)),
+                 zeros(meansBytes(headDim)),
+                 zeros(kGroupLeaves * rowsBytes(headDim))};
+        if (failed_) return g;
+        std::vector<EncodeGroup> groups;
+        std::vector<UnpackLeaf> leaves;
+        for (std::size_t i = 0; i < count; ++i) {
+            const std::size_t first = i * kGroupTokens * headDim * sizeof(std::uint16_t);
+            groups.push_back({g.keys.as<std::uint16_t>(first), g.values.as<std::uint16_t>(first),
+                              g.payload.as<std::byte>(i * payloadBytes(codec, headDim)),
+                              g.codes.as<std::byte>(i * codesBytes(headDim)),
+                              g.means.as<std::byte>(i * meansBytes(headDim))});
+            for (std::uint32_t leaf = 0; leaf < kGroupLeaves; ++leaf)
+                leaves.push_back(packedLeaf(codec, headDim, groups[i].payload, groups[i].codes, leaf,
+                                            g.rows.as<std::byte>((kGroupLeaves * i + leaf) * rowsBytes(headDim))));
+        }
+        backend_.encode(codec, headDim, groups);
+        backend_.unpack(codec, headDim, leaves);
+        return g;
+    }
+
+    void codecs(KvCodec codec, std::uint32_t headDim) {
+        const Groups g = encoded(codec, headDim, 2);
+        if (failed_) return;
+        const std::string name(codecName(codec));
+        note("encode " + name + ", payload", g.payload);
+        note("encode " + name + ", codes", g.codes);
+        note("encode " + name + ", means", g.means);
+        note("unpack " + name, g.rows);
+    }
+
+    /// Whole leaves, chosen tokens, rests and f16, of one token and of many.
+    void attention(std::uint32_t headDim) {
+        constexpr std::size_t kMany = 9, kHeads = 3, kLeaves = 3 * kGroupLeaves, kFirst = 2 * kGroupTokens;
+        const Groups g = encoded(KvCodec::K8V4, headDim, 3);
+        const auto q = put(numbers_.values(kMany * kHeads * headDim)),
+                   weight = put(numbers_.squares(kMany * kHeads * kLeaves)),
+                   origin = put(numbers_.values(kMany * kHeads));
+        const Buffer out = put(std::vector<float>(kMany * kHeads * headDim)),
+                     logSumExp = put(std::vector<float>(kMany * kHeads)),
+                     mass = put(std::vector<float>(kMany * kHeads * kLeaves));
+        if (failed_) return;
+        const auto pick = [&](std::uint32_t leaf, std::uint16_t tokens) {
+            const std::size_t grid = leaf / kGroupLeaves * codesBytes(headDim) + kGroupLeaves * planeLeafBytes(headDim);
+            return KvPick{g.rows.as<std::byte>(leaf * rowsBytes(headDim)), g.codes.as<std::uint16_t>(grid), leaf,
+                          tokens};
+        };
+        const KvPick whole[] = {pick(0, 0xffff), pick(1, 0xffff), pick(2, 0xffff), pick(3, 0xffff)},
+                     some[] = {pick(4, 0x8001), pick(6, 0x0ff0)};
+        const KvRun runs[] = {{.first = 0, .tokens = kGroupTokens, .picks = whole},
+                              {.first = kGroupTokens, .tokens = 10, .picks = some},
+                              {.keys = g.keys.as<std::uint16_t>(kFirst * headDim * sizeof(std::uint16_t)),
+                               .values = g.values.as<std::uint16_t>(kFirst * headDim * sizeof(std::uint16_t)),
+                               .first = kFirst,
+                               .tokens = 41},
+                              {.first = kGroupTokens,
+                               .tokens = kGroupLeaves,
+                               .rest = g.means.as<std::byte>(meansBytes(headDim) + keyMeansBytes(headDim))}};
+        const std::span<const KvRun> all = runs;
+        const std::vector<std::uint32_t> sequence(kMany, 0);
+        std::vector<std::uint32_t> position;
+        for (std::uint32_t t = 0; t < kMany; ++t) position.push_back(kFirst + 40 - t);
+        for (const std::size_t n : {std::size_t{1}, kMany}) {
+            AttendArgs a;
+            a.q = {q.as<const float>(), {n, kHeads, headDim}};
+            a.position = std::span(position).first(n);
+            a.sequence = std::span(sequence).first(n);
+            a.runs = {&all, 1};
+            a.nKvHeads = 1;
+            a.scale = 0.125f;
+            a.out = {out.as<float>(), {n, kHeads, headDim}};
+            a.logSumExp = {logSumExp.as<float>(), {n, kHeads}};
+            a.mass = {mass.as<float>(), {n, kHeads, kLeaves}};
+            a.weight = {weight.as<const float>(), {n, kHeads, kLeaves}};
+            a.origin = {origin.as<const float>(), {n, kHeads}};
+            backend_.attend(a);
+            const std::string name = "attend " + std::to_string(headDim) + " of " + std::to_string(n);
+            note(name, out);
+            note(name + ", logarithm", logSumExp);
+            note(name + ", mass", mass);
+        }
+    }
+
+    template <class T>
+    Buffer put(const std::vector<T>& values) {
         if (failed_) return {};
-        auto made = backend_.allocate(values.size() * sizeof(float));
+        auto made = backend_.allocate(values.size() * sizeof(T));
         if (!made) return fail(made.error()), Buffer{};
-        backend_.copyIn(made->as<void>(), std::as_bytes(std::span(values)));
+        backend_.copyIn(made->template as<void>(), std::as_bytes(std::span(values)));
         return std::move(*made);
     }
     void note(std::string operation, const Buffer& of) {

@@ -158,24 +158,36 @@ inline Attended attend(Backend& backend, const AttendCase& c, const std::vector<
                       from(c.origin, c.nHeads()) + static_cast<std::ptrdiff_t>(c.nHeads()));
         position.push_back(c.position[t]), sequence.push_back(c.sequence[t]);
     }
+    Mirror memory(backend);
+    for (const auto& side : c.halves) memory.add(side);
+    for (const EncodedKeys& keys : c.encoded) memory.add(keys.rows), memory.add(keys.means), memory.add(keys.grids);
+    std::deque<std::vector<KvPick>> picks;
+    std::vector<std::vector<KvRun>> mirrored = c.runs;
+    for (auto& runs : mirrored)
+        for (KvRun& run : runs) {
+            run.keys = memory.at(run.keys), run.values = memory.at(run.values), run.rest = memory.at(run.rest);
+            auto& own = picks.emplace_back(run.picks.begin(), run.picks.end());
+            for (KvPick& pick : own) pick.rows = memory.at(pick.rows), pick.grid = memory.at(pick.grid);
+            run.picks = own;
+        }
     AttendArgs args;
-    args.q = View<const float, 3>(q.data(), {count, c.nHeads(), c.headDim});
+    args.q = View<const float, 3>(memory.add(std::as_const(q)), {count, c.nHeads(), c.headDim});
     args.position = position;
     args.sequence = sequence;
     args.nKvHeads = c.nKvHeads;
     args.codec = c.codec;
     args.scale = 1 / std::sqrt(static_cast<float>(c.headDim));
-    args.out = {result.out.data(), {count, c.nHeads(), c.headDim}};
-    args.logSumExp = {result.logSumExp.data(), {count, c.nHeads()}};
-    args.mass = {result.mass.data(), {count, c.nHeads(), c.leaves}};
-    args.weight = View<const float, 3>(weight.data(), {count, c.nHeads(), c.leaves});
-    args.origin = View<const float, 2>(origin.data(), {count, c.nHeads()});
-    if (!calls.empty()) args.state = {state.data(), {count, c.nHeads(), c.headDim + 2}};
+    args.out = {memory.add(result.out), {count, c.nHeads(), c.headDim}};
+    args.logSumExp = {memory.add(result.logSumExp), {count, c.nHeads()}};
+    args.mass = {memory.add(result.mass), {count, c.nHeads(), c.leaves}};
+    args.weight = View<const float, 3>(memory.add(std::as_const(weight)), {count, c.nHeads(), c.leaves});
+    args.origin = View<const float, 2>(memory.add(std::as_const(origin)), {count, c.nHeads()});
+    if (!calls.empty()) args.state = {memory.add(state), {count, c.nHeads(), c.headDim + 2}};
     std::size_t first = 0;
     for (std::size_t call = 0; call <= calls.size(); ++call) {
         const std::size_t take = call < calls.size() ? calls[call] : SIZE_MAX;
         std::vector<std::span<const KvRun>> rows;
-        for (const auto& runs : c.runs) {
+        for (const auto& runs : mirrored) {
             const std::size_t from = std::min(first, runs.size());
             rows.push_back(std::span(runs).subspan(from, std::min(take, runs.size() - from)));
         }
@@ -190,12 +202,14 @@ inline Attended attend(Backend& backend, const AttendCase& c, const std::vector<
         }
         backend.attend(args);
         args.pass = AttendPass::All;
+        memory.read();
         // What this call did not write belongs to earlier ones: as the contract says, the caller rescales it.
         if (call > 0)
             for (std::size_t i = 0; i < result.mass.size(); ++i)
                 if (result.mass[i] == earlier[i])
                     result.mass[i] *= std::exp(before[i / c.leaves] - result.logSumExp[i / c.leaves]);
         if (call < calls.size()) first += take;
+        memory.write();
     }
     return result;
 }

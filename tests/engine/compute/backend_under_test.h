@@ -5,6 +5,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <map>
 #include <random>
 #include <string_view>
 #include <vector>
@@ -39,6 +40,12 @@ inline Result<std::unique_ptr<Backend>> makeBackend(unsigned threads) {
 #endif
 }
 
+/// What a test goes through; emulated, where all of it would take minutes, a part.
+template <class T>
+std::vector<T> among(std::vector<T> all, std::vector<T> ofEmulated) {
+    return emulated() ? ofEmulated : all;
+}
+
 /// The backend that CARREL_ISA asks for.
 inline std::unique_ptr<Backend> backendUnderTest(unsigned threads = 2) {
     auto made = makeBackend(threads);
@@ -71,6 +78,56 @@ class Shared {
     Backend& backend_;
     std::size_t count_;
     Buffer buffer_;
+};
+
+/// Copies of a test's own memory for a backend to work on, where it can.
+class Mirror {
+  public:
+    explicit Mirror(Backend& backend) : backend_(backend) {}
+
+    /// Where the copy lies.
+    template <class T>
+    T* add(std::vector<T>& of) {
+        add(std::as_const(of));
+        copies_.at(of.data()).back = of.data();
+        return at(of.data());
+    }
+    template <class T>
+    const T* add(const std::vector<T>& of) {
+        const auto bytes = std::as_bytes(std::span(of));
+        copies_.erase(of.data());
+        copies_.emplace(of.data(), Copy{nullptr, Shared<std::byte>(backend_, bytes.data(), bytes.size())});
+        return at(of.data());
+    }
+    /// Where what lies at p, in something that was added, has its copy.
+    template <class T>
+    T* at(T* p) const {
+        const auto after = copies_.upper_bound(p);
+        if (p == nullptr || after == copies_.begin()) return nullptr;
+        const auto& [from, copy] = *std::prev(after);
+        const auto offset = reinterpret_cast<const std::byte*>(p) - static_cast<const std::byte*>(from);
+        REQUIRE(static_cast<std::size_t>(offset) <= copy.memory.size());
+        return reinterpret_cast<T*>(copy.memory.data() + offset);
+    }
+    /// What is now where they are from, to the copies once more.
+    void write() const {
+        for (const auto& [from, copy] : copies_)
+            if (copy.back != nullptr)
+                backend_.copyIn(copy.memory.data(), {static_cast<const std::byte*>(from), copy.memory.size()});
+    }
+    /// What is in the copies now, back to where they are from.
+    void read() const {
+        for (const auto& [from, copy] : copies_)
+            if (copy.back != nullptr) std::ranges::copy(copy.memory.read(), static_cast<std::byte*>(copy.back));
+    }
+
+  private:
+    struct Copy {
+        void* back;  // null: never
+        Shared<std::byte> memory;
+    };
+    Backend& backend_;
+    std::map<const void*, Copy> copies_;
 };
 
 inline std::vector<float> randomFloats(unsigned seed, std::size_t count, float spread = 1) {

@@ -97,8 +97,8 @@ void checkAnyBatch(const AttendCase& c) {
     std::mt19937 random(3);
     const auto one = backendUnderTest(1), three = backendUnderTest(3);
     const Attended all = attend(*one, c, allOf(c));
-    for (Backend* backend : {one.get(), three.get()})
-        for (const std::size_t count : {1, 2, 5, 16, 33, 70}) {
+    for (Backend* backend : among<Backend*>({one.get(), three.get()}, {one.get()}))
+        for (const std::size_t count : among<std::size_t>({1, 2, 5, 16, 33, 70}, {1, 5, 33})) {
             std::vector<std::size_t> some = allOf(c);
             std::shuffle(some.begin(), some.end(), random);
             some.resize(std::min(count, some.size()));
@@ -116,7 +116,7 @@ void checkAnyBatch(const AttendCase& c) {
 TEST_CASE("Attention is softmax over the keys up to a token's own position") {
     const auto backend = backendUnderTest();
     for (const std::size_t headDim : {64, 128, 256, 8, 72})
-        for (const std::size_t group : {1, 3, 4, 7}) {
+        for (const std::size_t group : among<std::size_t>({1, 3, 4, 7}, {1, 7})) {
             const AttendCase prefill = halvesCase(2, group, headDim, {150}, ascending(60, 90), zeros(90));
             compareWithDefinition(prefill, attend(*backend, prefill, allOf(prefill)));
             const AttendCase decode = halvesCase(2, group, headDim, {130, 1, 64}, {129, 63, 0}, {0, 2, 1});
@@ -135,7 +135,7 @@ TEST_CASE("Keys beyond one part of 1024 are merged in") {
 TEST_CASE("Chosen tokens and rests attend as the keys and values that they stand for") {
     const auto backend = backendUnderTest();
     for (const std::size_t headDim : {16, 64, 80, 128})
-        for (const std::size_t group : {1, 2, 3, 4, 5, 6, 7, 8, 9}) {
+        for (const std::size_t group : among<std::size_t>({1, 2, 3, 4, 5, 6, 7, 8, 9}, {1, 7, 9})) {
             const AttendCase decode = tieredCase(2, group, headDim, 60, 1, 70, {69}, {0});
             compareWithDefinition(decode, attend(*backend, decode, allOf(decode)), 2e-5);
         }
@@ -194,8 +194,8 @@ TEST_CASE("Runs count where they stand: f16 after chosen tokens is masked, chose
 }
 
 TEST_CASE("A token's attention has the same bits alone and in any batch, whatever the number of threads") {
-    for (const std::size_t headDim : {64, 72})
-        for (const std::size_t group : {1, 4, 7}) {
+    for (const std::size_t headDim : among<std::size_t>({64, 72}, {72}))
+        for (const std::size_t group : among<std::size_t>({1, 4, 7}, {1, 7})) {
             std::vector<std::uint32_t> position, sequence;
             for (std::uint32_t t = 0; t < 70; ++t) {
                 position.push_back(t % 3 == 2 ? t : 1030 + t);
@@ -206,8 +206,8 @@ TEST_CASE("A token's attention has the same bits alone and in any batch, whateve
 }
 
 TEST_CASE("The same bits in any batch and number of threads with chosen tokens and rests") {
-    for (const std::size_t headDim : {16, 64, 80})
-        for (const std::size_t group : {1, 3, 7}) {
+    for (const std::size_t headDim : among<std::size_t>({16, 64, 80}, {16, 80}))
+        for (const std::size_t group : among<std::size_t>({1, 3, 7}, {1, 7})) {
             std::vector<std::uint32_t> sequence;
             for (std::uint32_t t = 0; t < 70; ++t) sequence.push_back(t % 3 == 2);
             const AttendCase c = tieredCase(2, group, headDim, 200, 2, 70, ascending(0, 70), sequence);
@@ -217,9 +217,9 @@ TEST_CASE("The same bits in any batch and number of threads with chosen tokens a
 }
 
 TEST_CASE("Several calls that carry the state have the bits of one call") {
-    for (const unsigned threads : {1, 2})
-        for (const std::size_t headDim : {64, 80, 128})
-            for (const std::uint32_t tokens : {1, 2, 30}) {
+    for (const unsigned threads : among<unsigned>({1, 2}, {1}))
+        for (const std::size_t headDim : among<std::size_t>({64, 80, 128}, {80, 128}))
+            for (const std::uint32_t tokens : among<std::uint32_t>({1, 2, 30}, {1, 8})) {
                 const auto backend = backendUnderTest(threads);
                 std::vector<std::uint32_t> sequence;
                 for (std::uint32_t t = 0; t < tokens; ++t) sequence.push_back(t % 2);
@@ -241,8 +241,8 @@ TEST_CASE("Several calls that carry the state have the bits of one call") {
 }
 
 TEST_CASE("Runs that come late leave the bits of one call") {
-    for (const unsigned threads : {1, 2})
-        for (const std::uint32_t tokens : {1, 2, 30}) {
+    for (const unsigned threads : among<unsigned>({1, 2}, {1}))
+        for (const std::uint32_t tokens : among<std::uint32_t>({1, 2, 30}, {1, 8})) {
             const auto backend = backendUnderTest(threads);
             std::vector<std::uint32_t> sequence;
             for (std::uint32_t t = 0; t < tokens; ++t) sequence.push_back(t % 2);
@@ -264,9 +264,9 @@ TEST_CASE("Runs that come late leave the bits of one call") {
 
 TEST_CASE("With a sliding window a token sees the last keys alone, and has the same bits in any batch") {
     const auto backend = backendUnderTest();
-    for (const std::size_t headDim : {64, 256, 80})
-        for (const std::size_t group : {1, 3, 4})
-            for (const std::uint32_t window : {1u, 37u, 64u, 100u, 513u}) {
+    for (const std::size_t headDim : among<std::size_t>({64, 256, 80}, {64, 256}))
+        for (const std::size_t group : among<std::size_t>({1, 3, 4}, {4}))
+            for (const std::uint32_t window : among<std::uint32_t>({1, 37, 64, 100, 513}, {1, 37, 100})) {
                 AttendCase c(2, group, headDim, 47, ascending(640, 100), zeros(100));
                 c.codec = KvCodec::K8V6;
                 for (std::size_t h = 0; h < 2; ++h) {
@@ -282,19 +282,20 @@ TEST_CASE("With a sliding window a token sees the last keys alone, and has the s
                 compareWithDefinition(c, attend(*backend, c, allOf(c)), 2e-5);
                 if (window == 100) checkAnyBatch(c);
                 if (window != 37) continue;
-                AttendCase some = c;  // what nobody sees may be left out
-                for (auto& runs : some.runs) runs.erase(runs.begin(), runs.begin() + 9);
-                const Attended all = attend(*backend, c, allOf(c)), part = attend(*backend, some, allOf(c));
+                const Attended all = attend(*backend, c, allOf(c));
+                // What nobody sees may be left out.
+                for (auto& runs : c.runs) runs.erase(runs.begin(), runs.begin() + 9);
+                const Attended part = attend(*backend, c, allOf(c));
                 CHECK(sameBits(all.out.data(), part.out.data(), all.out.size()));
             }
 }
 
 TEST_CASE("Runs may leave keys out: a token reads only what it is given") {
     const auto backend = backendUnderTest();
-    const AttendCase full = halvesCase(1, 2, 64, {640}, {639}, {0});
-    AttendCase some = full;
-    some.runs[0] = {full.runs[0][0], full.runs[0][7], full.runs[0][9]};
-    const Attended all = attend(*backend, full, {0}), part = attend(*backend, some, {0});
+    AttendCase c = halvesCase(1, 2, 64, {640}, {639}, {0});
+    const Attended all = attend(*backend, c, {0});
+    c.runs[0] = {c.runs[0][0], c.runs[0][7], c.runs[0][9]};
+    const Attended part = attend(*backend, c, {0});
     double kept = 0;
     for (std::size_t leaf = 0; leaf < 40; ++leaf) {
         const bool inside = leaf < 4 || (leaf >= 28 && leaf < 32) || leaf >= 36;

@@ -40,15 +40,28 @@ struct Group {
     std::vector<std::uint16_t> keys, values;
     std::vector<std::byte> payload, codes, means;
 
-    EncodeGroup parts() {
+    EncodeGroup parts(Mirror& memory) {
         payload.assign(payloadBytes(codec, d), kUntouched);
         codes.assign(codesBytes(d), kUntouched);
         means.assign(meansBytes(d), kUntouched);
-        return {keys.data(), values.data(), payload.data(), codes.data(), means.data()};
+        return {memory.add(std::as_const(keys)), memory.add(std::as_const(values)), memory.add(payload),
+                memory.add(codes), memory.add(means)};
     }
     void encode(Backend& backend) {
-        const EncodeGroup group = parts();
+        Mirror memory(backend);
+        const EncodeGroup group = parts(memory);
         backend.encode(codec, d, std::span(&group, 1));
+        memory.read();
+    }
+    /// Leaf `leaf` as rows at `rows`.
+    void unpack(Backend& backend, std::size_t leaf, std::span<std::byte> rows) const {
+        Mirror memory(backend);
+        std::vector<std::byte> to(rows.begin(), rows.end());
+        memory.add(payload), memory.add(codes), memory.add(to);
+        const UnpackLeaf one = this->leaf(memory, leaf, memory.at(to.data()));
+        backend.unpack(codec, d, std::span(&one, 1));
+        memory.read();
+        std::ranges::copy(to, rows.begin());
     }
 
     const std::byte* leafCodes(std::size_t leaf) const { return codes.data() + leaf * planeLeafBytes(d); }
@@ -57,8 +70,9 @@ struct Group {
     const std::byte* valueGrid() const {
         return valueRows() + std::size_t{d} * (codec == KvCodec::K8V8 ? 64 : codec == KvCodec::K8V6 ? 48 : 32);
     }
-    UnpackLeaf leaf(std::size_t leaf, std::byte* rows) const {
-        return packedLeaf(codec, d, payload.data(), codes.data(), static_cast<std::uint32_t>(leaf), rows);
+    UnpackLeaf leaf(const Mirror& memory, std::size_t leaf, std::byte* rows) const {
+        return packedLeaf(codec, d, memory.at(payload.data()), memory.at(codes.data()),
+                          static_cast<std::uint32_t>(leaf), rows);
     }
 
     unsigned highBits(std::size_t t, std::size_t c) const { return planeBits(leafCodes(t / 16), t, c); }
@@ -302,8 +316,10 @@ TEST_CASE("Means made anew from payload and codes are the very bytes that the en
     forEverySample([&](Group group) {
         group.encode(*backend);
         std::vector<std::byte> means(group.means.size(), kUntouched);
-        const GroupMeans one{group.payload.data(), group.codes.data(), means.data()};
+        Mirror memory(*backend);
+        const GroupMeans one{memory.add(group.payload), memory.add(group.codes), memory.add(means)};
         backend->means(group.codec, group.d, std::span(&one, 1));
+        memory.read();
         REQUIRE(means == group.means);
     });
 }
@@ -315,9 +331,12 @@ TEST_CASE("Rows hold a leaf's codes as bytes and its values' grid, and nothing i
         const std::size_t stride = rowsBytes(group.d) + 64;
         std::vector<std::byte> rows(kGroupLeaves * stride, kUntouched);
         std::vector<UnpackLeaf> leaves;
+        Mirror memory(*backend);
+        memory.add(group.payload), memory.add(group.codes), memory.add(rows);
         for (std::size_t leaf = 0; leaf < kGroupLeaves; ++leaf)
-            leaves.push_back(group.leaf(leaf, rows.data() + leaf * stride));
+            leaves.push_back(group.leaf(memory, leaf, memory.at(rows.data() + leaf * stride)));
         backend->unpack(group.codec, group.d, leaves);
+        memory.read();
         const std::size_t d = group.d, blocks = valueBlocks(group.d), grid = 32 * d;
         for (std::size_t t = 0; t < kGroupTokens; ++t) {
             const std::byte* leaf = rows.data() + t / 16 * stride;
@@ -346,9 +365,8 @@ TEST_CASE("Every instruction set gives the same bytes, in groups and in rows") {
         REQUIRE(group.codes == other.codes);
         REQUIRE(group.means == other.means);
         std::vector<std::byte> expected(rowsBytes(group.d), kUntouched), rows = expected;
-        const UnpackLeaf one = group.leaf(2, expected.data()), two = group.leaf(2, rows.data());
-        reference->unpack(group.codec, group.d, std::span(&one, 1));
-        backend->unpack(group.codec, group.d, std::span(&two, 1));
+        group.unpack(*reference, 2, expected);
+        group.unpack(*backend, 2, rows);
         REQUIRE(expected == rows);
     });
 }
@@ -362,11 +380,14 @@ TEST_CASE("Many groups and leaves at once give the bytes of one at a time") {
         for (unsigned g = 0; g < kGroups; ++g) alone.push_back(sampleGroup(codec, kDim, Content::Normal, g));
         together = alone;
         std::vector<EncodeGroup> groups;
-        for (Group& group : together) groups.push_back(group.parts());
+        Mirror memory(*backend);
+        for (Group& group : together) groups.push_back(group.parts(memory));
         backend->encode(codec, kDim, groups);
+        memory.read();
         const std::size_t stride = rowsBytes(kDim);
         std::vector<std::byte> expected(kGroups * kGroupLeaves * stride, kUntouched), rows = expected;
         std::vector<UnpackLeaf> leaves;
+        memory.add(rows);
         for (std::size_t g = 0; g < kGroups; ++g) {
             alone[g].encode(*backend);
             CAPTURE(g);
@@ -375,12 +396,12 @@ TEST_CASE("Many groups and leaves at once give the bytes of one at a time") {
             REQUIRE(alone[g].means == together[g].means);
             for (std::size_t leaf = 0; leaf < kGroupLeaves; ++leaf) {
                 const std::size_t at = (g * kGroupLeaves + leaf) * stride;
-                const UnpackLeaf one = alone[g].leaf(leaf, expected.data() + at);
-                backend->unpack(codec, kDim, std::span(&one, 1));
-                leaves.push_back(together[g].leaf(leaf, rows.data() + at));
+                alone[g].unpack(*backend, leaf, std::span(expected).subspan(at, stride));
+                leaves.push_back(together[g].leaf(memory, leaf, memory.at(rows.data()) + at));
             }
         }
         backend->unpack(codec, kDim, leaves);
+        memory.read();
         REQUIRE(expected == rows);
     }
 }
