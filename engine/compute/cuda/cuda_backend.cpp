@@ -9,7 +9,9 @@
 
 #include "compute/cuda/arguments.h"
 #include "compute/cuda/cuda_weight.h"
+#include "compute/cuda/judge_plan.h"
 #include "compute/cuda/launch.h"
+#include "compute/cuda/scratch.h"
 
 namespace carrel::cuda {
 
@@ -23,27 +25,6 @@ ConstRows constRows(View<const float, 2> x) {
 Rows rowsOf(View<float, 2> x) {
     return {x.data(), x.stride()};
 }
-
-/// Device memory that grows; enqueued work may still use what it had.
-class Scratch {
-  public:
-    ~Scratch() {
-        if (data_ != nullptr) cudaFree(data_);
-    }
-    /// Null where there is not so much.
-    void* need(std::size_t bytes, cudaStream_t stream) {
-        if (bytes <= bytes_) return data_;
-        cudaStreamSynchronize(stream);
-        if (data_ != nullptr) cudaFree(data_);
-        data_ = nullptr;
-        bytes_ = cudaMalloc(&data_, bytes) == cudaSuccess ? bytes : 0;
-        return data_;
-    }
-
-  private:
-    void* data_ = nullptr;
-    std::size_t bytes_ = 0;
-};
 
 class CudaBackend final : public Backend {
   public:
@@ -192,7 +173,7 @@ class CudaBackend final : public Backend {
     void encode(KvCodec, std::size_t, std::span<const EncodeGroup>) override { lacks("encode"); }
     void unpack(KvCodec, std::size_t, std::span<const UnpackLeaf>) override { lacks("unpack"); }
     void means(KvCodec, std::size_t, std::span<const GroupMeans>) override { lacks("means"); }
-    void judge(const JudgeArgs&) override { lacks("judge"); }
+    void judge(const JudgeArgs& args) override { keep(judgement_.run(args, arguments_, stream_)); }
 
   private:
     struct Marker {
@@ -260,6 +241,7 @@ class CudaBackend final : public Backend {
     cudaStream_t stream_ = nullptr;
     Arguments arguments_;
     Scratch quantized_, angleScratch_;
+    Judgement judgement_;
     void* angleMemory_ = nullptr;
     std::vector<std::uint32_t> position_;
     std::vector<float> invFreq_;

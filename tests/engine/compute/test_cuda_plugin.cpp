@@ -72,7 +72,7 @@ TEST_CASE("What is recorded of every operation is what the emulation gives") {
     }
     const auto rows = selfCheck(**backend);
     REQUIRE(rows);
-    CHECK(rows->size() == 7 + 15 * 4);
+    CHECK(rows->size() == 7 + 15 * 4 + 6);
     std::string lines;
     for (const SelfCheckRow& row : *rows) {
         char line[96];
