@@ -90,8 +90,9 @@ struct Fold {
 };
 
 // Grid (groups by warps, KV heads, tiles of rows); a warp takes a group, a lane four tokens and Rows rows of a tile.
+// Without the 1 ptxas stops at 64 registers, and spills.
 template <int Rows>
-__global__ void __launch_bounds__(kThreads) planeKernel(Judging j) {
+__global__ void __launch_bounds__(kThreads, 1) planeKernel(Judging j) {
     KSHARED(unsigned, folded, kWarps* kJudgeRows* kFoldWords);
     KSHARED(float, factors, kWarps* kJudgeRows * 2);
     KSHARED(float, exps, kWarps* kJudgeRows * 16);
@@ -237,7 +238,7 @@ __global__ void __launch_bounds__(kThreads) sumKernel(Judging j) {
 }
 
 // Grid (nodes by warps, tokens); a warp takes a node, a lane four channels.
-__global__ void __launch_bounds__(kThreads) nodeKernel(Judging j, JudgedLayer layer) {
+__global__ void __launch_bounds__(kThreads, 1) nodeKernel(Judging j, JudgedLayer layer) {
     const int lane = threadIdx.x % 32, node = blockIdx.x * kWarps + threadIdx.x / 32, token = blockIdx.y;
     if (node >= layer.nodes) return;
     JudgedNodes of = layer.of[0];
