@@ -192,7 +192,8 @@ struct SelectRule {
 ///   bounds   [nKvHeads]  f16 [chunks][2][headDim] least and greatest key of every chunkTokens tokens; MinMax only
 ///   first, end           leaves judged: [first, end); the others are read anyway or not there
 ///   exact    [nTokens, nHeads]  log-sum-exp of what is read anyway
-///   lately   [nTokens]  each [nKvHeads, nLeaves], 0: a new leaf, for newLeafShare; empty or null: none is new
+///   lately   [nTokens]  each [nKvHeads, nLeaves], 0: a new leaf, for newLeafShare; empty or null: none is new. Of the
+///                       host's memory, which is read before the call returns
 ///   chosen   [nTokens, nKvHeads, nLeaves]  out: bit t of a leaf: its token t is to be read; 0 outside [first, end)
 ///   share    [nTokens, nHeads]  out: estimated share of attention that the chosen tokens have; may be empty
 ///   rest     [nTokens, nHeads, nLeaves]  out: what a leaf's tokens that are not chosen weigh in the softmax's sum, in

@@ -2,8 +2,9 @@
 """What can be said of the CUDA kernels without a GPU: run by hand, needs nvcc.
 
 static_check.py [ARCH …]   75 80 86 89 90 120 without arguments: every kernel compiles without a warning and without a
-                           spill, its PTX rounds by IEEE 754 (no approx, no ftz), and products load weights, and
-                           attention keys and values, 16 bytes at a time. --table prints what each kernel uses.
+                           spill, its PTX rounds by IEEE 754 (no approx, no ftz), and products load weights, attention
+                           keys and values, and what judges codes and scores, 16 bytes at a time. --table prints what
+                           each kernel uses.
 """
 import collections
 import pathlib
@@ -20,7 +21,8 @@ NVCC = shutil.which("nvcc") or "/usr/local/cuda/bin/nvcc"
 FLAGS = ["-std=c++20", "--fmad=false", "--expt-relaxed-constexpr", "-Werror=all-warnings", "-I", ROOT / "engine", "-I", ROOT / "engine/api"]
 # Instructions are 16 bytes: the operation in bits 0 to 11, the width of an access in bits 73 to 75.
 LOADS, WIDTH = {0x381, 0x981}, {0: 8, 1: 8, 2: 16, 3: 16, 4: 32, 5: 64, 6: 128}
-WIDE = re.compile(r"(fewKernel|manyKernel|attendKernel|encodeKernel)")
+WIDE = re.compile(
+    r"(fewKernel|manyKernel|attendKernel|encodeKernel|planeKernel|chooseKernel|shareKernel|restKernel|weighKernel)")
 NARROW_TYPES = {10, 11}  # Q2_K and Q3_K: two or three bits of 32 columns are fewer than 16 bytes
 
 
@@ -57,16 +59,20 @@ def check(source, arch, folder, table):
     bad = []
     uses = re.findall(r"Compiling entry function '(\S+)'.*?(\d+) bytes spill stores, (\d+) bytes spill loads.*?Used (\d+) registers",
                       built.stderr, re.S)
+    registers_of = {name: registers for name, _, _, registers in uses}
     for name, stores, reads, registers in uses:
         if int(stores) or int(reads):
             bad.append(f"sm_{arch}: {demangle(name)} spills {stores} and {reads} bytes with {registers} registers")
     for name, code in sections(cubin):
         found = loads(code)
         if table:
-            print(f"sm_{arch} {demangle(name)}: loads {dict(sorted(found.items()))}, {len(code) // 16} instructions")
+            print(f"sm_{arch} {demangle(name)}: {registers_of[name]} registers, loads {dict(sorted(found.items()))}, "
+                  f"{len(code) // 16} instructions")
         type_ = re.search(r"DType(\d+)", name)
         if WIDE.search(name) and not (type_ and int(type_[1]) in NARROW_TYPES) and not found[128]:
             bad.append(f"sm_{arch}: {demangle(name)} has no load of 16 bytes")
+        if "planeKernel" in name and found[8] + found[16] + found[32] > 1:  # the one that is there is of a row, not a key
+            bad.append(f"sm_{arch}: {demangle(name)} loads codes by less than 8 bytes")
     subprocess.run([NVCC, *FLAGS, f"-arch=compute_{arch}", "-ptx", "-o", ptx, source], check=True)
     for number, line in enumerate(ptx.read_text().splitlines(), 1):
         if re.search(r"\.(approx|ftz|full)\b", line) and not line.lstrip().startswith("//"):

@@ -5,13 +5,13 @@
 #include "compute/cpu/judge_math.h"
 #include "compute/cpu/math.h"
 #include "compute/cpu/scratch.h"
+#include "compute/layer_choice.h"
 
 namespace carrel {
 
 namespace {
 
 constexpr std::size_t kLanes = 16;
-constexpr std::uint32_t kCoarseTokens = 128;
 
 template <bool Fused>
 CARREL_INLINE void unitScores(const JudgeRows& rows, const float* low, const float* high, float* out) {
@@ -140,15 +140,9 @@ Lanes lanesIn(Carver carver, std::size_t rows, std::size_t headDim, std::size_t*
     return out;
 }
 
-/// Part of the document that is taken or left as one: leaves [first, end), aligned.
-struct Node {
-    std::uint32_t first, end;
-    float score;
-};
-
-class LayerChooser {
+class LayerScores {
   public:
-    LayerChooser(Isa isa, const JudgeArgs& args, std::size_t headDim, const float* above, const float* below)
+    LayerScores(Isa isa, const JudgeArgs& args, std::size_t headDim, const float* above, const float* below)
         : args_(args),
           headDim_(headDim),
           fromF16_(kFromF16.at(isa)),
@@ -159,54 +153,9 @@ class LayerChooser {
           high_(headDim),
           fine_(headDim) {}
 
-    void choose(std::uint16_t* chosen) {
-        const std::uint32_t coarse = kCoarseTokens / kLeafTokens, fine = args_.rule.chunkTokens / kLeafTokens;
-        for (std::uint32_t leaf = args_.first / coarse * coarse; leaf < args_.end; leaf += coarse)
-            add(leaf, leaf + coarse);
-        for (std::uint32_t size = coarse; size > fine; size /= 2) {
-            const std::size_t taken = take();
-            for (std::size_t i = 0; i < taken; ++i) {
-                const Node node = nodes_[i];
-                const std::uint32_t half = (node.end - node.first) / 2;
-                if (half < fine) continue;
-                nodes_[i].score = kGone;
-                add(node.first, node.first + half);
-                add(node.first + half, node.end);
-            }
-            std::erase_if(nodes_, [](const Node& node) { return node.score == kGone; });
-        }
-        const std::size_t taken = take();
-        std::uint32_t left = args_.rule.cap;
-        for (std::size_t i = 0; i < taken; ++i)
-            for (std::uint32_t leaf = std::max(nodes_[i].first, args_.first);
-                 leaf < std::min(nodes_[i].end, args_.end) && left > 0; ++leaf) {
-                const std::uint32_t tokens = std::min(left, kLeafTokens);
-                chosen[leaf] = static_cast<std::uint16_t>((1u << tokens) - 1);
-                left -= tokens;
-            }
-    }
-
-  private:
-    static constexpr float kGone = -std::numeric_limits<float>::infinity();
-
-    std::uint32_t tokens(const Node& node) const {
-        return (std::min(node.end, args_.end) - std::max(node.first, args_.first)) * kLeafTokens;
-    }
-
-    /// The best first; how many reach the cap.
-    std::size_t take() {
-        std::sort(nodes_.begin(), nodes_.end(), [](const Node& a, const Node& b) {
-            return a.score != b.score ? a.score > b.score : a.first < b.first;
-        });
-        std::size_t taken = 0;
-        for (std::uint32_t sum = 0; taken < nodes_.size() && sum < args_.rule.cap; ++taken)
-            sum += tokens(nodes_[taken]);
-        return taken;
-    }
-
-    void add(std::uint32_t first, std::uint32_t end) {
+    /// Bounds of the chunks in it, merged.
+    float operator()(std::uint32_t first, std::uint32_t end) {
         const std::uint32_t from = std::max(first, args_.first), to = std::min(end, args_.end);
-        if (from >= to) return;
         const std::size_t chunkLeaves = args_.rule.chunkTokens / kLeafTokens;
         float score = 0;
         for (std::size_t head = 0; head < args_.bounds.size(); ++head) {
@@ -221,9 +170,10 @@ class LayerChooser {
             scores_(sums, low_.data(), high_.data(), &ofHead);
             score += ofHead;
         }
-        constexpr float kMost = std::numeric_limits<float>::max();
-        nodes_.push_back({first, end, score > -kMost ? std::min(score, kMost) : -kMost});  // a bad bound comes last
+        return score;
     }
+
+  private:
     template <class Better>
     void merge(const std::uint16_t* from, bool begins, std::vector<float>& into, const Better& better) {
         fromF16_(from, headDim_, begins ? into.data() : fine_.data());
@@ -237,7 +187,6 @@ class LayerChooser {
     UnitScoresFn scores_;
     const float *above_, *below_;
     std::vector<float> low_, high_, fine_;
-    std::vector<Node> nodes_;
 };
 
 }  // namespace
@@ -304,7 +253,7 @@ void scanUnits(Isa isa, const JudgeArgs& args, const JudgeRows& rows, std::size_
 
 void chooseForLayer(Isa isa, const JudgeArgs& args, std::size_t headDim, const float* above, const float* below,
                     std::uint16_t* chosen) {
-    LayerChooser(isa, args, headDim, above, below).choose(chosen);
+    LayerChoice(args, LayerScores(isa, args, headDim, above, below)).choose(chosen);
 }
 
 }  // namespace carrel

@@ -10,6 +10,7 @@
 #include "compute/cuda/arguments.h"
 #include "compute/cuda/attention_plan.h"
 #include "compute/cuda/cuda_weight.h"
+#include "compute/cuda/judge_plan.h"
 #include "compute/cuda/kv_launch.h"
 #include "compute/cuda/launch.h"
 #include "compute/cuda/scratch.h"
@@ -193,7 +194,7 @@ class CudaBackend final : public Backend {
         if (given == nullptr || groups.empty()) return;
         keep(cuda::means(codec, static_cast<std::uint32_t>(headDim), given, groups.size(), stream_));
     }
-    void judge(const JudgeArgs&) override { lacks("judge"); }
+    void judge(const JudgeArgs& args) override { keep(judgement_.run(args, arguments_, stream_)); }
 
   private:
     struct Marker {
@@ -204,14 +205,10 @@ class CudaBackend final : public Backend {
     void keep(cudaError_t error) {
         if (error_ == cudaSuccess) error_ = error;
     }
-    void lacks(const char* operation) {
-        if (lacking_.empty()) lacking_ = operation;
-    }
     Status status() const {
         const cudaError_t error = error_ != cudaSuccess ? error_ : arguments_.error();
         if (error == cudaErrorMemoryAllocation) return Error{Code::NoMemory, "CUDA", cudaGetErrorString(error)};
         if (error != cudaSuccess) return Error{Code::Internal, "CUDA", cudaGetErrorString(error)};
-        if (!lacking_.empty()) return Error{Code::Unsupported, "CUDA", lacking_ + " is not there yet"};
         return {};
     }
     template <class T>
@@ -263,6 +260,7 @@ class CudaBackend final : public Backend {
     Scratch quantized_, angleScratch_;
     Attention attention_;
     unsigned processors_ = 1;
+    Judgement judgement_;
     void* angleMemory_ = nullptr;
     std::vector<std::uint32_t> position_;
     std::vector<float> invFreq_;
@@ -270,7 +268,7 @@ class CudaBackend final : public Backend {
     std::vector<cudaEvent_t> spare_;
     std::uint64_t sequence_ = 0;
     cudaError_t error_ = cudaSuccess;
-    std::string lacking_, name_;
+    std::string name_;
 };
 
 }  // namespace

@@ -9,7 +9,6 @@
 namespace carrel::cuda {
 
 /// The backend on a device, which there must be. threads: that pack weights; 0: one per core.
-/// judge is not there yet: called, it is an error of the next wait().
 Result<std::unique_ptr<Backend>> makeCudaBackend(int device, unsigned threads);
 
 }  // namespace carrel::cuda

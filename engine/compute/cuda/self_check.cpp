@@ -70,6 +70,13 @@ class Numbers {
         }
         return raw;
     }
+    /// Any bytes, and then small halves.
+    std::vector<std::byte> withHalves(std::size_t bytes, std::size_t halves) {
+        std::vector<std::byte> out(bytes + 2 * halves);
+        for (std::size_t i = 0; i < bytes; ++i) out[i] = static_cast<std::byte>(next());
+        for (std::size_t i = 0; i < halves; ++i) putHalf(out.data() + bytes + 2 * i);
+        return out;
+    }
 
   private:
     void putHalf(std::byte* to) {
@@ -88,6 +95,7 @@ class Check {
         for (const DType type : kTypes) weights(type);
         for (const KvCodec codec : {KvCodec::K8V8, KvCodec::K8V6, KvCodec::K8V4}) codecs(codec, 80);
         for (const std::uint32_t headDim : {64u, 256u}) attention(headDim);
+        judges();
         if (failed_) return *failed_;
         return std::move(rows_);
     }
@@ -239,6 +247,61 @@ class Check {
             note(name + ", logarithm", logSumExp);
             note(name + ", mass", mass);
         }
+    }
+
+    void judges() {
+        constexpr std::size_t kTokens = 2, kKvHeads = 2, kHeads = 6, kHeadDim = 80, kGroups = 5;
+        constexpr std::size_t kLeaves = kGroups * kGroupLeaves, kChosen = kTokens * kKvHeads * kLeaves,
+                              kAll = kTokens * kHeads;
+        const auto q = put(numbers_.values(kAll * kHeadDim)), exact = put(numbers_.values(kAll));
+        std::vector<Buffer> kept;
+        std::vector<SketchView> sketch;
+        std::vector<const std::uint16_t*> bounds;
+        for (std::size_t head = 0; head < kKvHeads; ++head) {
+            std::vector<std::byte> codes;
+            for (std::size_t g = 0; g < kGroups; ++g) {
+                const auto group = numbers_.withHalves(kGroupLeaves * planeLeafBytes(kHeadDim), 2 * kHeadDim);
+                codes.insert(codes.end(), group.begin(), group.end());
+            }
+            kept.push_back(put(codes));
+            kept.push_back(put(numbers_.withHalves(kGroups * keyMeansBytes(kHeadDim), 0)));
+            sketch.push_back({kept[kept.size() - 2].as<std::byte>(), kept.back().as<std::byte>(), nullptr, kGroups});
+            kept.push_back(put(numbers_.withHalves(0, kLeaves * kHeadDim)));  // of chunks of 32 tokens
+            bounds.push_back(kept.back().as<std::uint16_t>());
+        }
+        const auto lately = numbers_.withHalves(kKvHeads * kLeaves, 0);
+        std::vector<std::uint8_t> known;
+        for (const std::byte b : lately) known.push_back(static_cast<std::uint8_t>(b) % 2);
+        const std::uint8_t* const history[kTokens] = {known.data(), nullptr};
+        const auto judged = [&](std::string_view how, const SelectRule& rule) {
+            const Buffer out = put(std::vector<float>(kChosen / 2 + kAll * (kLeaves + 2)));
+            if (failed_) return;
+            auto* const floats = out.as<float>(kChosen * sizeof(std::uint16_t));
+            JudgeArgs a;
+            a.q = {q.as<const float>(), {kTokens, kHeads, kHeadDim}};
+            a.sketch = sketch;
+            if (rule.scorer == Scorer::MinMax) a.bounds = bounds;
+            a.first = 1;
+            a.end = kLeaves - 2;
+            a.scale = rule.scorer == Scorer::MinMax ? 8.0f : 0.125f;  // small bounds, too, are to differ
+            a.exact = {exact.as<const float>(), {kTokens, kHeads}};
+            a.lately = history;
+            a.rule = rule;
+            a.chosen = {out.as<std::uint16_t>(), {kTokens, kKvHeads, kLeaves}};
+            a.share = {floats, {kTokens, kHeads}};
+            if (rule.scorer != Scorer::MinMax) {
+                a.origin = {floats + kAll, {kTokens, kHeads}};
+                a.rest = {floats + 2 * kAll, {kTokens, kHeads, kLeaves}};
+            }
+            backend_.judge(a);
+            note("judge, " + std::string(how), out);
+        };
+        judged("tokens", {.tokenShare = 0x1p-8f, .leafShare = 0x1p-6f, .newLeafShare = 0x1p-4f});
+        judged("leaves", {.leafShare = 0x1p-6f, .wholeLeaves = true, .cap = 64});
+        judged("a cap", {.cap = 37});
+        judged("means", {.scorer = Scorer::Means, .cap = 64});
+        judged("bounds", {.scorer = Scorer::MinMax, .cap = 128, .chunkTokens = 32});
+        judged("bounds, a layer", {.scorer = Scorer::MinMax, .cap = 100, .layerChoice = true, .chunkTokens = 32});
     }
 
     template <class T>

@@ -163,36 +163,88 @@ struct Judged {
     std::vector<float> rest, origin;    // [nTokens, nHeads, nLeaves], [nTokens, nHeads]; empty for MinMax
 };
 
-/// Queries [first, first + count) of the case.
+/// A vector's copy in a backend's memory.
+template <class T>
+class Held {
+  public:
+    Held(Backend& backend, std::vector<T>& values)
+        : backend_(backend), values_(values), buffer_(*backend.allocate(values.size() * sizeof(T))) {
+        backend.copyIn(data(), std::as_bytes(std::span(values)));
+    }
+    T* data() const { return buffer_.template as<T>(); }
+    void read() { backend_.copyOut(std::as_writable_bytes(std::span(values_)), data()); }
+
+  private:
+    Backend& backend_;
+    std::vector<T>& values_;
+    Buffer buffer_;
+};
+
+/// A case in a backend's memory.
+class HeldCase {
+  public:
+    HeldCase(Backend& backend, const JudgeCase& c) : backend_(backend), case_(c), q_(hold(c.q)), exact_(hold(c.exact)) {
+        for (std::size_t h = 0; h < c.nKvHeads; ++h) {
+            kept_.push_back(hold(c.codes[h]));
+            kept_.push_back(hold(c.keyMeans[h]));
+            sketch_.push_back({kept_[2 * h].as<std::byte>(), kept_[2 * h + 1].as<std::byte>(), nullptr,
+                               static_cast<std::uint32_t>(c.groups)});
+        }
+        for (const auto& of : c.bounds) {
+            kept_.push_back(hold(of));
+            bounds_.push_back(kept_.back().as<std::uint16_t>());
+        }
+    }
+
+    /// Queries [first, first + count) of the case.
+    Judged judge(const SelectRule& rule, std::uint32_t firstLeaf, std::uint32_t endLeaf, std::size_t first,
+                 std::size_t count, std::span<const std::uint8_t* const> lately = {}) {
+        const JudgeCase& c = case_;
+        const bool rests = rule.scorer != Scorer::MinMax;
+        Judged out{std::vector<std::uint16_t>(count * c.nKvHeads * c.leaves(), 0xAAAA),
+                   std::vector<float>(count * c.nHeads(), -7),
+                   std::vector<float>(rests ? count * c.nHeads() * c.leaves() : 0, -7),
+                   std::vector<float>(rests ? count * c.nHeads() : 0, -7)};
+        Held chosen(backend_, out.chosen);
+        Held share(backend_, out.share), rest(backend_, out.rest), origin(backend_, out.origin);
+        JudgeArgs args;
+        args.q = View<const float, 3>(q_.as<float>() + first * c.nHeads() * c.headDim, {count, c.nHeads(), c.headDim});
+        args.sketch = sketch_;
+        if (!rests) args.bounds = bounds_;
+        args.first = firstLeaf;
+        args.end = endLeaf;
+        args.scale = c.scale;
+        args.exact = View<const float, 2>(exact_.as<float>() + first * c.nHeads(), {count, c.nHeads()});
+        args.lately = lately;
+        args.rule = rule;
+        args.chosen = {chosen.data(), {count, c.nKvHeads, c.leaves()}};
+        args.share = {share.data(), {count, c.nHeads()}};
+        if (rests) args.rest = {rest.data(), {count, c.nHeads(), c.leaves()}};
+        if (rests) args.origin = {origin.data(), {count, c.nHeads()}};
+        backend_.judge(args);
+        chosen.read(), share.read(), rest.read(), origin.read();
+        return out;
+    }
+
+  private:
+    template <class T>
+    Buffer hold(const std::vector<T>& values) {
+        Buffer to = *backend_.allocate(values.size() * sizeof(T));
+        backend_.copyIn(to.as<void>(), std::as_bytes(std::span(values)));
+        return to;
+    }
+    Backend& backend_;
+    const JudgeCase& case_;
+    Buffer q_, exact_;
+    std::vector<Buffer> kept_;
+    std::vector<SketchView> sketch_;
+    std::vector<const std::uint16_t*> bounds_;
+};
+
 inline Judged judge(Backend& backend, const JudgeCase& c, const SelectRule& rule, std::uint32_t firstLeaf,
                     std::uint32_t endLeaf, std::size_t first, std::size_t count,
                     std::span<const std::uint8_t* const> lately = {}) {
-    Judged out{std::vector<std::uint16_t>(count * c.nKvHeads * c.leaves(), 0xAAAA),
-               std::vector<float>(count * c.nHeads(), -7),
-               {},
-               {}};
-    const auto sketch = c.sketch();
-    const auto bounds = c.boundRows();
-    JudgeArgs args;
-    args.q = View<const float, 3>(c.query(first, 0), {count, c.nHeads(), c.headDim});
-    args.sketch = sketch;
-    if (rule.scorer == Scorer::MinMax) args.bounds = bounds;
-    args.first = firstLeaf;
-    args.end = endLeaf;
-    args.scale = c.scale;
-    args.exact = View<const float, 2>(c.exact.data() + first * c.nHeads(), {count, c.nHeads()});
-    args.lately = lately;
-    args.rule = rule;
-    args.chosen = {out.chosen.data(), {count, c.nKvHeads, c.leaves()}};
-    args.share = {out.share.data(), {count, c.nHeads()}};
-    if (rule.scorer != Scorer::MinMax) {
-        out.rest.assign(count * c.nHeads() * c.leaves(), -7);
-        out.origin.assign(count * c.nHeads(), -7);
-        args.rest = {out.rest.data(), {count, c.nHeads(), c.leaves()}};
-        args.origin = {out.origin.data(), {count, c.nHeads()}};
-    }
-    backend.judge(args);
-    return out;
+    return HeldCase(backend, c).judge(rule, firstLeaf, endLeaf, first, count, lately);
 }
 inline bool isChosen(const JudgeCase& c, const Judged& got, std::size_t token, std::size_t kvHead, std::size_t key) {
     return (got.chosen[(token * c.nKvHeads + kvHead) * c.leaves() + key / kLeafTokens] >> (key % kLeafTokens) & 1) != 0;
