@@ -115,7 +115,7 @@ void checkAnyBatch(const AttendCase& c) {
 
 TEST_CASE("Attention is softmax over the keys up to a token's own position") {
     const auto backend = backendUnderTest();
-    for (const std::size_t headDim : {64, 128, 256, 8, 72})
+    for (const std::size_t headDim : among<std::size_t>({64, 128, 256, 8, 72}, {128, 256, 8}))
         for (const std::size_t group : among<std::size_t>({1, 3, 4, 7}, {1, 7})) {
             const AttendCase prefill = halvesCase(2, group, headDim, {150}, ascending(60, 90), zeros(90));
             compareWithDefinition(prefill, attend(*backend, prefill, allOf(prefill)));
@@ -207,7 +207,7 @@ TEST_CASE("A token's attention has the same bits alone and in any batch, whateve
 
 TEST_CASE("The same bits in any batch and number of threads with chosen tokens and rests") {
     for (const std::size_t headDim : among<std::size_t>({16, 64, 80}, {16, 80}))
-        for (const std::size_t group : among<std::size_t>({1, 3, 7}, {1, 7})) {
+        for (const std::size_t group : among<std::size_t>({1, 3, 7}, {7})) {
             std::vector<std::uint32_t> sequence;
             for (std::uint32_t t = 0; t < 70; ++t) sequence.push_back(t % 3 == 2);
             const AttendCase c = tieredCase(2, group, headDim, 200, 2, 70, ascending(0, 70), sequence);
@@ -218,7 +218,7 @@ TEST_CASE("The same bits in any batch and number of threads with chosen tokens a
 
 TEST_CASE("Several calls that carry the state have the bits of one call") {
     for (const unsigned threads : among<unsigned>({1, 2}, {1}))
-        for (const std::size_t headDim : among<std::size_t>({64, 80, 128}, {80, 128}))
+        for (const std::size_t headDim : among<std::size_t>({64, 80, 128}, {80}))
             for (const std::uint32_t tokens : among<std::uint32_t>({1, 2, 30}, {1, 8})) {
                 const auto backend = backendUnderTest(threads);
                 std::vector<std::uint32_t> sequence;
