@@ -24,8 +24,9 @@ __device__ __forceinline__ void spreadPicks(const PickEntry* picks, const RunEnt
     }
 }
 
+/// __ldg: of an address that lay in memory the compiler does not know that it is global.
 __device__ __forceinline__ uint4 load16(const void* from) {
-    return *static_cast<const uint4*>(from);
+    return __ldg(static_cast<const uint4*>(from));
 }
 __device__ __forceinline__ void store4(float* to, float a, float b, float c, float d) {
     *reinterpret_cast<float4*>(to) = make_float4(a, b, c, d);

@@ -52,7 +52,7 @@ __device__ __forceinline__ unsigned getWord(const std::byte* from) {
 struct Halves {
     unsigned words[4];
     __device__ __forceinline__ explicit Halves(const std::uint16_t* from) {
-        const uint4 all = *reinterpret_cast<const uint4*>(from);
+        const uint4 all = __ldg(reinterpret_cast<const uint4*>(from));
         words[0] = all.x, words[1] = all.y, words[2] = all.z, words[3] = all.w;
     }
     __device__ __forceinline__ unsigned at(int i) const { return finite(words[i / 2] >> 16 * (i % 2) & 0xffffu); }
