@@ -224,7 +224,8 @@ __device__ __forceinline__ void encodeValues(const EncodeGroup& group, const Cod
 }
 
 constexpr int floatsOf(int d) {
-    return max(d, kTokens * static_cast<int>(valueBlocks(d)));
+    const int blocks = kTokens * static_cast<int>(valueBlocks(d));  // max() is no constant to nvcc
+    return d > blocks ? d : blocks;
 }
 // Grid (groups, keys and values).
 template <KvCodec codec>
