@@ -10,11 +10,11 @@ namespace {
 constexpr std::uint32_t kReserve = 2048;  // of the window, for tail and answer
 constexpr double kBatchSeconds = 1.5;     // a crash loses one batch at most
 
-/// What a pair of tokens costs of what a token costs, roughly: attention's multiplications, each taking 2.5 times as
-/// long, beside the weights', and per layer what else a token needs (norms, codec), as long as 3 million of those. Fitted
-/// to three models on one machine (tests/bench/RESULTS.md). A local layer's pairs end with its window.
+/// What a pair of tokens costs of what a token costs, roughly: attention's multiplications, each taking 1.75 times as
+/// long, beside the weights', and per layer what else a token needs (norms, codec), as long as 3 million of those.
+/// Fitted to three models on one machine (tests/bench/RESULTS.md). A local layer's pairs end with its window.
 double pairCost(const ModelConfig& c) {
-    constexpr double kSlower = 2.5, kElse = 3e6;
+    constexpr double kSlower = 1.75, kElse = 3e6;
     const double width = static_cast<double>(c.heads) * c.headDim, kvWidth = static_cast<double>(c.kvHeads) * c.headDim;
     const double weights = 2.0 * c.hidden * (width + kvWidth) + 3.0 * c.hidden * c.ffn + kElse;
     const double local = static_cast<double>(std::ranges::count(c.local.which, true)) / c.layers;
