@@ -66,7 +66,7 @@ CARREL_INLINE void weighRests(const std::int16_t* scores, std::size_t stride, st
             sums[t] = (chosen[leaf] >> t & 1) != 0 ? 0.0f : half;
         }
         const float sum = sumLanes(sums);
-        out[leaf] = sum * sum * share[leaf];
+        out[leaf] = share[leaf] == 0 ? 0 : sum * sum * share[leaf];  // no leaf that is not judged has scores
     }
 }
 void weighRestsScalar(const std::int16_t* scores, std::size_t stride, std::size_t groups, std::int16_t whole,
@@ -168,7 +168,9 @@ CARREL_AVX512 void weighRestsAvx512(const std::int16_t* scores, std::size_t stri
         const auto there = static_cast<__mmask16>((1u << leaves) - 1);
         const __m512 sum = sumHalves512(sums);
         const __m512 of = _mm512_maskz_loadu_ps(there, share + g * kGroupLeaves);
-        _mm512_mask_storeu_ps(out + g * kGroupLeaves, there, _mm512_mul_ps(_mm512_mul_ps(sum, sum), of));
+        const __mmask16 judged = _mm512_cmp_ps_mask(of, _mm512_setzero_ps(), _CMP_NEQ_OQ);
+        _mm512_mask_storeu_ps(out + g * kGroupLeaves, there,
+                              _mm512_maskz_mul_ps(judged, _mm512_mul_ps(sum, sum), of));
     }
 }
 

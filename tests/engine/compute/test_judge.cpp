@@ -287,6 +287,16 @@ TEST_CASE("A leaf's rest weighs what its tokens that are not chosen weigh, by th
     }
 }
 
+TEST_CASE("A leaf that was not judged has no rest, whatever lies in its scores' memory") {
+    if (!onCpu()) return;
+    const std::vector<std::int16_t> scores(5 * kGroupTokens, INT16_MAX);
+    const std::vector<std::uint16_t> chosen(5 * kGroupLeaves, 0);
+    const std::vector<float> share(5 * kGroupLeaves, 0);
+    std::vector<float> rest(5 * kGroupLeaves, -7);
+    kRest.at(isaUnderTest())(scores.data(), kGroupTokens, 5, INT16_MIN, chosen.data(), share.data(), rest.data());
+    CHECK(std::ranges::all_of(rest, [](float weight) { return weight == 0; }));
+}
+
 TEST_CASE("Only the leaves asked for are judged, wherever they begin and end") {
     const JudgeCase c(2, 1, 7, 64, 6);
     for (const auto& [first, end] : {std::pair{1u, 24u}, {3u, 5u}, {6u, 7u}, {4u, 23u}, {9u, 9u}, {13u, 22u}}) {
