@@ -177,6 +177,9 @@ T __ldg(const T* p) {
 inline int __float_as_int(float f) {
     return cushim::unbits<int>(cushim::bits(f));
 }
+inline unsigned __float_as_uint(float f) {
+    return cushim::unbits<unsigned>(cushim::bits(f));
+}
 inline float __int_as_float(int i) {
     return cushim::unbits<float>(cushim::bits(i));
 }
@@ -191,6 +194,12 @@ inline int __popc(unsigned v) {
 }
 inline int __ffs(int v) {
     return __builtin_ffs(v);
+}
+inline unsigned __byte_perm(unsigned x, unsigned y, unsigned picks) {
+    const std::uint64_t from = std::uint64_t{y} << 32 | x;
+    unsigned out = 0;
+    for (unsigned i = 0; i < 4; ++i) out |= static_cast<unsigned>(from >> 8 * (picks >> 4 * i & 7) & 255) << 8 * i;
+    return out;
 }
 // Bytes of a and b are signed.
 inline int __dp4a(int a, int b, int c) {

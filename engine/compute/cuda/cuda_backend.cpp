@@ -140,10 +140,10 @@ class CudaBackend final : public Backend {
         const auto rounds = [](const MatmulTarget& target) { return !isFloat(target.weight->type); };
         if (std::ranges::any_of(targets, rounds)) {
             const std::size_t blocks = n * (cols / 32);
-            auto* const memory = static_cast<std::byte*>(quantized_.need(blocks * (32 + 4 + 8), stream_));
+            using Factors = QuantizedRows::Factors;
+            auto* const memory = static_cast<std::byte*>(quantized_.need(blocks * (32 + sizeof(Factors)), stream_));
             if (memory == nullptr) return keep(cudaErrorMemoryAllocation);
-            quantized = {reinterpret_cast<std::int8_t*>(memory), reinterpret_cast<float*>(memory + blocks * (32 + 8)),
-                         reinterpret_cast<int*>(memory + blocks * 32)};
+            quantized = {reinterpret_cast<std::int8_t*>(memory), reinterpret_cast<Factors*>(memory + blocks * 32)};
             keep(quantize(constRows(x), quantized, static_cast<int>(n), static_cast<int>(cols), stream_));
         }
         for (const MatmulTarget& target : targets) {

@@ -32,12 +32,16 @@ enum class Gate : std::uint8_t { Silu, Gelu };
 cudaError_t gate(Gate kind, Rows gate, ConstRows up, int rows, int dim, cudaStream_t stream);
 
 // matmul.cu
-/// Rows of x in 8 bits per 32 columns: x = scale * q.
-///   q [rows][cols]   scale [rows][cols/32]   sums [rows][cols/32][2], of the first 16 q and of the others
+/// Rows of x in 8 bits per 32 columns: x = scale * q. Rows of the same columns lie side by side.
+///   q [cols/32][rows][32]   factors [cols/32][rows]
 struct QuantizedRows {
+    struct alignas(16) Factors {
+        float scale;
+        int sums[2];  // of the first 16 q and of the others
+        int unused;
+    };
     std::int8_t* q;
-    float* scale;
-    int* sums;
+    Factors* factors;
 };
 cudaError_t quantize(ConstRows x, QuantizedRows out, int rows, int cols, cudaStream_t stream);
 /// tiles as in weight_layout.h; bias may be null. x is read of float types, q of the others.

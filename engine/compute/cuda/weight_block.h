@@ -18,15 +18,27 @@ struct Block {
     static constexpr bool kMinimum = hasMinBits(Type) || Type == DType::Q4_1 || Type == DType::Q5_1;
     static constexpr bool kHalves = Type == DType::Q2_K || Type == DType::Q3_K || Type == DType::Q6_K;
 
+    static constexpr unsigned kWords = kBits + (factorBytes(Type) + 3) / 4;
+
     int quants[8];  // of step s: columns 4s to 4s + 3
     float scale[2], min[2];
 
     __device__ __forceinline__ void load(const unsigned char* tile, unsigned block, unsigned lane) {
-        constexpr std::size_t kUnitBytes = unitBytes(Type), kFactors = factorBytes(Type) * kTileRows;
-        constexpr unsigned kUnitBlocks = unitBlocks(Type);
-        const unsigned char* const unit = tile + block / kUnitBlocks * kUnitBytes;
-        loadQuants(unit + kFactors + block % kUnitBlocks * quantBytes(Type), lane);
-        loadFactors(unit, block % kUnitBlocks, lane);
+        unsigned words[kWords];
+        fetch(tile, block, lane, words);
+        unpack(words, block);
+    }
+    /// load() in two, for those who have something to do while words [kWords] are on their way.
+    __device__ static __forceinline__ void fetch(const unsigned char* tile, unsigned block, unsigned lane,
+                                                 unsigned* words) {
+        constexpr unsigned kUnitBlocks = unitBlocks(Type), kFactors = factorBytes(Type) * kTileRows;
+        const unsigned char* const unit = tile + block / kUnitBlocks * unitBytes(Type);
+        fetchQuants(unit + kFactors + block % kUnitBlocks * quantBytes(Type), lane, words);
+        fetchFactors(unit, lane, words + kBits);
+    }
+    __device__ __forceinline__ void unpack(const unsigned* words, unsigned block) {
+        unpackQuants(words);
+        unpackFactors(words + kBits, block % unitBlocks(Type));
     }
 
   private:
@@ -34,131 +46,149 @@ struct Block {
     __device__ static __forceinline__ T at(const unsigned char* plane, unsigned lane) {
         return reinterpret_cast<const T*>(plane)[lane];
     }
-    __device__ static __forceinline__ unsigned byteOf(const uint4& v, unsigned i) {
-        const unsigned word = i < 8 ? (i < 4 ? v.x : v.y) : (i < 12 ? v.z : v.w);
+    __device__ static __forceinline__ void fetch4(const unsigned char* plane, unsigned lane, unsigned* words) {
+        const uint4 v = at<uint4>(plane, lane);
+        words[0] = v.x, words[1] = v.y, words[2] = v.z, words[3] = v.w;
+    }
+    __device__ static __forceinline__ void fetch2(const unsigned char* plane, unsigned lane, unsigned* words) {
+        const uint2 v = at<uint2>(plane, lane);
+        words[0] = v.x, words[1] = v.y;
+    }
+    __device__ static __forceinline__ unsigned byteOf(const unsigned* words, unsigned i) {
+        const unsigned word = i < 8 ? (i < 4 ? words[0] : words[1]) : (i < 12 ? words[2] : words[3]);
         return word >> 8 * (i % 4) & 255;
     }
-    // kIq4Values less their offset.
-    __device__ static __forceinline__ unsigned iq4(unsigned nibble) {
-        constexpr unsigned long long kLow = 0xf6eaddcfbfad9881ull, kHigh = 0x7159453526190d01ull;
-        return static_cast<unsigned>((nibble < 8 ? kLow : kHigh) >> 8 * (nibble % 8)) & 255;
-    }
+    // kIq4Values less their offset, of a nibble in each byte.
     __device__ static __forceinline__ unsigned iq4Bytes(unsigned nibbles) {
-        unsigned out = 0;
-#pragma unroll
-        for (int i = 0; i < 4; ++i) out |= iq4(nibbles >> 8 * i & 15) << 8 * i;
-        return out;
+        unsigned picks = (nibbles | nibbles >> 4) & 0x00ff00ffu;
+        picks |= picks >> 8;
+        const unsigned low = __byte_perm(0xbfad9881u, 0xf6eaddcfu, picks & 0x7777u);
+        const unsigned high = __byte_perm(0x26190d01u, 0x71594535u, picks & 0x7777u);
+        return __byte_perm(low, high, 0x3210u | (picks & 0x8888u) >> 1);
     }
 
-    __device__ __forceinline__ void loadQuants(const unsigned char* at0, unsigned lane) {
+    // Planes of so many bits; the words of a plane of pairs follow those of nibbles, and singles are last.
+    static constexpr bool kNibbles = kBits >= 4 && kBits != 8, kPairs = kBits == 6 || kBits <= 3,
+                          kSingles = kBits == 5 || kBits == 3;
+    static constexpr unsigned kPairsAt = kNibbles ? 4 : 0;
+
+    __device__ static __forceinline__ void fetchQuants(const unsigned char* from, unsigned lane, unsigned* words) {
         if constexpr (kBits == 8) {
-            const uint4 low = at<uint4>(at0, lane), high = at<uint4>(at0 + 512, lane);
-            const unsigned words[8] = {low.x, low.y, low.z, low.w, high.x, high.y, high.z, high.w};
-#pragma unroll
-            for (int s = 0; s < 8; ++s) quants[s] = static_cast<int>(words[s]);
-            return;
+            fetch4(from, lane, words);
+            fetch4(from + 512, lane, words + 4);
         }
-        unsigned out[8] = {};
-        if constexpr (kBits >= 4) {
-            const uint4 v = at<uint4>(at0, lane);
-            const unsigned words[4] = {v.x, v.y, v.z, v.w};
+        if constexpr (kNibbles) fetch4(from, lane, words);
+        if constexpr (kPairs) fetch2(from + kPairsAt * 128, lane, words + kPairsAt);
+        if constexpr (kSingles) words[kBits - 1] = at<unsigned>(from + (kBits - 1) * 128, lane);
+    }
+    __device__ __forceinline__ void unpackQuants(const unsigned* words) {
 #pragma unroll
-            for (int s = 0; s < 4; ++s) {
-                out[s] = words[s] & 0x0f0f0f0fu;
-                out[s + 4] = words[s] >> 4 & 0x0f0f0f0fu;
+        for (int s = 0; s < 8; ++s) {
+            unsigned out = kBits == 8 ? words[s] : 0;
+            if constexpr (kNibbles) out = words[s % 4] >> (s < 4 ? 0 : 4) & 0x0f0f0f0fu;
+            if constexpr (kPairs) {
+                constexpr int kShift = kNibbles ? 4 : 0;
+                out |= (words[kPairsAt + s / 4] >> 2 * (s % 4) & 0x03030303u) << kShift;
             }
-            at0 += 512;
+            if constexpr (kSingles) {
+                constexpr int kShift = kNibbles ? 4 : 2;
+                out |= (words[kBits - 1] >> s & 0x01010101u) << kShift;
+            }
+            quants[s] = static_cast<int>(kIq4 ? iq4Bytes(out) : out);
         }
-        if constexpr (kBits == 6 || kBits <= 3) {
-            constexpr int kShift = kBits == 6 ? 4 : 0;
-            const uint2 v = at<uint2>(at0, lane);
-#pragma unroll
-            for (int s = 0; s < 8; ++s) out[s] |= ((s < 4 ? v.x : v.y) >> 2 * (s % 4) & 0x03030303u) << kShift;
-            at0 += 256;
-        }
-        if constexpr (kBits == 5 || kBits == 3) {
-            constexpr int kShift = kBits == 5 ? 4 : 2;
-            const unsigned v = at<unsigned>(at0, lane);
-#pragma unroll
-            for (int s = 0; s < 8; ++s) out[s] |= (v >> s & 0x01010101u) << kShift;
-        }
-#pragma unroll
-        for (int s = 0; s < 8; ++s) quants[s] = static_cast<int>(kIq4 ? iq4Bytes(out[s]) : out[s]);
     }
 
+    __device__ static __forceinline__ void fetchFactors(const unsigned char* unit, unsigned lane, unsigned* words) {
+        if constexpr (Type == DType::Q4_K || Type == DType::Q5_K) {
+            fetch4(unit, lane, words);
+        } else if constexpr (Type == DType::Q6_K) {
+            fetch4(unit, lane, words);
+            words[4] = at<unsigned short>(unit + 16 * kTileRows, lane);
+        } else if constexpr (Type == DType::Q2_K) {
+            fetch4(unit, lane, words);
+            words[4] = at<unsigned>(unit + 16 * kTileRows, lane);
+        } else if constexpr (Type == DType::Q3_K) {
+#pragma unroll
+            for (int i = 0; i < 3; ++i) words[i] = at<unsigned>(unit + 4 * i * kTileRows, lane);
+            words[3] = at<unsigned short>(unit + 12 * kTileRows, lane);
+        } else if constexpr (Type == DType::IQ4_XS) {
+            fetch2(unit, lane, words);
+        } else if constexpr (kMinimum) {
+            words[0] = at<unsigned>(unit, lane);
+        } else {
+            words[0] = at<unsigned short>(unit, lane);
+        }
+    }
     __device__ __forceinline__ void both(float s, float m) {
         scale[0] = scale[1] = s;
         min[0] = min[1] = m;
     }
-    __device__ __forceinline__ void loadFactors(const unsigned char* unit, unsigned j, unsigned lane) {
+    __device__ __forceinline__ void unpackFactors(const unsigned* words, unsigned j) {
         if constexpr (Type == DType::Q4_K || Type == DType::Q5_K) {
-            const uint4 v = at<uint4>(unit, lane);
-            const unsigned low = byteOf(v, 4 + j % 4), high = byteOf(v, 8 + j % 4), rest = byteOf(v, 12 + j % 4);
+            const unsigned low = byteOf(words, 4 + j % 4), high = byteOf(words, 8 + j % 4),
+                           rest = byteOf(words, 12 + j % 4);
             const unsigned s = j < 4 ? low & 63 : (rest & 15) | low >> 6 << 4;
             const unsigned m = j < 4 ? high & 63 : rest >> 4 | high >> 6 << 4;
-            both(halfToFloat(v.x & 0xffff) * static_cast<float>(s), -(halfToFloat(v.x >> 16) * static_cast<float>(m)));
+            both(halfToFloat(words[0] & 0xffff) * static_cast<float>(s),
+                 -(halfToFloat(words[0] >> 16) * static_cast<float>(m)));
         } else if constexpr (Type == DType::Q6_K) {
-            const uint4 v = at<uint4>(unit, lane);
-            const float d = halfToFloat(at<unsigned short>(unit + 16 * kTileRows, lane));
+            const float d = halfToFloat(words[4]);
 #pragma unroll
             for (int half = 0; half < 2; ++half)
-                scale[half] = d * static_cast<float>(static_cast<signed char>(byteOf(v, 2 * j + half)));
+                scale[half] = d * static_cast<float>(static_cast<signed char>(byteOf(words, 2 * j + half)));
         } else if constexpr (Type == DType::Q2_K) {
-            const uint4 v = at<uint4>(unit, lane);
-            const unsigned d = at<unsigned>(unit + 16 * kTileRows, lane);
 #pragma unroll
             for (int half = 0; half < 2; ++half) {
-                const unsigned bits = byteOf(v, 2 * j + half);
-                scale[half] = halfToFloat(d & 0xffff) * static_cast<float>(bits & 15);
-                min[half] = -(halfToFloat(d >> 16) * static_cast<float>(bits >> 4));
+                const unsigned bits = byteOf(words, 2 * j + half);
+                scale[half] = halfToFloat(words[4] & 0xffff) * static_cast<float>(bits & 15);
+                min[half] = -(halfToFloat(words[4] >> 16) * static_cast<float>(bits >> 4));
             }
         } else if constexpr (Type == DType::Q3_K) {
-            const uint4 v{at<unsigned>(unit, lane), at<unsigned>(unit + 4 * kTileRows, lane),
-                          at<unsigned>(unit + 8 * kTileRows, lane), 0};
-            const float d = halfToFloat(at<unsigned short>(unit + 12 * kTileRows, lane));
+            const float d = halfToFloat(words[3]);
 #pragma unroll
             for (unsigned half = 0; half < 2; ++half) {
                 const unsigned k = 2 * j + half;
-                const unsigned bits = (byteOf(v, k % 8) >> 4 * (k / 8) & 15) | (byteOf(v, 8 + k % 4) >> 2 * (k / 4) & 3)
-                                                                                   << 4;
+                const unsigned bits =
+                    (byteOf(words, k % 8) >> 4 * (k / 8) & 15) | (byteOf(words, 8 + k % 4) >> 2 * (k / 4) & 3) << 4;
                 scale[half] = d * static_cast<float>(static_cast<int>(bits) - 32);
             }
         } else if constexpr (Type == DType::IQ4_XS) {
-            const uint2 v = at<uint2>(unit, lane);
-            const unsigned bits = (v.y >> 4 * j & 15) | (v.x >> (16 + 2 * j) & 3) << 4;
-            both(halfToFloat(v.x & 0xffff) * static_cast<float>(static_cast<int>(bits) - 32), 0);
+            const unsigned bits = (words[1] >> 4 * j & 15) | (words[0] >> (16 + 2 * j) & 3) << 4;
+            both(halfToFloat(words[0] & 0xffff) * static_cast<float>(static_cast<int>(bits) - 32), 0);
         } else if constexpr (kMinimum) {
-            const unsigned v = at<unsigned>(unit, lane);
-            both(halfToFloat(v & 0xffff), halfToFloat(v >> 16));
+            both(halfToFloat(words[0] & 0xffff), halfToFloat(words[0] >> 16));
         } else {
-            both(halfToFloat(at<unsigned short>(unit, lane)), 0);
+            both(halfToFloat(words[0]), 0);
         }
     }
 };
 
-/// The same of a float type: 32 values.
+/// The same of a float type: 32 values, which lie in pieces of 16 bytes.
 template <DType Type>
 struct FloatBlock {
+    static constexpr int kEach = Type == DType::F32 ? 4 : 8;
+
     float value[32];
 
     __device__ __forceinline__ void load(const unsigned char* tile, unsigned block, unsigned lane) {
-        const unsigned char* const from = tile + block * quantBytes(Type);
-        constexpr int kEach = Type == DType::F32 ? 4 : 8;
 #pragma unroll
-        for (int i = 0; i < 32 / kEach; ++i) {
-            const uint4 v = reinterpret_cast<const uint4*>(from)[i * kTileRows + lane];
-            const unsigned words[4] = {v.x, v.y, v.z, v.w};
+        for (int i = 0; i < 32 / kEach; ++i) unpack(piece(tile, block, i, lane), value + i * kEach);
+    }
+    __device__ static __forceinline__ uint4 piece(const unsigned char* tile, unsigned block, int i, unsigned lane) {
+        return reinterpret_cast<const uint4*>(tile + block * quantBytes(Type))[i * kTileRows + lane];
+    }
+    __device__ static __forceinline__ void unpack(const uint4& piece, float* to) {
+        const unsigned words[4] = {piece.x, piece.y, piece.z, piece.w};
 #pragma unroll
-            for (int w = 0; w < 4; ++w) {
-                if constexpr (Type == DType::F32) {
-                    value[4 * i + w] = __uint_as_float(words[w]);
-                } else if constexpr (Type == DType::F16) {
-                    value[8 * i + 2 * w] = halfToFloat(words[w] & 0xffff);
-                    value[8 * i + 2 * w + 1] = halfToFloat(words[w] >> 16);
-                } else {
-                    value[8 * i + 2 * w] = __uint_as_float(words[w] << 16);
-                    value[8 * i + 2 * w + 1] = __uint_as_float(words[w] & 0xffff0000u);
-                }
+        for (int w = 0; w < 4; ++w) {
+            if constexpr (Type == DType::F32) {
+                to[w] = __uint_as_float(words[w]);
+            } else if constexpr (Type == DType::F16) {
+                to[2 * w] = halfToFloat(words[w] & 0xffff);
+                to[2 * w + 1] = halfToFloat(words[w] >> 16);
+            } else {
+                to[2 * w] = __uint_as_float(words[w] << 16);
+                to[2 * w + 1] = __uint_as_float(words[w] & 0xffff0000u);
             }
         }
     }

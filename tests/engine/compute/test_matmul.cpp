@@ -76,8 +76,8 @@ struct Product {
 TEST_CASE("A product is the product of the dequantised weights with x rounded to 8 bits") {
     const auto backend = backendUnderTest();
     for (const DType type : kTypes)
-        for (const std::size_t rows : {1, 16, 17, 45})
-            for (const std::size_t cols : {32, 96, 256, 896, 1280}) {
+        for (const std::size_t rows : {1, 16, 17, 45, 65})
+            for (const std::size_t cols : {32, 45, 96, 256, 896, 1280}) {
                 if (cols % infoOf(type).blockElements != 0) continue;
                 if (emulated() && (rows == 1 || rows == 16 || cols == 896)) continue;
                 for (const std::size_t n : {1, 6, 11, 69}) {
@@ -121,6 +121,26 @@ TEST_CASE("A row's product has the same bits alone and in any batch, with one th
                 REQUIRE(sameBits(part.out.data(), all.out.data() + first * rows, n * rows));
             }
     }
+}
+
+TEST_CASE("At the edges of tiles a row's product has the same bits as alone") {
+    const auto backend = backendUnderTest();
+    for (const DType type : {DType::F32, DType::BF16, DType::Q8_0, DType::Q5_1, DType::Q6_K})
+        for (const std::size_t rows : among<std::size_t>({31, 32, 33, 63, 64, 65, 129}, {32, 63, 65, 129}))
+            for (const std::size_t cols : {13, 47, 288, 512}) {
+                if (cols % infoOf(type).blockElements != 0) continue;
+                const auto weight = backend->loadWeight(type, rows, cols, randomRaw(type, rows, cols, 10));
+                REQUIRE(weight);
+                const auto x = randomFloats(11, 129 * cols);
+                for (const std::size_t n : among<std::size_t>({15, 16, 17, 63, 64, 65, 129}, {16, 17, 64, 129})) {
+                    const Product all(*backend, **weight, x.data(), n);
+                    for (const std::size_t row : {std::size_t{0}, n / 2, n - 1}) {
+                        const Product alone(*backend, **weight, x.data() + row * cols, 1);
+                        INFO(infoOf(type).name, " ", rows, " x ", cols, ", row ", row, " of ", n);
+                        REQUIRE(sameBits(alone.out.data(), all.out.data() + row * rows, rows));
+                    }
+                }
+            }
 }
 
 TEST_CASE("Several targets of one input, with bias and accumulation, are what they are one by one") {
