@@ -270,6 +270,54 @@ void slotReused(Desk& d) {
     expect(cudaStreamSynchronize(d.other));
 }
 
+// What `enqueue` launches.
+template <class Enqueue>
+cudaGraphExec_t captured(Desk& d, Enqueue enqueue) {
+    cudaGraph_t graph;
+    cudaGraphExec_t made;
+    expect(cudaStreamBeginCapture(d.stream, cudaStreamCaptureModeThreadLocal));
+    enqueue();
+    expect(cudaStreamEndCapture(d.stream, &graph));
+    expect(cudaGraphInstantiate(&made, graph));
+    expect(cudaGraphDestroy(graph));
+    return made;
+}
+template <bool Changes>
+void graphsCount(Desk& d) {
+    d.wantDoubled(kCount);
+    int n = Changes ? 512 : kCount;
+    const cudaGraphExec_t graph = captured(d, [&] { d.scale(d.y, n); });
+    n = kCount;
+    expect(cudaGraphLaunch(graph, d.stream));
+    expect(cudaStreamSynchronize(d.stream));
+    expect(cudaGraphExecDestroy(graph));
+}
+void graphOfFreed(Desk& d) {
+    float* const z = d.device(kBytes);
+    const cudaGraphExec_t graph = captured(d, [&] { d.scale(z, kCount); });
+    expect(cudaFree(z));
+    expect(cudaGraphLaunch(graph, d.stream));
+}
+void graphDestroyedEarly(Desk& d) {
+    const cudaGraphExec_t graph = captured(d, [&] { d.scale(d.y, kCount); });
+    expect(cudaGraphLaunch(graph, d.stream));
+    expect(cudaGraphExecDestroy(graph));
+}
+void waitInCapture(Desk& d) {
+    captured(d, [&] { expect(cudaStreamSynchronize(d.stream)); });
+}
+void copyInCapture(Desk& d) {
+    captured(d, [&] { d.upload(d.x, d.stream); });
+}
+void graphInCapture(Desk& d) {
+    const cudaGraphExec_t graph = captured(d, [&] { d.scale(d.y, kCount); });
+    captured(d, [&] { expect(cudaGraphLaunch(graph, d.stream)); });
+}
+void captureNotBegun(Desk& d) {
+    cudaGraph_t graph;
+    expect(cudaStreamEndCapture(d.stream, &graph));
+}
+
 struct Case {
     std::string_view name;
     void (*run)(Desk&);
@@ -280,6 +328,7 @@ constexpr Case kCases[] = {
     {"healthy-atomic", acrossBlocks<true>},
     {"healthy-syncwarp", warpReversed<true>},
     {"healthy-event", copyStream<true>, true},
+    {"healthy-graph", graphsCount<false>},
     {"barrier-before-read", sums<In::BarrierBeforeRead>},
     {"barrier-before-reuse", sums<In::BarrierBeforeReuse>},
     {"read-past-end", sums<In::ReadPastEnd>},
@@ -306,6 +355,13 @@ constexpr Case kCases[] = {
     {"use-after-free", useAfterFree},
     {"hidden-host-pointer", hiddenHostPointer},
     {"huge-block", hugeBlock},
+    {"graph-of-old-count", graphsCount<true>},
+    {"graph-of-freed", graphOfFreed},
+    {"graph-destroyed-early", graphDestroyedEarly},
+    {"wait-in-capture", waitInCapture},
+    {"copy-in-capture", copyInCapture},
+    {"graph-in-capture", graphInCapture},
+    {"capture-not-begun", captureNotBegun},
 };
 
 int result(Desk& d) {

@@ -26,7 +26,14 @@ enum cudaMemcpyKind {
 };
 using cudaStream_t = cushim::Stream*;
 using cudaEvent_t = cushim::Event*;
+using cudaGraph_t = cushim::Graph*;
+using cudaGraphExec_t = cushim::GraphExec*;
 enum { cudaStreamNonBlocking = 1, cudaEventDisableTiming = 2, cudaMemAttachGlobal = 1 };
+enum cudaStreamCaptureMode {
+    cudaStreamCaptureModeGlobal,
+    cudaStreamCaptureModeThreadLocal,
+    cudaStreamCaptureModeRelaxed
+};
 enum cudaDeviceAttr { cudaDevAttrConcurrentManagedAccess = 89 };
 struct cudaDeviceProp {
     char name[256];
@@ -73,13 +80,21 @@ cudaError_t cudaEventSynchronize(cudaEvent_t event);
 cudaError_t cudaEventQuery(cudaEvent_t event);
 cudaError_t cudaDeviceSynchronize();
 
+// Of kernels alone: that is all that Carrel captures.
+cudaError_t cudaStreamBeginCapture(cudaStream_t stream, cudaStreamCaptureMode mode);
+cudaError_t cudaStreamEndCapture(cudaStream_t stream, cudaGraph_t* graph);
+cudaError_t cudaGraphInstantiate(cudaGraphExec_t* made, cudaGraph_t graph, unsigned long long flags = 0);
+cudaError_t cudaGraphLaunch(cudaGraphExec_t graph, cudaStream_t stream);
+cudaError_t cudaGraphDestroy(cudaGraph_t graph);
+cudaError_t cudaGraphExecDestroy(cudaGraphExec_t graph);
+
 /// engine/compute/cuda/klaunch.h declares the same for nvcc.
 template <class... P, class... A>
 cudaError_t klaunch(void (*kernel)(P...), dim3 grid, dim3 block, std::size_t sharedBytes, cudaStream_t stream,
                     A&&... args) {
     using Call = cushim::Call<P...>;
     auto* call = new Call{kernel, std::tuple<P...>(static_cast<P>(std::forward<A>(args))...)};
-    std::apply([](const auto&... value) { (cushim::checkArgument(value), ...); }, call->args);
-    cushim::launch(__builtin_FUNCTION(), grid, block, sharedBytes, stream, {&Call::run, &Call::drop, call});
+    cushim::launch(__builtin_FUNCTION(), grid, block, sharedBytes, stream,
+                   {&Call::run, &Call::check, &Call::drop, call});
     return cudaSuccess;
 }

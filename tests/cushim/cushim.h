@@ -15,6 +15,7 @@ void configure(Order order, Streams streams, std::uint64_t seed);
 
 struct Stats {
     std::uint64_t launches, blocks, threads, switches, barriers, warpOps, copies, copiedBytes;
+    std::uint64_t launchCalls, graphs;  // the host's, of kernels and of graphs; graphs that there are
 };
 Stats& stats();
 

@@ -66,6 +66,8 @@ namespace cushim {
 
 struct Stream;
 struct Event;
+struct Graph;
+struct GraphExec;
 enum class Memory : std::uint8_t { Device, Pinned, Managed };
 
 struct Thread {
@@ -94,6 +96,7 @@ void* dynamicShared();
 
 struct Task {
     void (*run)(void*);
+    void (*check)(void*);  // its arguments, at every launch
     void (*drop)(void*);
     void* of;
 };
@@ -111,6 +114,9 @@ struct Call {
     static void run(void* call) {
         auto* self = static_cast<Call*>(call);
         std::apply(self->kernel, self->args);
+    }
+    static void check(void* call) {
+        std::apply([](const auto&... value) { (checkArgument(value), ...); }, static_cast<Call*>(call)->args);
     }
     static void drop(void* call) { delete static_cast<Call*>(call); }
 };

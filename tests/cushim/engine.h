@@ -51,6 +51,8 @@ void needMemory(const char* what, const void* p, std::size_t bytes, Need need);
 /// ASan lets only kernels and copies touch device memory.
 void devicePhase(bool on);
 void drainAll();
+/// Fails where a stream is capturing.
+void notInCapture(const char* call);
 
 /// For trace.cpp: what a kernel's access goes to.
 enum class Target : std::uint8_t { Device, Pinned, Shared, Own, Bad };

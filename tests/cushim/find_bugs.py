@@ -12,6 +12,7 @@ PLAIN, ASAN, TSAN, TRACE = "plain", "asan", "tsan", "trace"
 EVERY = {PLAIN, ASAN, TSAN, TRACE}
 MUST = {
     "healthy-sums": set(), "healthy-atomic": set(), "healthy-syncwarp": set(), "healthy-event": set(),
+    "healthy-graph": set(),
     "barrier-before-read": {PLAIN, ASAN, TSAN},
     "barrier-before-reuse": {PLAIN, TSAN},
     "read-past-end": {ASAN, TSAN, TRACE},
@@ -33,6 +34,9 @@ MUST = {
     "slot-reused": {TSAN},
     "use-after-free": {PLAIN, ASAN, TSAN, TRACE},
     "hidden-host-pointer": {TRACE},
+    "graph-of-old-count": EVERY, "graph-of-freed": EVERY, "wait-in-capture": EVERY, "copy-in-capture": EVERY,
+    "graph-in-capture": EVERY, "capture-not-begun": EVERY,
+    "graph-destroyed-early": {PLAIN, ASAN, TSAN},
 }
 RANDOM = [("random", str(seed)) for seed in range(1, 9)]
 MODES = {PLAIN: [("forward", "1"), ("reverse", "1"), *RANDOM], ASAN: RANDOM[:1], TSAN: RANDOM[:1], TRACE: [("forward", "1")]}

@@ -32,6 +32,7 @@ Allocations::const_iterator find(const void* p) {
 
 cudaError_t freeOf(void* p, bool pinned) {
     if (p == nullptr) return cudaSuccess;
+    notInCapture("a free");
     const auto it = allocations().find(static_cast<char*>(p));
     if (it == allocations().end() || (it->second.kind == Memory::Pinned) != pinned)
         fail("free of %p, which is no such allocation", p);
@@ -51,6 +52,7 @@ void pretend(const Pretence& what) {
 }
 
 cudaError_t allocate(void** p, std::size_t bytes, Memory kind) {
+    notInCapture("an allocation");
     // Of exactly this size, so that ASan's red zone begins right behind it.
     if (posix_memalign(p, 256, bytes) != 0) return cudaErrorMemoryAllocation;
     fillNan(*p, bytes);

@@ -1,10 +1,13 @@
 #include <cstring>
 #include <deque>
+#include <memory>
+#include <set>
+#include <utility>
 #include <vector>
 
 #include "engine.h"
 
-// Streams as queues, and events between them.
+// Streams as queues, events between them, and graphs of kernels.
 
 namespace cushim {
 
@@ -22,6 +25,7 @@ struct Op {
     int value = 0;
     Event* event = nullptr;
     std::uint64_t generation = 0;
+    GraphExec* graph = nullptr;                   // whose kernel it is
     char posted = 0, launched = 0, finished = 0;  // addresses of happens-before edges
 };
 
@@ -32,8 +36,22 @@ struct Event {
     Stream* on = nullptr;
     char sync = 0;
 };
+struct Kernels {
+    std::vector<Op> all;
+    ~Kernels() {
+        for (const Op& op : all) op.kernel.task.drop(op.kernel.task.of);
+    }
+};
+struct Graph {
+    std::shared_ptr<Kernels> kernels = std::make_shared<Kernels>();
+};
+struct GraphExec {
+    std::shared_ptr<Kernels> kernels;
+    std::size_t pending = 0;
+};
 struct Stream {
     std::deque<Op*> queue;
+    Graph* capture = nullptr;
     void* tsan = nullptr;
     char done = 0;
 };
@@ -43,6 +61,14 @@ namespace {
 std::vector<Stream*>& streams() {
     static auto* const all = new std::vector<Stream*>;
     return *all;
+}
+
+std::set<const void*>& graphs() {  // of both kinds
+    static auto* const all = new std::set<const void*>;
+    return *all;
+}
+void needGraph(const char* call, const void* graph) {
+    if (!graphs().contains(graph)) fail("%s: there is no such graph", call);
 }
 
 bool runnable(const Stream* s) {
@@ -65,7 +91,10 @@ void execute(Stream* s) {
             release(&op->launched);
             runKernel(op->kernel, op->grid, op->block);
             acquire(&op->finished);
-            op->kernel.task.drop(op->kernel.task.of);
+            if (op->graph != nullptr)
+                --op->graph->pending;
+            else
+                op->kernel.task.drop(op->kernel.task.of);
             break;
         case Kind::Copy:
             std::memmove(op->to, op->from, op->bytes);
@@ -116,6 +145,11 @@ void drain(Stream* s) {
 
 cudaError_t post(Stream* s, const Op& op) {
     if (s == nullptr) fail("the legacy default stream is not allowed here: pass a stream");
+    if (s->capture != nullptr) {
+        if (op.kind != Kind::Kernel || op.graph != nullptr) fail("a capture takes kernels alone here");
+        s->capture->kernels->all.push_back(op);
+        return cudaSuccess;
+    }
     Op* const queued = new Op(op);
     release(&queued->posted);
     s->queue.push_back(queued);
@@ -130,7 +164,13 @@ cudaError_t post(Stream* s, const Op& op) {
 }  // namespace
 
 void drainAll() {
+    notInCapture("a call that waits");
     for (Stream* s : streams()) drain(s);
+}
+
+void notInCapture(const char* call) {
+    for (const Stream* s : streams())
+        if (s->capture != nullptr) fail("%s while a stream is capturing", call);
 }
 
 void launch(const char* from, dim3 grid, dim3 block, std::size_t sharedBytes, Stream* stream, Task task) {
@@ -141,6 +181,8 @@ void launch(const char* from, dim3 grid, dim3 block, std::size_t sharedBytes, St
         fail("launch from %s: grid %u,%u,%u", from, grid.x, grid.y, grid.z);
     if (sharedBytes > 48 * 1024)
         fail("launch from %s: %zu bytes of dynamic shared memory need an opt-in attribute", from, sharedBytes);
+    task.check(task.of);
+    if (stream == nullptr || stream->capture == nullptr) ++stats().launchCalls;
     Op op{Kind::Kernel};
     op.grid = grid;
     op.block = block;
@@ -181,16 +223,19 @@ cudaError_t cudaStreamCreateWithFlags(cudaStream_t* stream, unsigned flags) {
     return cudaSuccess;
 }
 cudaError_t cudaStreamDestroy(cudaStream_t stream) {
+    notInCapture("cudaStreamDestroy");
     drain(stream);
     std::erase(streams(), stream);
     delete stream;
     return cudaSuccess;
 }
 cudaError_t cudaStreamSynchronize(cudaStream_t stream) {
+    if (stream->capture != nullptr) fail("cudaStreamSynchronize on a stream that is capturing");
     drain(stream);
     return cudaSuccess;
 }
 cudaError_t cudaStreamQuery(cudaStream_t stream) {
+    if (stream->capture != nullptr) fail("cudaStreamQuery on a stream that is capturing");
     if (!stream->queue.empty()) stepTowards(stream);
     return stream->queue.empty() ? cudaSuccess : cudaErrorNotReady;
 }
@@ -231,5 +276,51 @@ cudaError_t cudaEventQuery(cudaEvent_t event) {
 }
 cudaError_t cudaDeviceSynchronize() {
     drainAll();
+    return cudaSuccess;
+}
+
+cudaError_t cudaStreamBeginCapture(cudaStream_t stream, cudaStreamCaptureMode mode) {
+    if (mode != cudaStreamCaptureModeThreadLocal) fail("captures of this project are of their thread alone");
+    if (stream->capture != nullptr) fail("a capture begins on a stream that is capturing");
+    stream->capture = new Graph;
+    return cudaSuccess;
+}
+cudaError_t cudaStreamEndCapture(cudaStream_t stream, cudaGraph_t* graph) {
+    if (stream->capture == nullptr) fail("a capture ends that has not begun");
+    *graph = std::exchange(stream->capture, nullptr);
+    graphs().insert(*graph);
+    return cudaSuccess;
+}
+cudaError_t cudaGraphInstantiate(cudaGraphExec_t* made, cudaGraph_t graph, unsigned long long) {
+    needGraph("cudaGraphInstantiate", graph);
+    *made = new GraphExec{graph->kernels};
+    graphs().insert(*made);
+    ++stats().graphs;
+    return cudaSuccess;
+}
+cudaError_t cudaGraphLaunch(cudaGraphExec_t graph, cudaStream_t stream) {
+    needGraph("cudaGraphLaunch", graph);
+    if (stream->capture != nullptr) fail("a graph is launched on a stream that is capturing");
+    ++stats().launchCalls;
+    for (Op op : graph->kernels->all) {
+        op.kernel.task.check(op.kernel.task.of);
+        op.graph = graph;
+        ++graph->pending;
+        post(stream, op);
+    }
+    return cudaSuccess;
+}
+cudaError_t cudaGraphDestroy(cudaGraph_t graph) {
+    needGraph("cudaGraphDestroy", graph);
+    graphs().erase(graph);
+    delete graph;
+    return cudaSuccess;
+}
+cudaError_t cudaGraphExecDestroy(cudaGraphExec_t graph) {
+    needGraph("cudaGraphExecDestroy", graph);
+    if (graph->pending != 0) fail("a graph is destroyed before it has run");
+    graphs().erase(graph);
+    --stats().graphs;
+    delete graph;
     return cudaSuccess;
 }

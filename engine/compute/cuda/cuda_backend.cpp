@@ -13,6 +13,7 @@
 #include "compute/cuda/judge_plan.h"
 #include "compute/cuda/kv_launch.h"
 #include "compute/cuda/launch.h"
+#include "compute/cuda/launch_list.h"
 #include "compute/cuda/scratch.h"
 
 namespace carrel::cuda {
@@ -32,16 +33,15 @@ class CudaBackend final : public Backend {
   public:
     explicit CudaBackend(unsigned threads) : pool_(threads) {}
     ~CudaBackend() override {
-        if (stream_ != nullptr) cudaStreamSynchronize(stream_);
+        if (cudaStream_t stream = stream_; stream != nullptr) cudaStreamSynchronize(stream);
         for (const auto& marker : markers_) cudaEventDestroy(marker.event);
         for (cudaEvent_t event : spare_) cudaEventDestroy(event);
-        if (stream_ != nullptr) cudaStreamDestroy(stream_);
     }
     Status open(int index) {
         cudaDeviceProp device{};
         keep(cudaSetDevice(index));
         keep(cudaGetDeviceProperties(&device, index));
-        keep(cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking));
+        keep(stream_.open());
         if (error_ == cudaSuccess) keep(arguments_.open(kArgumentBytes));
         name_ = std::string("cuda ") + device.name;
         processors_ = static_cast<unsigned>(device.multiProcessorCount);
@@ -136,6 +136,7 @@ class CudaBackend final : public Backend {
     void matmul(View<const float, 2> x, std::span<const MatmulTarget> targets) override {
         const std::size_t n = x.size(0), cols = x.size(1);
         if (n == 0) return;
+        constexpr std::size_t kMostHeld = 16;  // rows of x
         QuantizedRows quantized{};
         const auto rounds = [](const MatmulTarget& target) { return !isFloat(target.weight->type); };
         if (std::ranges::any_of(targets, rounds)) {
@@ -144,15 +145,17 @@ class CudaBackend final : public Backend {
             auto* const memory = static_cast<std::byte*>(quantized_.need(blocks * (32 + sizeof(Factors)), stream_));
             if (memory == nullptr) return keep(cudaErrorMemoryAllocation);
             quantized = {reinterpret_cast<std::int8_t*>(memory), reinterpret_cast<Factors*>(memory + blocks * 32)};
-            keep(quantize(constRows(x), quantized, static_cast<int>(n), static_cast<int>(cols), stream_));
+            keep(quantize(constRows(x), quantized, static_cast<int>(n), static_cast<int>(cols),
+                          stream_.holding(n <= kMostHeld)));
         }
         for (const MatmulTarget& target : targets) {
             const Weight& weight = *target.weight;
             assert(weight.cols == cols && target.out.size(0) == n && target.out.size(1) == weight.rows);
-            keep(cuda::matmul({weight.type, static_cast<const CudaWeight&>(weight).tiles(), constRows(x), quantized,
-                               target.bias, rowsOf(target.out), static_cast<int>(n), static_cast<int>(weight.rows),
-                               static_cast<int>(cols), target.accumulate},
-                              stream_));
+            keep(cuda::matmul(weight.type,
+                              {static_cast<const CudaWeight&>(weight).tiles(), constRows(x), quantized, target.bias,
+                               rowsOf(target.out), static_cast<int>(n), static_cast<int>(weight.rows),
+                               static_cast<int>(cols), target.accumulate ? 1 : 0},
+                              stream_.holding(n <= kMostHeld)));
         }
     }
 
@@ -162,7 +165,7 @@ class CudaBackend final : public Backend {
         if (position.empty() || !angles(position, invFreq)) return;
         keep(cuda::rope({x.data(), x.stride()}, static_cast<const float*>(angleMemory_), static_cast<int>(x.size(0)),
                         static_cast<int>(x.size(1)), static_cast<int>(invFreq.size()), style == RopeStyle::Neox,
-                        stream_));
+                        stream_.holding()));
     }
 
     void storeF16(View<const float, 2> x, std::span<std::uint16_t* const> rows) override {
@@ -206,7 +209,9 @@ class CudaBackend final : public Backend {
         if (error_ == cudaSuccess) error_ = error;
     }
     Status status() const {
-        const cudaError_t error = error_ != cudaSuccess ? error_ : arguments_.error();
+        const cudaError_t error = error_ != cudaSuccess            ? error_
+                                  : stream_.error() != cudaSuccess ? stream_.error()
+                                                                   : arguments_.error();
         if (error == cudaErrorMemoryAllocation) return Error{Code::NoMemory, "CUDA", cudaGetErrorString(error)};
         if (error != cudaSuccess) return Error{Code::Internal, "CUDA", cudaGetErrorString(error)};
         return {};
@@ -221,13 +226,13 @@ class CudaBackend final : public Backend {
         assert(x.size(0) == out.size(0) && x.size(1) == out.size(1));
         if (x.size(0) == 0) return;
         keep(cuda::rmsNorm(constRows(x), weight, eps, rowsOf(out), static_cast<int>(x.size(0)),
-                           static_cast<int>(x.size(1)), add, stream_));
+                           static_cast<int>(x.size(1)), add, stream_.holding()));
     }
     void glu(Gate kind, View<float, 2> gate, View<const float, 2> up) {
         assert(gate.size(0) == up.size(0) && gate.size(1) == up.size(1));
         if (gate.size(0) == 0) return;
         keep(cuda::gate(kind, rowsOf(gate), constRows(up), static_cast<int>(gate.size(0)),
-                        static_cast<int>(gate.size(1)), stream_));
+                        static_cast<int>(gate.size(1)), stream_.holding()));
     }
 
     /// q and k of every layer turn by the same angles: they go to the device once a batch. From the host, whose sine
@@ -255,7 +260,7 @@ class CudaBackend final : public Backend {
     }
 
     ThreadPool pool_;
-    cudaStream_t stream_ = nullptr;
+    LaunchList stream_;
     Arguments arguments_;
     Scratch quantized_, angleScratch_;
     Attention attention_;

@@ -84,20 +84,20 @@ __global__ void __launch_bounds__(32 * kRuns, 1) fewKernel(Product p) {
 
 using namespace product;
 
-cudaError_t quantize(ConstRows x, QuantizedRows out, int rows, int cols, cudaStream_t stream) {
+cudaError_t quantize(ConstRows x, QuantizedRows out, int rows, int cols, LaunchList& to) {
     const int blocks = cols / 32;
-    return klaunch(quantizeKernel, (rows * blocks + 127) / 128, 128, 0, stream, x, out, rows, blocks);
+    return klaunch(quantizeKernel, (rows * blocks + 127) / 128, 128, 0, to, x, out, rows, blocks);
 }
 
-cudaError_t matmul(const Product& p, cudaStream_t stream) {
+cudaError_t matmul(DType type, const Product& p, LaunchList& to) {
     // The tiled kernel multiplies for 64 rows whatever there are, fewKernel reads and unpacks all weights anew for
     // every four. Counted in instructions they meet between 16 and 32 rows; weights are read four times by then.
     constexpr int kFewRows = 16;
-    if (p.n > kFewRows) return matmulTiled(p, stream);
+    if (p.n > kFewRows) return matmulTiled(type, p, to);
     const auto tiles = static_cast<unsigned>(tilesOf(p.rows));
-    return forType(p.type, [&](auto type) {
-        if (p.n == 1) return klaunch(fewKernel<type.value, 1>, tiles, 32 * kRuns, 0, stream, p);
-        return klaunch(fewKernel<type.value, 4>, dim3(tiles, (p.n + 3) / 4), 32 * kRuns, 0, stream, p);
+    return forType(type, [&](auto of) {
+        if (p.n == 1) return klaunch(fewKernel<of.value, 1>, tiles, 32 * kRuns, 0, to, p);
+        return klaunch(fewKernel<of.value, 4>, dim3(tiles, (p.n + 3) / 4), 32 * kRuns, 0, to, p);
     });
 }
 

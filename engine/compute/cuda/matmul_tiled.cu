@@ -224,11 +224,10 @@ __global__ void __launch_bounds__(kThreads, 3) tiledKernel(Product p) {
 
 }  // namespace tiled
 
-cudaError_t matmulTiled(const Product& p, cudaStream_t stream) {
+cudaError_t matmulTiled(DType type, const Product& p, LaunchList& to) {
     const dim3 grid((p.n + tiled::kSide - 1) / tiled::kSide, (p.rows + tiled::kSide - 1) / tiled::kSide);
-    return forType(p.type, [&](auto type) {
-        return klaunch(tiled::tiledKernel<type.value>, grid, tiled::kThreads, 0, stream, p);
-    });
+    return forType(type,
+                   [&](auto of) { return klaunch(tiled::tiledKernel<of.value>, grid, tiled::kThreads, 0, to, p); });
 }
 
 }  // namespace carrel::cuda

@@ -1,4 +1,5 @@
 #include "compute/cuda/device_math.h"
+#include "compute/cuda/klaunch_held.h"
 #include "compute/cuda/launch.h"
 
 // Same definitions as cpu/norm_rope.cpp.
@@ -66,22 +67,22 @@ __global__ void __launch_bounds__(kThreads) gateKernel(Rows gate, ConstRows up, 
 using namespace norm_rope;
 
 cudaError_t rmsNorm(ConstRows x, const float* weight, float eps, Rows out, int rows, int dim, bool add,
-                    cudaStream_t stream) {
-    return klaunch(add ? normKernel<true> : normKernel<false>, rows, kThreads, 0, stream, x, weight, eps, out, dim);
+                    LaunchList& to) {
+    return klaunch(add ? normKernel<true> : normKernel<false>, rows, kThreads, 0, to, x, weight, eps, out, dim);
 }
 
-cudaError_t rope(Rows x, const float* table, int rows, int heads, int half, bool neox, cudaStream_t stream) {
-    return klaunch(neox ? ropeKernel<true> : ropeKernel<false>, rows, kThreads, 0, stream, x, table, heads, half);
+cudaError_t rope(Rows x, const float* table, int rows, int heads, int half, bool neox, LaunchList& to) {
+    return klaunch(neox ? ropeKernel<true> : ropeKernel<false>, rows, kThreads, 0, to, x, table, heads, half);
 }
 
 cudaError_t storeF16(ConstRows x, std::uint16_t* const* to, int rows, int dim, cudaStream_t stream) {
     return klaunch(storeF16Kernel, rows, kThreads, 0, stream, x, to, dim);
 }
 
-cudaError_t gate(Gate kind, Rows gate, ConstRows up, int rows, int dim, cudaStream_t stream) {
+cudaError_t gate(Gate kind, Rows gate, ConstRows up, int rows, int dim, LaunchList& to) {
     const dim3 grid((dim + kThreads - 1) / kThreads, rows);
-    return klaunch(kind == Gate::Silu ? gateKernel<Gate::Silu> : gateKernel<Gate::Gelu>, grid, kThreads, 0, stream,
-                   gate, up, dim);
+    return klaunch(kind == Gate::Silu ? gateKernel<Gate::Silu> : gateKernel<Gate::Gelu>, grid, kThreads, 0, to, gate,
+                   up, dim);
 }
 
 }  // namespace carrel::cuda

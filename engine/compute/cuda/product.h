@@ -1,5 +1,6 @@
 #pragma once
 
+#include "compute/cuda/klaunch_held.h"
 #include "compute/cuda/launch.h"
 #include "compute/cuda/weight_block.h"
 
@@ -57,10 +58,10 @@ __device__ __forceinline__ float addProduct(const Block<Type>& w, const InputBlo
 __device__ __forceinline__ void storeProduct(const Product& p, int token, int row, float sum) {
     float& to = p.out.data[token * p.out.stride + row];
     if (p.bias != nullptr) sum = sum + p.bias[row];
-    to = p.accumulate ? to + sum : sum;
+    to = p.accumulate != 0 ? to + sum : sum;
 }
 
 /// matmul() of many rows of x.
-cudaError_t matmulTiled(const Product& product, cudaStream_t stream);
+cudaError_t matmulTiled(DType type, const Product& product, LaunchList& to);
 
 }  // namespace carrel::cuda

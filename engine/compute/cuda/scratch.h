@@ -12,8 +12,9 @@ class Scratch {
     ~Scratch() {
         if (data_ != nullptr) cudaFree(data_);
     }
-    /// Null where there is not so much.
-    void* need(std::size_t bytes, cudaStream_t stream) {
+    /// Null where there is not so much. The stream is asked for only where there is to be more than before.
+    template <class Stream>
+    void* need(std::size_t bytes, Stream& stream) {
         if (bytes <= bytes_) return data_;
         cudaStreamSynchronize(stream);
         if (data_ != nullptr) cudaFree(data_);
