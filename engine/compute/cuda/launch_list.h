@@ -18,8 +18,9 @@ struct HeldLaunch {
 
 /// A stream, and launches that wait for it: decoding repeats the same ones with every token. Whoever takes the stream
 /// itself, to enqueue anything or to wait, has it after all that was held back. What was held then goes as one graph
-/// where the same launches, arguments and all, have been held before: once plainly, then captured. A graph is launched
-/// in the place of launches with its own arguments alone, so that it needs nothing that they would not.
+/// where the same launches, arguments and all, have been held before: once plainly, which also loads the kernels, then
+/// captured. A graph is launched in the place of launches with its own arguments alone, so that it needs nothing that
+/// they would not.
 class LaunchList {
   public:
     LaunchList() = default;

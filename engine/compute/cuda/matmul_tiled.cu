@@ -4,8 +4,7 @@
 // float types 16) at a time: its weights, unpacked once for all 64, and its x lie in shared memory while the next
 // stage's come to registers. A thread has 4 x 8 outputs: 12 pieces of 16 bytes from shared memory for 128 products of
 // 4 quants, or of one float each.
-// Banks: a warp reads weights of 8 rows, side by side, and 4 rows of x, all in banks of their own; what it writes is
-// side by side too.
+// The 8 rows of weights and the 4 of x that a warp reads at once lie in banks of their own, and so does what it writes.
 
 namespace carrel::cuda {
 
@@ -119,8 +118,12 @@ struct Stage<Type, true> {
 
     struct Memory {
         float4 weights[kColumns / 4][kSide];
-        float4 x[kSide][kColumns / 4 + 1];  // one more, so that rows begin in different banks
+        float4 x[kSide][kColumns / 4];
     };
+
+    // Where a row of x has its four columns: neighbours are exchanged in every other pair of rows, or rows that are
+    // read at once would lie in the same banks.
+    __device__ static __forceinline__ unsigned placeOf(unsigned row, unsigned four) { return four ^ row / 2 % 2; }
 
     __device__ static __forceinline__ void fetch(const Product& p, unsigned stage, unsigned* words) {
         const unsigned row = threadIdx.x % kSide;
@@ -153,9 +156,11 @@ struct Stage<Type, true> {
                 to.weights[i][row] = make_float4(value[4 * i], value[4 * i + 1], value[4 * i + 2], value[4 * i + 3]);
         } else {
 #pragma unroll
-            for (unsigned i = 0; i < kWords; ++i)
-                reinterpret_cast<float*>(to.x[row / kColumns + i * (kSide / kColumns)])[row % kColumns] =
+            for (unsigned i = 0; i < kWords; ++i) {
+                const unsigned token = row / kColumns + i * (kSide / kColumns), column = row % kColumns;
+                reinterpret_cast<float*>(&to.x[token][placeOf(token, column / 4)])[column % 4] =
                     __uint_as_float(words[i]);
+            }
         }
     }
 
@@ -167,7 +172,7 @@ struct Stage<Type, true> {
             for (int r = 0; r < kRowsEach; ++r) w[r] = from.weights[i][row + r * kRowStep];
 #pragma unroll
             for (int t = 0; t < kTokensEach; ++t) {
-                const float4 x = from.x[token + t * kTokenStep][i];
+                const float4 x = from.x[token + t * kTokenStep][placeOf(token, i)];
 #pragma unroll
                 for (int r = 0; r < kRowsEach; ++r) {
                     sum[r][t] = fmaf(w[r].x, x.x, sum[r][t]);
