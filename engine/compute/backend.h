@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 
@@ -18,8 +19,12 @@ namespace carrel {
 
 class Backend;
 
-/// Memory of a backend, 64-byte aligned, freed with the handle once what was enqueued is done. The host may read and
-/// write it too, but not while enqueued work has to do with it: Backend says more.
+/// Where memory lies. Host: the host reads and writes it, though not while enqueued work has to do with it (Backend
+/// says more), and a device over its bus. Device: what a device works on, in its own memory where it has one; the host
+/// only hands its address on.
+enum class MemoryKind : std::uint8_t { Host, Device };
+
+/// Memory of a backend, 64-byte aligned, freed with the handle once what was enqueued is done.
 class Buffer {
   public:
     Buffer() = default;
@@ -51,6 +56,13 @@ class Weight {
 
 /// Fills `into` with a weight's bytes from `offset` on. Called from any thread, several at a time.
 using ReadRaw = std::function<Status(std::size_t offset, std::span<std::byte> into)>;
+
+/// From one place of a backend's memory to another, of any kinds. from null: zeros.
+struct CopyPiece {
+    void* to = nullptr;
+    const void* from = nullptr;
+    std::size_t bytes = 0;
+};
 
 /// A point in the stream of enqueued work.
 struct Event {
@@ -223,19 +235,26 @@ struct JudgeArgs {
 /// Views, and pointers wherever they stand, are to memory of allocate() that is valid until an Event after the call has
 /// been waited for; JudgeArgs::lately alone points to the host's. Spans are the host's and have been read when the call
 /// returns. Host code that reads what enqueued work writes, or writes what it reads, waits first: settle().
+/// A device may do unpack() beside what was called before and after, in the order of calls with attend(), encode(),
+/// means(), copies, unpack() and waits alone. With attend() of AttendPass::There called last of these it need not wait
+/// for that, which must not read what it writes.
 /// What fails on a device fails the waits that follow, all of them.
 class Backend {
   public:
     virtual ~Backend() = default;
     virtual std::string name() const = 0;  // "cpu avx512, 2 threads"
 
-    virtual Result<Buffer> allocate(std::size_t bytes) = 0;  // NoMemory
+    virtual Result<Buffer> allocate(std::size_t bytes, MemoryKind kind = MemoryKind::Host) = 0;  // NoMemory
     virtual void release(void* data, std::size_t bytes) = 0;
+    /// Of MemoryKind::Device, the bytes that are free; nothing where that is the host's own memory.
+    virtual std::optional<std::uint64_t> freeDeviceBytes() const { return std::nullopt; }
     virtual Event record() = 0;
     virtual Status wait(Event event) = 0;
     /// Waits for all that was enqueued. An error shows at a later wait() too, where somebody can report it.
     void settle() { static_cast<void>(static_cast<bool>(wait(record()))); }
-    /// `from` has been read on return.
+    /// Pieces do not overlap.
+    virtual void copy(std::span<const CopyPiece> pieces) = 0;
+    /// `from`, any memory of the host, has been read on return.
     virtual void copyIn(void* to, std::span<const std::byte> from) = 0;
     /// Waits for what was enqueued before.
     virtual void copyOut(std::span<std::byte> to, const void* from) = 0;

@@ -1,7 +1,6 @@
 #include "kv/cache.h"
 
 #include <cassert>
-#include <cstring>
 
 namespace carrel {
 
@@ -17,15 +16,26 @@ KvBlock::KvBlock(Buffer buffer, KvShape shape, std::uint32_t first, std::uint32_
     : buffer_(std::move(buffer)), shape_(shape), first_(first), tokens_(tokens), groups_(groupsOf(tokens)) {}
 
 Result<std::shared_ptr<KvBlock>> KvBlock::make(Backend& backend, KvShape shape, std::uint32_t first,
-                                               std::uint32_t tokens) {
+                                               std::uint32_t tokens, MemoryKind kind) {
     assert(first % kGroupTokens == 0 && tokens > 0);
-    auto buffer = backend.allocate(std::size_t{shape.layers} * shape.kvHeads * groupsOf(tokens) * shape.groupBytes());
+    auto buffer =
+        backend.allocate(std::size_t{shape.layers} * shape.kvHeads * groupsOf(tokens) * shape.groupBytes(), kind);
     if (!buffer) return buffer.error();
     std::shared_ptr<KvBlock> block(new KvBlock(std::move(*buffer), shape, first, tokens));
-    if (tokens % kGroupTokens != 0)
-        for (std::uint32_t layer = 0; layer < shape.layers; ++layer)
-            for (std::uint32_t head = 0; head < shape.kvHeads; ++head)
-                std::memset(block->keys(layer, head, tokens / kGroupTokens), 0, shape.groupBytes());
+    if (tokens % kGroupTokens == 0) return block;
+    std::vector<CopyPiece> zeros;
+    for (std::uint32_t layer = 0; layer < shape.layers; ++layer)
+        for (std::uint32_t head = 0; head < shape.kvHeads; ++head)
+            zeros.push_back({block->keys(layer, head, tokens / kGroupTokens), nullptr, shape.groupBytes()});
+    backend.copy(zeros);
+    return block;
+}
+
+Result<std::shared_ptr<KvBlock>> KvBlock::onDevice(Backend& backend) const {
+    auto block = make(backend, shape_, first_, tokens_);
+    if (!block) return block;
+    const CopyPiece all[] = {{(*block)->buffer_.as<void>(), buffer_.as<void>(), bytes()}};
+    backend.copy(all);
     return block;
 }
 
@@ -40,7 +50,7 @@ std::uint16_t* KvBlock::values(std::uint32_t layer, std::uint32_t head, std::uin
 
 std::uint64_t KvSequence::bytes() const {
     std::uint64_t sum = 0;
-    for (const auto& block : blocks_) sum += block->payload().size();
+    for (const auto& block : blocks_) sum += block->bytes();
     return sum;
 }
 
@@ -68,15 +78,16 @@ void KvSequence::truncate(std::uint32_t tokens) {
     if (!blocks_.empty()) used_.back() = std::min(used_.back(), tokens - blocks_.back()->first());
 }
 
-void KvSequence::copyGroup(std::uint32_t group, std::uint32_t tokens, const KvBlock& to) const {
+void KvSequence::copyGroup(std::uint32_t group, std::uint32_t tokens, const KvBlock& to,
+                           std::vector<CopyPiece>& pieces) const {
     auto from = blocks_.end() - 1;
     while ((*from)->first() > group * kGroupTokens) --from;
     const std::uint32_t in = group - (*from)->first() / kGroupTokens, out = group - to.first() / kGroupTokens;
     const std::size_t bytes = std::size_t{tokens} * shape_.headDim * sizeof(std::uint16_t);
     for (std::uint32_t layer = 0; layer < shape_.layers; ++layer)
         for (std::uint32_t head = 0; head < shape_.kvHeads; ++head) {
-            std::memcpy(to.keys(layer, head, out), (*from)->keys(layer, head, in), bytes);
-            std::memcpy(to.values(layer, head, out), (*from)->values(layer, head, in), bytes);
+            pieces.push_back({to.keys(layer, head, out), (*from)->keys(layer, head, in), bytes});
+            pieces.push_back({to.values(layer, head, out), (*from)->values(layer, head, in), bytes});
         }
 }
 
@@ -88,17 +99,22 @@ Result<std::shared_ptr<KvBlock>> KvSequence::extend(Backend& backend, std::uint3
         return blocks_.back();
     }
     auto block = KvBlock::make(backend, shape_, whole, started + count);
-    if (started > 0) backend.settle();
-    if (block && started > 0) copyGroup(whole / kGroupTokens, started, **block);
+    if (!block || started == 0) return block;
+    std::vector<CopyPiece> pieces;
+    copyGroup(whole / kGroupTokens, started, **block, pieces);
+    backend.copy(pieces);
     return block;
 }
 
-Result<std::shared_ptr<KvBlock>> KvSequence::gather(Backend& backend, std::uint32_t first) const {
-    auto block = KvBlock::make(backend, shape_, first, tokens_ - first);
+Result<std::shared_ptr<KvBlock>> KvSequence::gather(Backend& backend, std::uint32_t first, MemoryKind kind) const {
+    auto block = KvBlock::make(backend, shape_, first, tokens_ - first, kind);
     if (!block) return block;
-    backend.settle();
+    std::vector<CopyPiece> pieces;
     for (std::uint32_t at = first; at < tokens_; at += kGroupTokens)
-        copyGroup(at / kGroupTokens, std::min(kGroupTokens, tokens_ - at), **block);
+        copyGroup(at / kGroupTokens, std::min(kGroupTokens, tokens_ - at), **block, pieces);
+    backend.copy(pieces);
+    if (kind == MemoryKind::Host)
+        if (auto done = backend.wait(backend.record()); !done) return done.error();
     return block;
 }
 

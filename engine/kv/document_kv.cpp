@@ -81,20 +81,23 @@ Result<std::unique_ptr<DocumentKv>> DocumentKv::open(Backend& backend, KvStream&
         return Error{Code::NoMemory, "document", "more tokens than can be numbered"};
     const auto capacity = static_cast<std::uint32_t>(std::max<std::uint64_t>(groups, 1));
     if (local.some()) return SlidingKv::open(backend, stream, shape, codec, capacity, options, local);
+    TierOptions placed = options;
+    placed.ownDevice = backend.freeDeviceBytes().has_value();
 
     const auto batch = largestBatch(stream, codec);
     if (!batch) return batch.error();
     const bool encoded = codec != KvCodec::F16;
     Sketch::Parts parts{encoded && (options.means || options.keyMeans), encoded && options.keyMeans, chunk};
-    if (ResidentKv::deviceBytes(shape, codec, capacity) + options.localBytes <= options.deviceBytes) {
-        for (const bool means : {parts.means, false}) {
-            if (parts.keyMeans && !means) break;
-            parts.means = means;
-            if (ResidentKv::hostBytes(shape, codec, capacity, parts, *batch) <= options.hostBytes)
-                return ResidentKv::open(backend, stream, shape, codec, capacity, options, parts);
-        }
+    for (const bool means : {parts.means, false}) {
+        if (parts.keyMeans && !means) break;
+        parts.means = means;
+        std::uint64_t device = ResidentKv::deviceBytes(shape, codec, capacity) + options.localBytes,
+                      host = ResidentKv::hostBytes(shape, codec, capacity, *batch);
+        (placed.ownDevice ? device : host) += Sketch::bytes(shape, codec, capacity, parts);
+        if (device <= options.deviceBytes && host <= options.hostBytes)
+            return ResidentKv::open(backend, stream, shape, codec, capacity, placed, parts);
     }
-    return TieredKv::open(backend, stream, shape, codec, capacity, *batch, options);
+    return TieredKv::open(backend, stream, shape, codec, capacity, *batch, placed);
 }
 
 }  // namespace carrel

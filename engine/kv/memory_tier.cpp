@@ -22,13 +22,13 @@ std::uint32_t MemoryTier::slotsIn(std::uint64_t budgetBytes, std::size_t slotByt
     return static_cast<std::uint32_t>(std::min(slots, indices));
 }
 
-Result<MemoryTier> MemoryTier::make(Backend& backend, std::size_t slotBytes, std::uint32_t slots, std::uint32_t layers,
-                                    std::uint32_t indicesPerLayer) {
+Result<MemoryTier> MemoryTier::make(Backend& backend, MemoryKind kind, std::size_t slotBytes, std::uint32_t slots,
+                                    std::uint32_t layers, std::uint32_t indicesPerLayer) {
     MemoryTier tier;
     tier.slotBytes_ = slotBytes;
     tier.slots_ = slots;
     if (slots == 0) return tier;
-    auto arena = backend.allocate(slots * slotBytes);
+    auto arena = backend.allocate(slots * slotBytes, kind);
     if (!arena) return arena.error();
     tier.arena_ = std::move(*arena);
     tier.layers_ = layers;

@@ -22,8 +22,8 @@ class MemoryTier {
   public:
     MemoryTier() = default;  // no slots
     /// NoMemory.
-    static Result<MemoryTier> make(Backend& backend, std::size_t slotBytes, std::uint32_t slots, std::uint32_t layers,
-                                   std::uint32_t indicesPerLayer);
+    static Result<MemoryTier> make(Backend& backend, MemoryKind kind, std::size_t slotBytes, std::uint32_t slots,
+                                   std::uint32_t layers, std::uint32_t indicesPerLayer);
     /// Of the arena and the tables.
     static std::uint64_t bytes(std::size_t slotBytes, std::uint64_t slots, std::uint64_t indices);
     static std::uint32_t slotsIn(std::uint64_t budgetBytes, std::size_t slotBytes, std::uint64_t indices);

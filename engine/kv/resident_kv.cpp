@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <bit>
 #include <cassert>
-#include <cstring>
 
 #include "kv/loading.h"
 
@@ -41,9 +40,9 @@ std::uint64_t ResidentKv::deviceBytes(KvShape shape, KvCodec codec, std::uint32_
     return shape.rows() * capacityGroups * unitBytesOf(shape, codec);
 }
 
-std::uint64_t ResidentKv::hostBytes(KvShape shape, KvCodec codec, std::uint32_t capacityGroups, Sketch::Parts parts,
+std::uint64_t ResidentKv::hostBytes(KvShape shape, KvCodec codec, std::uint32_t capacityGroups,
                                     std::uint32_t batchGroups) {
-    return Sketch::bytes(shape, codec, capacityGroups, parts) + Chunker::bytes(shape, capacityGroups * kGroupLeaves) +
+    return Chunker::bytes(shape, capacityGroups * kGroupLeaves) +
            shape.rows() * batchGroups * LoadParts{true, true}.groupBytes(shape, codec);
 }
 
@@ -62,11 +61,12 @@ Result<std::unique_ptr<DocumentKv>> ResidentKv::open(Backend& backend, KvStream&
     auto sketch = Sketch::make(backend, shape, codec, capacityGroups, parts);
     if (!sketch) return sketch.error();
     kv->sketch_ = std::move(*sketch);
-    auto arena = backend.allocate(deviceBytes(shape, codec, capacityGroups));
+    auto arena = backend.allocate(deviceBytes(shape, codec, capacityGroups), MemoryKind::Device);
     if (!arena) return arena.error();
     kv->arena_ = std::move(*arena);
 
-    const std::uint64_t fixed = hostBytes(shape, codec, capacityGroups, parts, 0);
+    const std::uint64_t abstracts = Sketch::bytes(shape, codec, capacityGroups, parts);
+    const std::uint64_t fixed = hostBytes(shape, codec, capacityGroups, 0) + (options.ownDevice ? 0 : abstracts);
     const std::uint64_t staging = std::min(kLoadBytes, options.hostBytes - fixed);
     Status put;
     const auto good = loadBatches(backend, stream, shape, codec, {true, true}, staging, [&](const LoadedBatch& batch) {
@@ -79,7 +79,7 @@ Result<std::unique_ptr<DocumentKv>> ResidentKv::open(Backend& backend, KvStream&
     kv->sketch_.setGroups(*good);
     kv->chunker_.setLeaves(*good * kGroupLeaves);
     kv->counters_.device.budgetBytes = options.deviceBytes;
-    kv->counters_.device.usedBytes = options.localBytes;
+    kv->counters_.device.usedBytes = options.localBytes + (options.ownDevice ? abstracts : 0);
     kv->counters_.host = {options.hostBytes, fixed, *good > 0 ? fixed + staging : fixed};
     kv->counters_.disk.usedBytes = stream.diskBytes().keysValues;
     return std::unique_ptr<DocumentKv>(std::move(kv));
@@ -96,10 +96,11 @@ std::byte* ResidentKv::group(std::size_t row, std::uint32_t group) const {
 template <class Groups>
 void ResidentKv::put(const Groups& from, std::uint32_t firstGroup, std::uint32_t groups) {
     if (codec_ == KvCodec::F16) {
+        std::vector<CopyPiece> pieces;
         for (std::size_t row = 0; row < shape_.rows(); ++row)
             for (std::uint32_t i = 0; i < groups; ++i)
-                std::memcpy(group(row, firstGroup + i), from.payload(row, i), unitBytes());
-        return;
+                pieces.push_back({group(row, firstGroup + i), from.payload(row, i), unitBytes()});
+        return backend_.copy(pieces);
     }
     unpack_.clear();
     for (std::size_t row = 0; row < shape_.rows(); ++row)
@@ -108,28 +109,16 @@ void ResidentKv::put(const Groups& from, std::uint32_t firstGroup, std::uint32_t
                 unpack_.push_back(packedLeaf(codec_, shape_.headDim, from.payload(row, i), from.codes(row, i), leaf,
                                              group(row, firstGroup + i) + leaf * rowsBytes(shape_.headDim)));
     backend_.unpack(codec_, shape_.headDim, unpack_);
-    if (!sketch_.hasBounds()) return;
-    backend_.settle();
-    for (std::size_t row = 0; row < shape_.rows(); ++row)
-        for (std::uint32_t i = 0; i < groups; ++i) {
-            std::array<const std::byte*, kGroupLeaves> leaves{};
-            for (std::uint32_t leaf = 0; leaf < kGroupLeaves; ++leaf)
-                leaves[leaf] = group(row, firstGroup + i) + leaf * rowsBytes(shape_.headDim);
-            sketch_.putBounds(row, firstGroup + i, leaves);
-        }
 }
 
 Status ResidentKv::append(KvGroups groups) {
     assert(groups.firstGroup() == groups_ && !pinned_);
     if (groups.groups() > capacity_ - groups_)
         return Error{Code::NoMemory, "document", "it grew past the size that its memory was planned for"};
-    backend_.settle();
-    const Appended appended{groups, shape_.kvHeads};
-    for (std::size_t row = 0; codec_ != KvCodec::F16 && row < shape_.rows(); ++row)
-        for (std::uint32_t i = 0; i < groups.groups(); ++i)
-            sketch_.put(row, groups_ + i, appended.codes(row, i),
-                        groups.means(appended.layer(row), appended.head(row), i));
-    put(appended, groups_, groups.groups());
+    if (codec_ != KvCodec::F16)
+        if (auto done = sketch_.put(backend_, codec_, groups); !done) return done;
+    put(Appended{groups, shape_.kvHeads}, groups_, groups.groups());
+    if (auto done = backend_.wait(backend_.record()); !done) return done;  // `groups` goes
     groups_ += groups.groups();
     sketch_.setGroups(groups_);
     chunker_.setLeaves(groups_ * kGroupLeaves);

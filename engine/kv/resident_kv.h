@@ -14,8 +14,8 @@ namespace carrel {
 class ResidentKv final : public DocumentKv {
   public:
     static std::uint64_t deviceBytes(KvShape shape, KvCodec codec, std::uint32_t capacityGroups);
-    /// While it loads batches of so many groups.
-    static std::uint64_t hostBytes(KvShape shape, KvCodec codec, std::uint32_t capacityGroups, Sketch::Parts parts,
+    /// While it loads batches of so many groups; without the sketch.
+    static std::uint64_t hostBytes(KvShape shape, KvCodec codec, std::uint32_t capacityGroups,
                                    std::uint32_t batchGroups);
     static Result<std::unique_ptr<DocumentKv>> open(Backend& backend, KvStream& stream, KvShape shape, KvCodec codec,
                                                     std::uint32_t capacityGroups, const TierOptions& options,

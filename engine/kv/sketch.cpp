@@ -5,7 +5,7 @@
 #include <cmath>
 #include <cstring>
 
-#include "compute/backend_array.h"
+#include "kv/document_kv.h"
 #include "tensor/quant.h"
 
 namespace carrel {
@@ -57,20 +57,20 @@ Result<Sketch> Sketch::make(Backend& backend, KvShape shape, KvCodec codec, std:
     sketch.boundsOf_.resize(shape.rows());
     if (codec == KvCodec::F16) return sketch;
     const std::size_t groups = shape.rows() * capacityGroups;
-    const auto allocate = [&](Buffer& buffer, std::size_t bytes) -> Status {
+    const auto allocate = [&](Buffer& buffer, std::size_t bytes, MemoryKind kind) -> Status {
         if (bytes == 0) return {};
-        auto made = backend.allocate(bytes);
+        auto made = backend.allocate(bytes, kind);
         if (!made) return made.error();
         buffer = std::move(*made);
         return {};
     };
-    if (auto done = allocate(sketch.codes_, groups * codesBytes(shape.headDim)); !done) return done.error();
-    if (auto done = allocate(sketch.valueMeans_, parts.means ? groups * valueMeansBytes(shape.headDim) : 0); !done)
-        return done.error();
+    if (auto done = allocate(sketch.codes_, groups * codesBytes(shape.headDim), parts.kind); !done) return done.error();
+    const std::size_t valueMeans = parts.means ? groups * valueMeansBytes(shape.headDim) : 0;
+    if (auto done = allocate(sketch.valueMeans_, valueMeans, parts.kind); !done) return done.error();
     const std::size_t keyMeans = parts.means && parts.keyMeans ? groups * keyMeansBytes(shape.headDim) : 0;
-    if (auto done = allocate(sketch.keyMeans_, keyMeans); !done) return done.error();
-    if (auto done = allocate(sketch.bounds_, shape.rows() * sketch.chunks_ * 4 * shape.headDim); !done)
-        return done.error();
+    if (auto done = allocate(sketch.keyMeans_, keyMeans, parts.kind); !done) return done.error();
+    const std::size_t bounds = shape.rows() * sketch.chunks_ * 4 * shape.headDim;
+    if (auto done = allocate(sketch.bounds_, bounds, MemoryKind::Host); !done) return done.error();
     sketch.setGroups(0);
     return sketch;
 }
@@ -92,44 +92,65 @@ const std::uint16_t* Sketch::grid(std::size_t row, std::uint32_t group) const {
     return reinterpret_cast<const std::uint16_t*>(codes(row, group) + kGroupLeaves * planeLeafBytes(shape_.headDim));
 }
 
-void Sketch::putCodes(std::size_t row, std::uint32_t group, const std::byte* codes) {
-    const std::size_t bytes = codesBytes(shape_.headDim);
-    std::memcpy(codes_.as<std::byte>((row * capacity_ + group) * bytes), codes, bytes);
+Status Sketch::put(Backend& backend, KvCodec codec, std::size_t row, std::uint32_t first,
+                   std::span<const Group> groups) {
+    const std::size_t at = row * capacity_ + first, codes = codesBytes(shape_.headDim),
+                      keys = keyMeansBytes(shape_.headDim), values = valueMeansBytes(shape_.headDim);
+    std::vector<CopyPiece> copies;
+    std::vector<GroupMeans> means;
+    if (hasMeans() && !groups.empty() && groups.front().means == nullptr)
+        if (auto done = made_.resize(backend, groups.size() * (keys + values)); !done) return done;
+    for (std::size_t i = 0; i < groups.size(); ++i) {
+        copies.push_back({codes_.as<std::byte>((at + i) * codes), groups[i].codes, codes});
+        if (!hasMeans()) continue;
+        const std::byte* from = groups[i].means;
+        if (from == nullptr) {
+            means.push_back({groups[i].payload, groups[i].codes, made_.data() + i * (keys + values)});
+            from = means.back().means;
+        }
+        if (keyMeans_.bytes() > 0) copies.push_back({keyMeans_.as<std::byte>((at + i) * keys), from, keys});
+        copies.push_back({valueMeans_.as<std::byte>((at + i) * values), from + keys, values});
+    }
+    if (!means.empty()) backend.means(codec, shape_.headDim, means);
+    backend.copy(copies);
+    for (std::size_t i = 0; hasBounds() && i < groups.size(); ++i)
+        if (auto done = putBounds(backend, codec, row, first + static_cast<std::uint32_t>(i), groups[i]); !done)
+            return done;
+    return {};
 }
 
-void Sketch::put(std::size_t row, std::uint32_t group, const std::byte* codes, const std::byte* means) {
-    putCodes(row, group, codes);
-    if (hasMeans()) putMeans(row, group, means);
-}
-
-void Sketch::putMeans(std::size_t row, std::uint32_t group, const std::byte* means) {
-    const std::size_t at = row * capacity_ + group, keys = keyMeansBytes(shape_.headDim),
-                      values = valueMeansBytes(shape_.headDim);
-    if (keyMeans_.bytes() > 0) std::memcpy(keyMeans_.as<std::byte>(at * keys), means, keys);
-    std::memcpy(valueMeans_.as<std::byte>(at * values), means + keys, values);
+Status Sketch::put(Backend& backend, KvCodec codec, const KvGroups& from) {
+    std::vector<Group> groups(from.groups());
+    for (std::uint32_t layer = 0; layer < shape_.layers; ++layer)
+        for (std::uint32_t head = 0; head < shape_.kvHeads; ++head) {
+            for (std::uint32_t i = 0; i < from.groups(); ++i)
+                groups[i] = {from.payload(layer, head, i), from.codes(layer, head, i), from.means(layer, head, i)};
+            const std::size_t row = std::size_t{layer} * shape_.kvHeads + head;
+            if (auto done = put(backend, codec, row, from.firstGroup(), groups); !done) return done;
+        }
+    return {};
 }
 
 Status Sketch::put(Backend& backend, KvCodec codec, const LoadedBatch& batch) {
-    std::vector<GroupMeans> groups(batch.groups);
-    const std::size_t bytes = meansBytes(shape_.headDim);
-    BackendArray<std::byte> means;
-    if (hasMeans())
-        if (auto done = means.resize(backend, batch.groups * bytes); !done) return done;
+    std::vector<Group> groups(batch.groups);
     for (std::size_t row = 0; row < shape_.rows(); ++row) {
-        for (std::uint32_t i = 0; i < batch.groups; ++i) {
-            putCodes(row, batch.firstGroup + i, batch.codes(row, i));
-            if (hasMeans()) groups[i] = {batch.payload(row, i), batch.codes(row, i), means.data() + i * bytes};
-        }
-        if (!hasMeans()) continue;
-        backend.means(codec, shape_.headDim, groups);
-        backend.settle();
-        for (std::uint32_t i = 0; i < batch.groups; ++i) putMeans(row, batch.firstGroup + i, groups[i].means);
+        for (std::uint32_t i = 0; i < batch.groups; ++i)
+            groups[i] = {batch.payload(row, i), batch.codes(row, i), nullptr};
+        if (auto done = put(backend, codec, row, batch.firstGroup, groups); !done) return done;
     }
     return {};
 }
 
-void Sketch::putBounds(std::size_t row, std::uint32_t group, std::array<const std::byte*, kGroupLeaves> leaves) {
-    const std::uint16_t* least = grid(row, group);
+Status Sketch::putBounds(Backend& backend, KvCodec codec, std::size_t row, std::uint32_t group, const Group& of) {
+    const std::size_t bytes = rowsBytes(shape_.headDim);
+    if (auto done = leaves_.resize(backend, kGroupLeaves * bytes); !done) return done;
+    std::array<UnpackLeaf, kGroupLeaves> unpack{};
+    for (std::uint32_t i = 0; i < kGroupLeaves; ++i)
+        unpack[i] = packedLeaf(codec, shape_.headDim, of.payload, of.codes, i, leaves_.data() + i * bytes);
+    backend.unpack(codec, shape_.headDim, unpack);
+    if (auto done = backend.wait(backend.record()); !done) return done;
+    const auto* const least =
+        reinterpret_cast<const std::uint16_t*>(of.codes + kGroupLeaves * planeLeafBytes(shape_.headDim));
     const std::uint16_t* step = least + shape_.headDim;
     for (std::uint32_t i = 0; i < kGroupLeaves; ++i) {
         const std::uint32_t token = group * kGroupTokens + i * kLeafTokens;
@@ -139,7 +160,7 @@ void Sketch::putBounds(std::size_t row, std::uint32_t group, std::array<const st
         for (std::uint32_t d = 0; d < shape_.headDim; ++d) {
             std::uint8_t from = 255, to = 0;
             for (std::uint32_t t = 0; t < kLeafTokens; ++t) {
-                const auto code = std::to_integer<std::uint8_t>(leaves[i][t * shape_.headDim + d]);
+                const auto code = std::to_integer<std::uint8_t>(leaves_[i * bytes + t * shape_.headDim + d]);
                 from = std::min(from, code);
                 to = std::max(to, code);
             }
@@ -151,6 +172,7 @@ void Sketch::putBounds(std::size_t row, std::uint32_t group, std::array<const st
             high[d] = begins || f16ToF32(up) > f16ToF32(high[d]) ? up : high[d];
         }
     }
+    return {};
 }
 
 void Sketch::setGroups(std::uint32_t groups) {

@@ -44,7 +44,7 @@ Result<std::unique_ptr<DocumentKv>> SlidingKv::open(Backend& backend, KvStream& 
     if (!inner) return inner;
     kv->global_ = std::move(*inner);
     kv->groups_ = kv->global_->tokens() / kGroupTokens;
-    auto ring = backend.allocate(rest.localBytes);
+    auto ring = backend.allocate(rest.localBytes, MemoryKind::Device);
     if (!ring) return ring.error();
     kv->ring_ = std::move(*ring);
     const auto good = kv->load(stream);
@@ -67,12 +67,13 @@ Result<std::uint32_t> SlidingKv::load(KvStream& stream) {
         const auto loaded = loadBatches(
             backend_, only, one, codec_, parts, one.rows() * *batch * parts.groupBytes(one, codec_),
             [&](const LoadedBatch& of) {
+                copies_.clear();
                 unpack_.clear();
                 for (std::uint32_t head = 0; head < shape_.kvHeads; ++head)
                     for (std::uint32_t i = 0; i < of.groups; ++i)
                         if (const std::uint32_t group = of.firstGroup + i; group >= first && group < groups_)
                             put(layer, head, group, of.payload(head, i), of.codes(head, i));
-                if (!unpack_.empty()) backend_.unpack(codec_, shape_.headDim, unpack_);
+                place();
             },
             first);
         if (!loaded) return loaded.error();
@@ -94,18 +95,23 @@ std::byte* SlidingKv::slot(std::uint32_t layer, std::uint32_t head, std::uint32_
     return ring_.as<std::byte>((row * slots_ + group % slots_) * (rowsBytesOfGroup() + gridBytes()));
 }
 
-/// What has to be unpacked is left in unpack_.
+/// What has to be copied and unpacked, which place() does.
 void SlidingKv::put(std::uint32_t layer, std::uint32_t head, std::uint32_t group, const std::byte* payload,
                     const std::byte* codes) {
     std::byte* to = slot(layer, head, group);
     if (codec_ == KvCodec::F16) {
-        std::memcpy(to, payload, rowsBytesOfGroup());
+        copies_.push_back({to, payload, rowsBytesOfGroup()});
         return;
     }
     for (std::uint32_t leaf = 0; leaf < kGroupLeaves; ++leaf)
         unpack_.push_back(
             packedLeaf(codec_, shape_.headDim, payload, codes, leaf, to + leaf * rowsBytes(shape_.headDim)));
-    std::memcpy(to + rowsBytesOfGroup(), codes + kGroupLeaves * planeLeafBytes(shape_.headDim), gridBytes());
+    copies_.push_back({to + rowsBytesOfGroup(), codes + kGroupLeaves * planeLeafBytes(shape_.headDim), gridBytes()});
+}
+
+void SlidingKv::place() {
+    if (!copies_.empty()) backend_.copy(copies_);
+    if (!unpack_.empty()) backend_.unpack(codec_, shape_.headDim, unpack_);
 }
 
 Status SlidingKv::append(KvGroups groups) {
@@ -114,6 +120,7 @@ Status SlidingKv::append(KvGroups groups) {
     auto rest = KvGroups::make(backend_, global_->shape(), codec_, groups.firstGroup(), count);
     if (!rest) return rest.error();
     backend_.settle();
+    copies_.clear();
     unpack_.clear();
     for (std::uint32_t layer = 0; layer < shape_.layers; ++layer)
         for (std::uint32_t head = 0; head < shape_.kvHeads; ++head)
@@ -130,7 +137,8 @@ Status SlidingKv::append(KvGroups groups) {
                 std::memcpy(rest->means(at_[layer], head, i), groups.means(layer, head, i), meansBytes(shape_.headDim));
             }
     if (auto done = global_->append(std::move(*rest)); !done) return done;
-    if (!unpack_.empty()) backend_.unpack(codec_, shape_.headDim, unpack_);
+    place();
+    if (auto done = backend_.wait(backend_.record()); !done) return done;  // `groups` goes
     groups_ += count;
     return {};
 }

@@ -53,6 +53,7 @@ class SlidingKv final : public DocumentKv {
     LeafRow localPlaces(std::uint32_t layer, std::uint32_t head) const;
     std::byte* slot(std::uint32_t layer, std::uint32_t head, std::uint32_t group) const;
     Result<std::uint32_t> load(KvStream& stream);
+    void place();
     void put(std::uint32_t layer, std::uint32_t head, std::uint32_t group, const std::byte* payload,
              const std::byte* codes);
 
@@ -66,6 +67,7 @@ class SlidingKv final : public DocumentKv {
     LayerStream stream_;
     std::unique_ptr<DocumentKv> global_;
     DenseRuns runs_;
+    std::vector<CopyPiece> copies_;
     std::vector<UnpackLeaf> unpack_;
     std::uint64_t hits_ = 0, bytesRead_ = 0;
     std::vector<std::uint32_t> reads_;  // [local layers, kvHeads, capacity]: of each group

@@ -13,6 +13,7 @@ struct TierOptions {
     std::uint64_t deviceBytes = 0;  // leaves as rows
     std::uint64_t hostBytes = 0;    // sketch, directory, staging, and groups as on disk
     std::uint64_t localBytes = 0;   // of deviceBytes, what windows of local layers have (SlidingKv)
+    bool ownDevice = false;         // device memory is not the host's: sketch and windows' rows are there if they fit
     bool means = true;              // keep the leaves' value means resident where host has the room
     bool keyMeans = false;          // their key means too, or NoMemory
     bool adaptiveChunks = true;     // off: chunks of fixedChunkTokens

@@ -43,12 +43,18 @@ Result<std::unique_ptr<DocumentKv>> TieredKv::open(Backend& backend, KvStream& s
     auto staging = backend.allocate(plan->stagingBytes);
     if (!staging) return staging.error();
     kv->staging_ = std::move(*staging);
+    if (options.ownDevice) {
+        auto rows = backend.allocate(Windows::unpackedBytes(shape, codec, plan->windowGroups), MemoryKind::Device);
+        if (!rows) return rows.error();
+        kv->windowRows_ = std::move(*rows);
+    }
     const std::uint32_t perLayer = shape.kvHeads * capacityGroups;
-    auto device =
-        MemoryTier::make(backend, rowsBytes(shape.headDim), plan->deviceSlots, shape.layers, perLayer * kGroupLeaves);
+    auto device = MemoryTier::make(backend, MemoryKind::Device, rowsBytes(shape.headDim), plan->deviceSlots,
+                                   shape.layers, perLayer * kGroupLeaves);
     if (!device) return device.error();
     kv->device_ = std::move(*device);
-    auto host = MemoryTier::make(backend, shape.groupBytes(codec), plan->hostSlots, shape.layers, perLayer);
+    auto host =
+        MemoryTier::make(backend, MemoryKind::Host, shape.groupBytes(codec), plan->hostSlots, shape.layers, perLayer);
     if (!host) return host.error();
     kv->host_ = std::move(*host);
     kv->leaveWindows();
@@ -60,19 +66,10 @@ Status TieredKv::load(const TierPlan& plan) {
     auto sketch = Sketch::make(backend_, shape_, codec_, capacity_, plan.sketch);
     if (!sketch) return sketch.error();
     sketch_ = std::move(*sketch);
-    const bool bounds = sketch_.hasBounds();
-    if (bounds) {
-        auto scratch = backend_.allocate(kGroupLeaves * rowsBytes(shape_.headDim));
-        if (!scratch) return scratch.error();
-        scratch_ = std::move(*scratch);
-    }
     Status put;
     const auto good = loadBatches(backend_, stream_, shape_, codec_, plan.loaded(codec_), plan.loadingBytes,
                                   [&](const LoadedBatch& batch) {
-                                      if (put) put = sketch_.put(backend_, codec_, batch);
-                                      for (std::size_t row = 0; bounds && row < shape_.rows(); ++row)
-                                          for (std::uint32_t i = 0; i < batch.groups; ++i)
-                                              bound(row, batch.firstGroup + i, batch.payload(row, i));
+                                      if (codec_ != KvCodec::F16 && put) put = sketch_.put(backend_, codec_, batch);
                                   });
     if (!good) return good.error();
     if (!put) return put.error();
@@ -83,35 +80,19 @@ Status TieredKv::load(const TierPlan& plan) {
     return {};
 }
 
-void TieredKv::bound(std::size_t row, std::uint32_t group, const std::byte* payload) {
-    std::array<UnpackLeaf, kGroupLeaves> unpack{};
-    std::array<const std::byte*, kGroupLeaves> leaves{};
-    for (std::uint32_t leaf = 0; leaf < kGroupLeaves; ++leaf) {
-        unpack[leaf] = packedLeaf(codec_, shape_.headDim, payload, sketch_.codes(row, group), leaf,
-                                  scratch_.as<std::byte>(leaf * rowsBytes(shape_.headDim)));
-        leaves[leaf] = unpack[leaf].rows;
-    }
-    backend_.unpack(codec_, shape_.headDim, unpack);
-    backend_.settle();
-    sketch_.putBounds(row, group, leaves);
-}
-
 Status TieredKv::append(KvGroups groups) {
     assert(groups.firstGroup() == groups_ && !pinned_);
     if (groups.groups() > capacity_ - groups_)
         return Error{Code::NoMemory, "document", "it grew past the size that its memory was planned for"};
-    backend_.settle();
+    if (auto done = landed(); !done) return done;
+    if (codec_ != KvCodec::F16)
+        if (auto done = sketch_.put(backend_, codec_, groups); !done) return done;
+    if (auto done = backend_.wait(backend_.record()); !done) return done;  // `groups` goes
     for (std::uint32_t layer = 0; layer < shape_.layers; ++layer)
         for (std::uint32_t head = 0; head < shape_.kvHeads; ++head)
-            for (std::uint32_t i = 0; i < groups.groups(); ++i) {
-                const std::uint32_t index = groupIndex(layer, head, groups_ + i);
-                if (host_.freeSlots() > 0)
-                    std::memcpy(host_.insert(index), groups.payload(layer, head, i), shape_.groupBytes(codec_));
-                if (codec_ == KvCodec::F16) continue;
-                const std::size_t row = std::size_t{layer} * shape_.kvHeads + head;
-                sketch_.put(row, groups_ + i, groups.codes(layer, head, i), groups.means(layer, head, i));
-                if (sketch_.hasBounds()) bound(row, groups_ + i, groups.payload(layer, head, i));
-            }
+            for (std::uint32_t i = 0; i < groups.groups() && host_.freeSlots() > 0; ++i)
+                std::memcpy(host_.insert(groupIndex(layer, head, groups_ + i)), groups.payload(layer, head, i),
+                            shape_.groupBytes(codec_));
     groups_ += groups.groups();
     hostPeak_ = std::max(hostPeak_, hostUsed());
     sketch_.setGroups(groups_);
@@ -133,7 +114,10 @@ void TieredKv::enterWindows() {
     std::ranges::fill(predicted_, 0);
     windows_ = std::make_unique<Windows>(
         Windows::Source{backend_, *reader_, device_, host_, sketch_, chunker_, shape_, codec_, capacity_},
-        staging_.as<std::byte>(), plan_.windowGroups);
+        staging_.as<std::byte>(),
+        windowRows_.bytes() > 0 ? windowRows_.as<std::byte>()
+                                : staging_.as<std::byte>(Windows::payloadBytes(shape_, codec_, plan_.windowGroups)),
+        plan_.windowGroups);
 }
 
 Status TieredKv::refuse(std::uint32_t layer, std::uint32_t head, std::uint32_t group) {
@@ -149,6 +133,7 @@ Result<std::span<const std::vector<KvRun>>> TieredKv::window(std::uint32_t layer
     if (count > plan_.windowGroups)
         return Error{Code::InvalidArgument, "window",
                      std::to_string(count) + " groups, at most " + std::to_string(plan_.windowGroups)};
+    if (auto done = landed(); !done) return done.error();
     enterWindows();
     Windows::Bad bad{};
     if (!windows_->get(layer, first, count, groups_, counters_, bad))
@@ -163,7 +148,7 @@ std::uint64_t TieredKv::hostUsed() const {
 
 std::uint64_t TieredKv::deviceUsed() const {
     const std::uint64_t leaves = shape_.rows() * capacity_ * kGroupLeaves;
-    return options_.localBytes +
+    return options_.localBytes + plan_.deviceFixedBytes +
            (device_.slots() == 0 ? 0 : MemoryTier::bytes(0, device_.slots(), leaves) + device_.usedBytes());
 }
 

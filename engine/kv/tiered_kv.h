@@ -1,6 +1,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "kv/chosen.h"
@@ -21,7 +22,8 @@ struct TierPlan {
     std::uint32_t windowGroups = 0;
     std::uint64_t stagingBytes = 0, loadingBytes = 0;  // loading: before there are slots
     std::uint64_t loadPeakBytes = 0;
-    std::uint64_t fixedBytes = 0;  // of host: all but the reader's memory and the slots
+    std::uint64_t fixedBytes = 0;        // of host: all but the reader's memory and the slots
+    std::uint64_t deviceFixedBytes = 0;  // of device memory of its own: the sketch, and a window's rows
 
     /// NoMemory, with the smallest workable budgets, where there is too little. batchGroups: of the largest batch that
     /// is loaded. readerBytes: at capacity.
@@ -81,7 +83,6 @@ class TieredKv final : public DocumentKv {
     std::uint32_t leafIndex(std::uint32_t layer, std::uint32_t head, std::uint32_t leaf) const {
         return groupIndex(layer, head, 0) * kGroupLeaves + leaf;
     }
-    void bound(std::size_t row, std::uint32_t group, const std::byte* payload);
     void want(std::uint32_t layer, const Chosen& chosen, std::vector<Wanted>& wanted) const;
     bool bridges(std::uint32_t layer, std::uint32_t head, std::uint32_t from, std::uint32_t to) const;
     void read(std::uint32_t layer, const std::vector<Wanted>& wanted, bool guess);
@@ -93,9 +94,13 @@ class TieredKv final : public DocumentKv {
                     const std::byte* payload);
     void countInTime(std::uint32_t layer);
     void take(std::uint32_t layer);
+    void unpackNow();
+    void unpackAhead(std::uint32_t layer);
+    std::byte* guessed(std::uint32_t index);
     void place(std::uint32_t layer);
     void placeGuesses(std::uint32_t layer);
     void land(std::uint32_t layer);
+    Status landed();
     Status refuse(std::uint32_t layer, std::uint32_t head, std::uint32_t group);
     void leaveWindows();
     void enterWindows();
@@ -111,7 +116,7 @@ class TieredKv final : public DocumentKv {
     TierPlan plan_;
     Sketch sketch_;
     std::unique_ptr<GroupReader> reader_;
-    Buffer staging_, scratch_;  // scratch: a group's rows, for bounds
+    Buffer staging_, windowRows_;  // the latter where they are not in staging
     MemoryTier device_, host_;
     Chunker chunker_;
     std::unique_ptr<Flights> flights_;
@@ -128,6 +133,9 @@ class TieredKv final : public DocumentKv {
     GroupReader::Counters readerStart_;
     std::uint64_t devicePeak_ = 0, hostPeak_ = 0;
     bool pinned_ = false;
+    // Of a layer that take() was for, once unpacking is done with what it reads.
+    std::optional<std::uint32_t> landing_;
+    Event unpacked_;
 };
 
 }  // namespace carrel

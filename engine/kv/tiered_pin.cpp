@@ -75,7 +75,7 @@ void TieredKv::read(std::uint32_t layer, const std::vector<Wanted>& wanted, bool
 }
 
 void TieredKv::prefetch(std::uint32_t layer, View<const std::uint16_t, 3> chosen) {
-    if (!options_.pipeline) return;
+    if (!options_.pipeline || !landed()) return;
     leaveWindows();
     flights_->poll();
     ahead_.unite(chosen, groups_ * kGroupLeaves);
@@ -88,6 +88,38 @@ void TieredKv::prefetch(std::uint32_t layer, View<const std::uint16_t, 3> chosen
         counters_.prefetched += (bits & bit) == 0 ? 1 : 0;
         bits |= bit;
     }
+    if (options_.ownDevice) unpackAhead(layer);
+}
+
+// What a layer to come will likely choose and host has goes to the device while this layer computes.
+void TieredKv::unpackAhead(std::uint32_t layer) {
+    unpack_.clear();
+    for (const Wanted& each : guessed_) {
+        const std::uint32_t index = leafIndex(layer, each.head, each.leaf),
+                            group = groupIndex(layer, each.head, each.group());
+        if (!each.chosen || !host_.has(group) || device_.has(index)) continue;
+        std::byte* const rows = guessed(index);
+        if (rows == nullptr) break;
+        host_.touch(group);
+        counters_.host.bytesRead += shape_.groupBytes(codec_) / kGroupLeaves;
+        ++counters_.prefetched;
+        unpackInto(rows, layer, each.head, each.leaf, host_.at(group));
+    }
+    unpackNow();
+}
+
+// A place for what was guessed: free, or of what goes first anyway. Null where there is none.
+std::byte* TieredKv::guessed(std::uint32_t index) {
+    if (spare_ == 0) return nullptr;
+    if (device_.freeSlots() == 0) {
+        const auto oldest = device_.oldest();
+        if (!oldest || device_.standing(*oldest) == Standing::Used) return nullptr;
+        device_.erase(*oldest);
+    }
+    --spare_;
+    std::byte* const rows = device_.insert(index, Standing::Guess);
+    device_.pin(index);  // or the slot might be given away twice
+    return rows;
 }
 
 // Of the leaves chosen, those that are there stay; the rest and their chunks are wanted. How many are chosen.
@@ -225,14 +257,8 @@ void TieredKv::placeGuesses(std::uint32_t layer) {
             for (std::uint32_t i = 0; i < kGroupLeaves; ++i) {
                 const std::uint32_t leaf = group * kGroupLeaves + i, index = leafIndex(layer, flight.head, leaf);
                 if ((predicted_[groupIndex(layer, flight.head, group)] >> i & 1) == 0 || device_.has(index)) continue;
-                const auto oldest = device_.oldest();
-                if (spare_ == 0 ||
-                    (device_.freeSlots() == 0 && !(oldest && device_.standing(*oldest) != Standing::Used)))
-                    return;
-                if (device_.freeSlots() == 0) device_.erase(*oldest);
-                --spare_;
-                std::byte* rows = device_.insert(index, Standing::Guess);
-                device_.pin(index);
+                std::byte* const rows = guessed(index);
+                if (rows == nullptr) return;
                 unpackInto(rows, layer, flight.head, leaf, flights_->payload(layer, flight.head, group));
             }
     });
@@ -266,13 +292,26 @@ void TieredKv::take(std::uint32_t layer) {
     unpack_.clear();
     place(layer);
     if (lateLeaves_ == 0) placeGuesses(layer);
+    unpackNow();
+    landing_ = layer;
+}
+
+void TieredKv::unpackNow() {
+    if (unpack_.empty()) return;
     const Clock::time_point start = Clock::now();
-    if (!unpack_.empty()) {
-        backend_.unpack(codec_, shape_.headDim, unpack_);
-        backend_.settle();  // the staging is read into again, and slots of the host tier change hands
-    }
+    backend_.unpack(codec_, shape_.headDim, unpack_);
+    unpacked_ = backend_.record();
     counters_.host.stallS += since(start);
-    land(layer);
+}
+
+// Comes before staging is read into again, and before slots of the host tier change hands.
+Status TieredKv::landed() {
+    const Clock::time_point start = Clock::now();
+    if (auto done = backend_.wait(unpacked_); !done) return done;
+    counters_.host.stallS += since(start);
+    if (landing_) land(*landing_);
+    landing_.reset();
+    return {};
 }
 
 void TieredKv::countInTime(std::uint32_t layer) {
@@ -287,6 +326,7 @@ void TieredKv::countInTime(std::uint32_t layer) {
 
 Result<KvPins> TieredKv::claim(std::uint32_t layer, View<const std::uint16_t, 3> chosen) {
     assert(!pinned_ && codec_ != KvCodec::F16);
+    if (auto done = landed(); !done) return done.error();
     leaveWindows();
     flights_->poll();
     chosen_.unite(chosen, groups_ * kGroupLeaves);
@@ -312,6 +352,7 @@ Status TieredKv::complete(std::uint32_t layer) {
     if (lateLeaves_ > 0) flights_->poll();
     countInTime(layer);
     while (lateLeaves_ > 0) {
+        if (auto done = landed(); !done) return done;
         if (auto arrived = arrive(layer); !arrived) return arrived.error();
         const std::size_t before = lateLeaves_;
         take(layer);
@@ -329,7 +370,8 @@ const std::byte* TieredKv::rows(std::uint32_t layer, std::uint32_t head, std::ui
 }
 
 void TieredKv::unpin(std::uint32_t layer) {
-    for (const Wanted& each : wanted_)  // never came: pins that failed or were given up
+    static_cast<void>(static_cast<bool>(landed()));  // what a device says now it says again at the pass's end
+    for (const Wanted& each : wanted_)               // never came: pins that failed or were given up
         if (each.chosen) device_.erase(leafIndex(layer, each.head, each.leaf));
     wanted_.clear();
     if (std::exchange(lateLeaves_, 0) > 0) std::ranges::fill(late_, std::uint8_t{0});

@@ -26,13 +26,15 @@ double since(std::chrono::steady_clock::time_point start) {
 
 }  // namespace
 
-std::uint64_t Windows::bytes(KvShape shape, KvCodec codec, std::uint32_t groups) {
-    const std::size_t rows = codec == KvCodec::F16 ? 0 : kGroupLeaves * rowsBytes(shape.headDim);
-    return std::uint64_t{groups} * shape.kvHeads * (payloads(codec) * shape.groupBytes(codec) + rows);
+std::uint64_t Windows::payloadBytes(KvShape shape, KvCodec codec, std::uint32_t groups) {
+    return std::uint64_t{groups} * shape.kvHeads * payloads(codec) * shape.groupBytes(codec);
+}
+std::uint64_t Windows::unpackedBytes(KvShape shape, KvCodec codec, std::uint32_t groups) {
+    return codec == KvCodec::F16 ? 0 : std::uint64_t{groups} * shape.kvHeads * kGroupLeaves * rowsBytes(shape.headDim);
 }
 
-Windows::Windows(Source source, std::byte* staging, std::uint32_t groups)
-    : from_(source), staging_(staging), groups_(groups), jobs_(payloads(source.codec)) {}
+Windows::Windows(Source source, std::byte* staging, std::byte* rows, std::uint32_t groups)
+    : from_(source), staging_(staging), rows_(rows), groups_(groups), jobs_(payloads(source.codec)) {}
 
 std::byte* Windows::payload(const Job& job, std::uint32_t head, std::uint32_t group) const {
     const auto buffer = static_cast<std::size_t>(&job - jobs_.data());
@@ -139,8 +141,7 @@ bool Windows::finish(Job& job, TierCounters& counters, Bad& bad) {
 bool Windows::build(Job& job, TierCounters& counters, Bad& bad) {
     const bool f16 = from_.codec == KvCodec::F16;
     const std::uint32_t dim = from_.shape.headDim;
-    std::byte* rows =
-        staging_ + payloads(from_.codec) * from_.shape.kvHeads * groups_ * from_.shape.groupBytes(from_.codec);
+    std::byte* rows = rows_;
     runs_.begin(from_.shape, job.count);
     unpack_.clear();
     for (std::uint32_t head = 0; head < from_.shape.kvHeads; ++head) {

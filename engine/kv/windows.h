@@ -32,12 +32,13 @@ class Windows {
         KvCodec codec;
         std::uint32_t capacityGroups;
     };
-    /// staging: bytes(groups).
-    Windows(Source source, std::byte* staging, std::uint32_t groups);
+    /// staging: payloadBytes(groups), of the host; rows: unpackedBytes(groups).
+    Windows(Source source, std::byte* staging, std::byte* rows, std::uint32_t groups);
     ~Windows() { drain(); }
     Windows(const Windows&) = delete;
     Windows& operator=(const Windows&) = delete;
-    static std::uint64_t bytes(KvShape shape, KvCodec codec, std::uint32_t groups);
+    static std::uint64_t payloadBytes(KvShape shape, KvCodec codec, std::uint32_t groups);
+    static std::uint64_t unpackedBytes(KvShape shape, KvCodec codec, std::uint32_t groups);
 
     struct Bad {
         std::uint32_t layer, head, group;
@@ -77,7 +78,7 @@ class Windows {
     std::byte* payload(const Job& job, std::uint32_t head, std::uint32_t group) const;
 
     Source from_;
-    std::byte* staging_;
+    std::byte *staging_, *rows_;
     std::uint32_t groups_;
     std::vector<Job> jobs_;   // one per payload's memory
     Job* current_ = nullptr;  // whose memory the runs point into

@@ -25,7 +25,7 @@ Result<ReadingForecast> forecastOf(const LoadedModel& model, const KvSettings& s
     // Ids and batch headers are a fiftieth of the least of it.
     out.diskBytes = groups * (payload + Extent::kGroupHeaderBytes + codes) + all * sizeof(std::int32_t);
 
-    const TierOptions tiers = tiersOf(settings);
+    const TierOptions tiers = tiersOf(settings, model.backend());
     const std::uint64_t rows = encoded ? groups * kGroupLeaves * rowsBytes(shape.headDim) : groups * payload;
     const bool resident = encoded && rows <= tiers.deviceBytes;
     out.deviceBytes = encoded ? std::min(rows, tiers.deviceBytes) : 0;

@@ -7,7 +7,7 @@ namespace carrel {
 
 namespace {
 
-constexpr double kHostShare = 0.4, kDeviceOfHost = 0.25;
+constexpr double kHostShare = 0.4, kDeviceOfHost = 0.25, kDeviceShare = 0.8;
 
 // Defaults of selection, measured (tests/bench/RESULTS.md). Where all rows are in memory tokens are chosen one by one;
 // where leaves come from disk, tokens inside leaves that are worth a read.
@@ -57,12 +57,13 @@ Result<KvCodec> codecOf(const KvSettings& settings, const ModelConfig& config) {
     return *codec;
 }
 
-TierOptions tiersOf(const KvSettings& settings) {
+TierOptions tiersOf(const KvSettings& settings, const Backend& backend) {
     const auto free = static_cast<double>(availableMemory());
     TierOptions out;
     out.hostBytes = settings.hostBytes > 0 ? settings.hostBytes : static_cast<std::uint64_t>(kHostShare * free);
-    out.deviceBytes =
-        settings.deviceBytes > 0 ? settings.deviceBytes : static_cast<std::uint64_t>(kHostShare * kDeviceOfHost * free);
+    const auto own = backend.freeDeviceBytes();
+    const double device = own ? kDeviceShare * static_cast<double>(*own) : kHostShare * kDeviceOfHost * free;
+    out.deviceBytes = settings.deviceBytes > 0 ? settings.deviceBytes : static_cast<std::uint64_t>(device);
     if (out.hostBytes < kSmallHost && settings.keep < 1) out.reader.mostReadBytes = kSmallReadBytes;
     if (out.hostBytes < kSmallHost && settings.keep >= 1) out.reader.queueDepth = kSmallQueueDepth;
     out.keyMeans = settings.judge == Judge::Means;

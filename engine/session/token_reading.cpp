@@ -47,7 +47,7 @@ Result<TokenReading> TokenReading::open(const LoadedModel& model, ReadingStore& 
     if (keep < out.stream_->tokens())
         if (auto dropped = out.stream_->truncate(keep); !dropped) return dropped.error();
 
-    const TierOptions tiers = tiersOf(settings);
+    const TierOptions tiers = tiersOf(settings, model.backend());
     for (;;) {
         auto kv = DocumentKv::open(model.backend(), *out.stream_, config.kvShape(), *codec,
                                    static_cast<std::uint32_t>(out.ids_.size()), tiers, config.local);
@@ -75,7 +75,8 @@ Result<TokenReading> TokenReading::open(const LoadedModel& model, ReadingStore& 
 Status TokenReading::loadRest() {
     const std::uint32_t stored = stream_->tokens();
     if (stored == kv_->tokens()) return {};
-    auto block = KvBlock::make(model_->backend(), rest_.shape(), kv_->tokens(), stored - kv_->tokens());
+    auto block =
+        KvBlock::make(model_->backend(), rest_.shape(), kv_->tokens(), stored - kv_->tokens(), MemoryKind::Host);
     if (!block) return block.error();
     const auto good = stream_->load([&](std::uint32_t first, std::uint32_t tokens) -> std::optional<KvMemory> {
         KvMemory memory;
@@ -84,7 +85,9 @@ Status TokenReading::loadRest() {
     });
     if (!good) return good.error();
     if (*good < stored) return {};  // the next batch takes its place
-    rest_.push(std::move(*block));
+    auto made = (*block)->onDevice(model_->backend());
+    if (!made) return made.error();
+    rest_.push(std::move(*made));
     return {};
 }
 
@@ -120,24 +123,31 @@ Result<bool> TokenReading::step() {
 
 Status TokenReading::endBatch() {
     const std::uint32_t from = tokens(), whole = open_->tokens() / kGroupTokens, left = open_->tokens() % kGroupTokens;
-    std::shared_ptr<KvBlock> rest;
-    if (left > 0) {
-        KvSequence batch(rest_.shape(), from);
-        batch.push(open_);
-        auto gathered = batch.gather(model_->backend(), from + whole * kGroupTokens);
+    const bool f16 = kv_->codec() == KvCodec::F16;
+    std::shared_ptr<KvBlock> stored, rest;  // what goes to the store in f16, and what is read on from
+    const auto gather = [&](std::uint32_t first, MemoryKind kind, std::shared_ptr<KvBlock>& to) -> Status {
+        KvSequence all(rest_.shape(), from);
+        all.push(open_);
+        auto gathered = all.gather(model_->backend(), first, kind);
         if (!gathered) return gathered.error();
-        rest = std::move(*gathered);
-    }
+        to = std::move(*gathered);
+        return {};
+    };
+    const std::uint32_t unfinished = from + whole * kGroupTokens;
+    if (f16 || left > 0)
+        if (auto done = gather(f16 ? from : unfinished, MemoryKind::Host, stored); !done) return done;
+    if (left > 0)
+        if (auto done = gather(unfinished, MemoryKind::Device, rest); !done) return done;
     model_->backend().settle();  // the store reads what the pass wrote
     KvBatch batch{from,
                   std::span<const std::int32_t>(ids_).subspan(from, open_->tokens()),
                   encoded_->payload(),
                   encoded_->codes(),
                   {}};
-    if (kv_->codec() == KvCodec::F16)
-        batch.payload = open_->payload();
-    else if (rest)
-        batch.unfinished = rest->payload();
+    if (f16)
+        batch.payload = stored->payload();
+    else if (stored)
+        batch.unfinished = stored->payload();
     auto ended = stream_->commit(batch);
     if (ended && whole > 0) ended = kv_->append(std::move(*encoded_));
     if (ended) {

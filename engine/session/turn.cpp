@@ -66,13 +66,17 @@ Status Turn::prepare(ReadingStore& store, std::unique_ptr<Tail> open) {
             request_.document, request_.chat, first, KvSequence(config.kvShape(), first), {}, {}, std::move(*stream)});
         std::vector<std::shared_ptr<KvBlock>> blocks;
         const auto good = open->stream->load([&](std::uint32_t at, std::uint32_t tokens) -> std::optional<KvMemory> {
-            auto block = KvBlock::make(model_.backend(), config.kvShape(), at, tokens);
+            auto block = KvBlock::make(model_.backend(), config.kvShape(), at, tokens, MemoryKind::Host);
             if (!block) return std::nullopt;
             blocks.push_back(std::move(*block));
             return KvMemory{blocks.back()->payload(), {}, {}};
         });
         if (good && *good == open->stream->tokens()) {  // a damaged tail is short: it is made again as a whole
-            for (auto& block : blocks) open->sequence.push(std::move(block));
+            for (const auto& block : blocks) {
+                auto made = block->onDevice(model_.backend());
+                if (!made) return made.error();
+                open->sequence.push(std::move(*made));
+            }
             open->ids = open->stream->ids();
         }
     }
@@ -224,7 +228,7 @@ Answer Turn::finish(bool stopped) {
     // A tail that cannot be written costs the next start a question's prefill; the answer itself is not lost.
     const std::uint32_t from = std::min(firstNew_, tail_->stream->tokens()) / kGroupTokens * kGroupTokens;
     if (tail_->sequence.tokens() == from) return answer_;  // stopped before anything new was run
-    if (auto block = tail_->sequence.gather(model_.backend(), from))
+    if (auto block = tail_->sequence.gather(model_.backend(), from, MemoryKind::Host))
         static_cast<void>(static_cast<bool>(
             tail_->stream->commit({from,
                                    std::span<const std::int32_t>(tail_->ids).subspan(from - tail_->first),

@@ -31,7 +31,7 @@ class Loader {
         if (!raw) return fail(raw.error()), Buffer{};
         std::vector<float> values(size);
         dequantizeRow(tensor->type, *raw, values);
-        auto buffer = backend_.allocate(size * sizeof(float));
+        auto buffer = backend_.allocate(size * sizeof(float), MemoryKind::Device);
         if (!buffer) return fail(buffer.error()), Buffer{};
         backend_.copyIn(buffer->as<void>(), std::as_bytes(std::span(values)));
         return std::move(*buffer);

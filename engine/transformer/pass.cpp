@@ -27,11 +27,11 @@ Result<Workspace> Workspace::make(Backend& backend, const ModelConfig& config, s
                                                      {&work.up_, config.ffn},
                                                      {&work.nextQuery_, queries}};
     for (const auto& [buffer, cols] : parts) {
-        auto made = backend.allocate(rows * cols * sizeof(float));
+        auto made = backend.allocate(rows * cols * sizeof(float), MemoryKind::Device);
         if (!made) return made.error();
         *buffer = std::move(*made);
     }
-    auto logits = backend.allocate(std::min(rows, kLogitRows) * config.vocabulary * sizeof(float));
+    auto logits = backend.allocate(std::min(rows, kLogitRows) * config.vocabulary * sizeof(float), MemoryKind::Device);
     if (!logits) return logits.error();
     work.logits_ = std::move(*logits);
     return work;

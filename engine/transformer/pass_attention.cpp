@@ -81,12 +81,12 @@ void PassAttention::encodeOpen() {
     const KvBlock& open = *inputs_.front().open;
     const KvGroups& to = *inputs_.front().encoded;
     if (document_->codec() == KvCodec::F16) {
-        backend_.settle();
+        std::vector<CopyPiece> pieces;
         for (std::uint32_t head = 0; head < config_.kvHeads; ++head)
             for (std::uint32_t g = 0; g < to.groups(); ++g)
-                std::copy_n(reinterpret_cast<const std::byte*>(open.keys(layer_, head, g)),
-                            payloadBytes(KvCodec::F16, config_.headDim), to.payload(layer_, head, g));
-        return;
+                pieces.push_back({to.payload(layer_, head, g), open.keys(layer_, head, g),
+                                  payloadBytes(KvCodec::F16, config_.headDim)});
+        return backend_.copy(pieces);
     }
     std::vector<EncodeGroup> groups;
     for (std::uint32_t head = 0; head < config_.kvHeads; ++head)

@@ -37,8 +37,8 @@ using MassSink = std::function<void(std::uint32_t layer, View<const float, 3> ma
 /// What outlives a pass so that the next need not allocate, and the last step's sums per layer, which a layer to come
 /// is judged with.
 struct AttentionMemory {
-    BackendArray<float> state, mass, logSumExp, restWeights, restOrigin;
-    BackendArray<std::byte> rows;
+    BackendArray<float> state{MemoryKind::Device}, mass, logSumExp, restWeights, restOrigin;
+    BackendArray<std::byte> rows{MemoryKind::Device};
     BackendArray<std::uint16_t> chosen, predicted;
     std::vector<BackendArray<float>> lastExact;
 };

@@ -28,13 +28,12 @@ using cudaStream_t = cushim::Stream*;
 using cudaEvent_t = cushim::Event*;
 using cudaGraph_t = cushim::Graph*;
 using cudaGraphExec_t = cushim::GraphExec*;
-enum { cudaStreamNonBlocking = 1, cudaEventDisableTiming = 2, cudaMemAttachGlobal = 1 };
+enum { cudaStreamNonBlocking = 1, cudaEventDisableTiming = 2 };
 enum cudaStreamCaptureMode {
     cudaStreamCaptureModeGlobal,
     cudaStreamCaptureModeThreadLocal,
     cudaStreamCaptureModeRelaxed
 };
-enum cudaDeviceAttr { cudaDevAttrConcurrentManagedAccess = 89 };
 struct cudaDeviceProp {
     char name[256];
     std::size_t totalGlobalMem;
@@ -44,7 +43,6 @@ struct cudaDeviceProp {
 cudaError_t cudaGetDeviceCount(int* count);
 cudaError_t cudaSetDevice(int device);
 cudaError_t cudaGetDeviceProperties(cudaDeviceProp* properties, int device);
-cudaError_t cudaDeviceGetAttribute(int* value, cudaDeviceAttr attribute, int device);
 cudaError_t cudaDriverGetVersion(int* version);
 cudaError_t cudaRuntimeGetVersion(int* version);
 cudaError_t cudaMemGetInfo(std::size_t* available, std::size_t* total);
@@ -58,10 +56,6 @@ cudaError_t cudaMalloc(T** p, std::size_t bytes) {
 template <class T>
 cudaError_t cudaMallocHost(T** p, std::size_t bytes) {
     return cushim::allocate(reinterpret_cast<void**>(p), bytes, cushim::Memory::Pinned);
-}
-template <class T>
-cudaError_t cudaMallocManaged(T** p, std::size_t bytes, unsigned = cudaMemAttachGlobal) {
-    return cushim::allocate(reinterpret_cast<void**>(p), bytes, cushim::Memory::Managed);
 }
 cudaError_t cudaFree(void* p);
 cudaError_t cudaFreeHost(void* p);

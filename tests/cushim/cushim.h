@@ -24,7 +24,6 @@ struct Pretence {
     int error = 0;  // of cudaGetDeviceCount
     int driver = 13000, major = 8, minor = 0;
     std::uint64_t availableBytes = std::uint64_t{8} << 30;
-    bool sharesMemory = true;
 };
 void pretend(const Pretence& pretence);
 

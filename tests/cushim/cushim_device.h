@@ -68,7 +68,7 @@ struct Stream;
 struct Event;
 struct Graph;
 struct GraphExec;
-enum class Memory : std::uint8_t { Device, Pinned, Managed };
+enum class Memory : std::uint8_t { Device, Pinned };
 
 struct Thread {
     uint3 index;

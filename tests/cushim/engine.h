@@ -45,8 +45,8 @@ std::uint64_t random();
 /// Bytes that are NaN in every float format; unseen by sanitizers.
 void fillNan(void* at, std::size_t bytes);
 
-/// Fails unless [p, p + bytes) lies in one allocation of a kind that `device` or `pinned` allows; managed is both.
-enum class Need : std::uint8_t { Device, Pinned };
+/// Fails unless [p, p + bytes) lies in one allocation of that kind.
+enum class Need : std::uint8_t { Device, Pinned, Either };
 void needMemory(const char* what, const void* p, std::size_t bytes, Need need);
 /// ASan lets only kernels and copies touch device memory.
 void devicePhase(bool on);

@@ -3,7 +3,7 @@
 
 #include "engine.h"
 
-// Device, pinned and managed memory: what is whose, and what may go where.
+// Device and pinned memory: what is whose, and what may go where.
 
 extern "C" char __executable_start, end;
 
@@ -62,11 +62,12 @@ cudaError_t allocate(void** p, std::size_t bytes, Memory kind) {
 }
 
 void needMemory(const char* what, const void* p, std::size_t bytes, Need need) {
-    static constexpr const char* kNames[] = {"device", "pinned host"};
+    static constexpr const char* kNames[] = {"device", "pinned host", "device or pinned host"};
     const char* const name = kNames[static_cast<int>(need)];
     const auto it = find(p);
     const Memory unfit = need == Need::Device ? Memory::Pinned : Memory::Device;
-    if (it == allocations().end() || it->second.kind == unfit) fail("%s: %p is not in %s memory", what, p, name);
+    if (it == allocations().end() || (need != Need::Either && it->second.kind == unfit))
+        fail("%s: %p is not in %s memory", what, p, name);
     const auto offset = static_cast<std::size_t>(static_cast<const char*>(p) - it->first);
     if (offset + bytes > it->second.bytes)
         fail("%s: %zu bytes at offset %zu overrun a %s buffer of %zu bytes", what, bytes, offset, name,
@@ -128,10 +129,6 @@ cudaError_t cudaSetDevice(int) {
 cudaError_t cudaGetDeviceProperties(cudaDeviceProp* properties, int) {
     const cushim::Pretence& p = cushim::pretence;
     *properties = {"cushim (no GPU: kernels run on the host)", p.availableBytes, p.major, p.minor, 1};
-    return cudaSuccess;
-}
-cudaError_t cudaDeviceGetAttribute(int* value, cudaDeviceAttr, int) {
-    *value = cushim::pretence.sharesMemory ? 1 : 0;
     return cudaSuccess;
 }
 cudaError_t cudaDriverGetVersion(int* version) {

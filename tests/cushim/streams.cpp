@@ -197,10 +197,11 @@ void launch(const char* from, dim3 grid, dim3 block, std::size_t sharedBytes, St
 using namespace cushim;
 
 cudaError_t cudaMemcpyAsync(void* to, const void* from, std::size_t bytes, cudaMemcpyKind kind, cudaStream_t stream) {
-    if (kind != cudaMemcpyHostToDevice && kind != cudaMemcpyDeviceToHost && kind != cudaMemcpyDeviceToDevice)
-        fail("cudaMemcpyAsync: give the direction");
-    needMemory("async copy's destination", to, bytes, kind == cudaMemcpyDeviceToHost ? Need::Pinned : Need::Device);
-    needMemory("async copy's source", from, bytes, kind == cudaMemcpyHostToDevice ? Need::Pinned : Need::Device);
+    const auto need = [kind](bool pinned) {
+        return kind == cudaMemcpyDefault ? Need::Either : pinned ? Need::Pinned : Need::Device;
+    };
+    needMemory("async copy's destination", to, bytes, need(kind == cudaMemcpyDeviceToHost));
+    needMemory("async copy's source", from, bytes, need(kind == cudaMemcpyHostToDevice));
     Op op{Kind::Copy};
     op.to = to;
     op.from = from;

@@ -69,7 +69,7 @@ class CpuBackend final : public Backend {
                (pool_.size() == 1 ? " thread" : " threads");
     }
 
-    Result<Buffer> allocate(std::size_t bytes) override {
+    Result<Buffer> allocate(std::size_t bytes, MemoryKind) override {
         void* const data = bytes >= kMapped ? mapPages(bytes)
                                             : std::aligned_alloc(64, std::max<std::size_t>(64, (bytes + 63) / 64 * 64));
         if (data == nullptr) return Error{Code::NoMemory, "buffer", std::to_string(bytes) + " bytes"};
@@ -83,6 +83,13 @@ class CpuBackend final : public Backend {
     }
     Event record() override { return {++sequence_}; }
     Status wait(Event) override { return {}; }
+    void copy(std::span<const CopyPiece> pieces) override {
+        for (const CopyPiece& piece : pieces)
+            if (piece.from != nullptr)
+                std::memcpy(piece.to, piece.from, piece.bytes);
+            else
+                std::memset(piece.to, 0, piece.bytes);
+    }
     void copyIn(void* to, std::span<const std::byte> from) override {
         if (!from.empty()) std::memcpy(to, from.data(), from.size());
     }

@@ -6,6 +6,8 @@
 #include <string>
 #include <vector>
 
+#include "compute/cuda/weight_stream.h"
+
 namespace carrel::cuda {
 
 namespace {
@@ -101,12 +103,16 @@ void packTile(DType type, std::size_t rows, std::size_t cols, const std::byte* r
 }
 
 CudaWeight::~CudaWeight() {
-    if (tiles_ != nullptr) cudaFree(tiles_);
+    if (streamed_ != nullptr) {
+        streamed_->remove(*this);
+        cudaFreeHost(tiles_);
+    } else if (tiles_ != nullptr) {
+        cudaFree(tiles_);
+    }
 }
 
 Result<std::unique_ptr<Weight>> CudaWeight::load(DType type, std::size_t rows, std::size_t cols, std::size_t bytes,
-                                                 const ReadRaw& read, ThreadPool& pool, Arguments& staging,
-                                                 cudaStream_t stream) {
+                                                 const ReadRaw& read, const Loading& loading) {
     const auto info = dtypeInfo(static_cast<std::uint32_t>(type));
     if (!info) return info.error();
     const std::size_t rowBytes = cols / info->blockElements * info->blockBytes;
@@ -119,18 +125,26 @@ Result<std::unique_ptr<Weight>> CudaWeight::load(DType type, std::size_t rows, s
     weight->cols = cols;
     const std::size_t tiles = tilesOf(rows), each = tileBytes(type, cols);
     void* memory = nullptr;
-    if (cudaMalloc(&memory, tiles * each) != cudaSuccess)
-        return Error{Code::NoMemory, "weight", std::to_string(tiles * each) + " bytes of GPU memory"};
+    std::size_t available = 0, total = 0;
+    const bool fits = cudaMemGetInfo(&available, &total) == cudaSuccess &&
+                      available >= tiles * each + loading.leastFree && cudaMalloc(&memory, tiles * each) == cudaSuccess;
+    if (!fits) {
+        if (cudaMallocHost(&memory, tiles * each) != cudaSuccess)
+            return Error{Code::NoMemory, "weight", std::to_string(tiles * each) + " bytes that a GPU can reach"};
+        weight->streamed_ = &loading.streamed;
+        loading.streamed.add(*weight);
+    }
     weight->tiles_ = static_cast<unsigned char*>(memory);
 
     std::mutex mutex;
     Status status;
-    const std::size_t perPiece = std::max<std::size_t>(1, staging.pieceBytes() / each);
+    const std::size_t perPiece = fits ? std::max<std::size_t>(1, loading.staging.pieceBytes() / each) : tiles;
     for (std::size_t first = 0; first < tiles && status; first += perPiece) {
         const std::size_t count = std::min(perPiece, tiles - first);
-        auto* const piece = static_cast<std::byte*>(staging.stage(count * each, stream));
+        auto* const piece =
+            static_cast<std::byte*>(fits ? loading.staging.stage(count * each, loading.stream) : memory);
         if (piece == nullptr) break;
-        pool.parallelFor(count, [&](std::size_t i) {
+        loading.pool.parallelFor(count, [&](std::size_t i) {
             const std::size_t row = (first + i) * kTileRows, some = std::min(kTileRows, rows - row);
             std::vector<std::byte> raw(some * rowBytes);
             if (const auto done = read(row * rowBytes, raw); !done) {
@@ -140,13 +154,17 @@ Result<std::unique_ptr<Weight>> CudaWeight::load(DType type, std::size_t rows, s
             }
             packTile(type, some, cols, raw.data(), piece + i * each);
         });
-        if (const auto copied =
-                cudaMemcpyAsync(weight->tiles_ + first * each, piece, count * each, cudaMemcpyHostToDevice, stream);
+        if (!fits) break;
+        if (const auto copied = cudaMemcpyAsync(weight->tiles_ + first * each, piece, count * each,
+                                                cudaMemcpyHostToDevice, loading.stream);
             copied != cudaSuccess)
             return Error{Code::Internal, "weight", cudaGetErrorString(copied)};
     }
     if (!status) return status.error();
-    if (staging.error() != cudaSuccess) return Error{Code::NoMemory, "weight", cudaGetErrorString(staging.error())};
+    if (const auto error = loading.staging.error(); error != cudaSuccess)
+        return Error{Code::NoMemory, "weight", cudaGetErrorString(error)};
+    if (loading.streamed.error() != cudaSuccess)
+        return Error{Code::NoMemory, "weight", cudaGetErrorString(loading.streamed.error())};
     return std::unique_ptr<Weight>(std::move(weight));
 }
 

@@ -20,6 +20,10 @@ cudaError_t means(KvCodec codec, std::uint32_t headDim, const GroupMeans* groups
 cudaError_t unpack(KvCodec codec, std::uint32_t headDim, const UnpackLeaf* leaves, std::size_t count,
                    cudaStream_t stream);
 
+// copy.cu
+/// mostBytes: of the largest piece.
+cudaError_t copy(const CopyPiece* pieces, std::size_t count, std::size_t mostBytes, cudaStream_t stream);
+
 // attention.cu. What AttendArgs says, as lists. A row is a (token, query head): token * nHeads + head.
 
 /// KvRun, its picks apart.

@@ -60,9 +60,6 @@ Choice choose() {
     if (best.major * 10 + best.minor < 75)
         return {0, name + " is too old: compute capability " + std::to_string(best.major) + "." +
                        std::to_string(best.minor) + ", and Carrel needs 7.5."};
-    int shared = 0;
-    cudaDeviceGetAttribute(&shared, cudaDevAttrConcurrentManagedAccess, choice.device);
-    if (shared == 0) return {0, name + " and this system do not let the processor see memory that the GPU works on."};
     std::size_t available = 0, total = 0;
     if (const cudaError_t asked = cudaSetDevice(choice.device); asked != cudaSuccess) return {0, whyNone(asked)};
     if (const cudaError_t asked = cudaMemGetInfo(&available, &total); asked != cudaSuccess) return {0, whyNone(asked)};

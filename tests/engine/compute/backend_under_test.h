@@ -53,13 +53,13 @@ inline std::unique_ptr<Backend> backendUnderTest(unsigned threads = 2) {
     return std::move(*made);
 }
 
-/// Memory of a backend with something in it.
+/// Memory that a backend works on, with something in it.
 template <class T>
 class Shared {
   public:
     Shared(Backend& backend, const std::vector<T>& values) : Shared(backend, values.data(), values.size()) {}
     Shared(Backend& backend, const T* values, std::size_t count) : backend_(backend), count_(count) {
-        auto made = backend.allocate(count * sizeof(T));
+        auto made = backend.allocate(count * sizeof(T), MemoryKind::Device);
         REQUIRE(made);
         buffer_ = std::move(*made);
         backend.copyIn(data(), std::as_bytes(std::span(values, count)));

@@ -168,7 +168,9 @@ template <class T>
 class Held {
   public:
     Held(Backend& backend, std::vector<T>& values)
-        : backend_(backend), values_(values), buffer_(*backend.allocate(values.size() * sizeof(T))) {
+        : backend_(backend),
+          values_(values),
+          buffer_(*backend.allocate(values.size() * sizeof(T), MemoryKind::Device)) {
         backend.copyIn(data(), std::as_bytes(std::span(values)));
     }
     T* data() const { return buffer_.template as<T>(); }
@@ -229,7 +231,7 @@ class HeldCase {
   private:
     template <class T>
     Buffer hold(const std::vector<T>& values) {
-        Buffer to = *backend_.allocate(values.size() * sizeof(T));
+        Buffer to = *backend_.allocate(values.size() * sizeof(T), MemoryKind::Device);
         backend_.copyIn(to.as<void>(), std::as_bytes(std::span(values)));
         return to;
     }

@@ -39,7 +39,6 @@ TEST_CASE("Each reason that CUDA is off has its sentence") {
     CHECK(whyOn({.error = 100}) == "An NVIDIA driver is installed, but it finds no NVIDIA GPU.");
     CHECK(whyOn({.error = 999}).starts_with("The NVIDIA driver does not work: "));
     CHECK(whyOn({.major = 6, .minor = 1}).ends_with("is too old: compute capability 6.1, and Carrel needs 7.5."));
-    CHECK(whyOn({.sharesMemory = false}).ends_with("do not let the processor see memory that the GPU works on."));
     CHECK(whyOn({.availableBytes = 629145600}).ends_with("has 0.6 GiB of free memory, and Carrel needs at least 1.0."));
 }
 

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "compute/cpu/cpu_backend.h"
 #include "engine/compute/backend_under_test.h"
 #include "engine/kv/memory_stream.h"
 #include "kv/document_kv.h"
@@ -12,6 +13,7 @@ struct DocumentWorld {
     KvShape shape;
     KvCodec codec;
     std::unique_ptr<Backend> backend = backendUnderTest(1);
+    std::unique_ptr<Backend> cpu = makeCpuBackendWith(availableIsas().back(), 1);  // makes the document
     MemoryStream stream;
     std::mt19937 random;
     std::vector<std::byte> rows;  // [layers, heads, groups * 4, rowsBytes]
@@ -40,7 +42,7 @@ struct DocumentWorld {
                     const EncodeGroup group{plain.data(), plain.data() + plain.size() / 2,
                                             made->payload(layer, head, i), made->codes(layer, head, i),
                                             made->means(layer, head, i)};
-                    backend->encode(codec, shape.headDim, {&group, 1});
+                    cpu->encode(codec, shape.headDim, {&group, 1});
                 }
         const std::vector<std::int32_t> ids(std::size_t{count} * kGroupTokens);
         REQUIRE(stream.commit({groups * kGroupTokens, ids, made->payload(), made->codes(), {}}));
@@ -61,7 +63,13 @@ struct DocumentWorld {
         const std::byte* codes = stream.part(&MemoryStream::Batch::codes, {layer, head, leaf / kGroupLeaves});
         const UnpackLeaf one = packedLeaf(codec, shape.headDim, payload, codes, leaf % kGroupLeaves,
                                           const_cast<std::byte*>(rowsOf(layer, head, leaf)));
-        backend->unpack(codec, shape.headDim, {&one, 1});
+        cpu->unpack(codec, shape.headDim, {&one, 1});
+    }
+    /// Memory of the backend's, and what must be in it.
+    bool same(const void* there, const void* wanted, std::size_t bytes) const {
+        std::vector<std::byte> read(bytes);
+        backend->copyOut(read, there);
+        return std::memcmp(read.data(), wanted, bytes) == 0;
     }
     const std::byte* rowsOf(std::uint32_t layer, std::uint32_t head, std::uint32_t leaf) const {
         return rows.data() +
@@ -122,9 +130,8 @@ inline void checkPins(const DocumentWorld& world, const KvPins& pins, std::uint3
             if (choice.any(head, leaf) == 0)
                 wrong += rows != nullptr ? 1 : 0;
             else
-                wrong += rows == nullptr || std::memcmp(rows, world.rowsOf(layer, head, leaf), world.rowsUsed()) != 0
-                             ? 1
-                             : 0;
+                wrong +=
+                    rows == nullptr || !world.same(rows, world.rowsOf(layer, head, leaf), world.rowsUsed()) ? 1 : 0;
         }
     CHECK(wrong == 0);
 }
@@ -137,8 +144,7 @@ inline void checkThere(const DocumentWorld& world, const KvPins& pins, std::uint
             if (choice.any(head, leaf) == 0 || pins.late(head, leaf))
                 late += pins.late(head, leaf) ? 1 : 0;
             else
-                wrong +=
-                    std::memcmp(pins.rows(head, leaf), world.rowsOf(layer, head, leaf), world.rowsUsed()) != 0 ? 1 : 0;
+                wrong += world.same(pins.rows(head, leaf), world.rowsOf(layer, head, leaf), world.rowsUsed()) ? 0 : 1;
         }
     CHECK(wrong == 0);
     CHECK((late > 0) == pins.late());

@@ -149,7 +149,7 @@ TEST_CASE("Any mixture of extending, truncating, copying and gathering leaves ea
                 case 7: {
                     if (size == 0) break;
                     const std::uint32_t first = world.below((size + 63) / 64) * 64;
-                    auto block = pair.sequence.gather(*world.backend, first);
+                    auto block = pair.sequence.gather(*world.backend, first, MemoryKind::Host);
                     REQUIRE(block);
                     CHECK((*block)->first() == first);
                     CHECK((*block)->tokens() == size - first);
@@ -232,7 +232,7 @@ TEST_CASE("A dropped batch leaves nothing in what follows it") {
         check(pair);
         world.append(pair, 3);
         check(pair);
-        const auto block = pair.sequence.gather(*world.backend, 64);
+        const auto block = pair.sequence.gather(*world.backend, 64, MemoryKind::Host);
         REQUIRE(block);
         CHECK(sameBytes((*block)->payload(), payloadOf(pair.tokens, 64)));  // zero past the last token
     }

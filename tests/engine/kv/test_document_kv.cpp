@@ -18,6 +18,7 @@ TierOptions plenty() {
 TEST_CASE("Whatever is pinned is the same bytes in every mode and in any budget, which is never exceeded") {
     for (const KvCodec codec : {KvCodec::K8V8, KvCodec::K8V6, KvCodec::K8V4})
         for (unsigned seed = 0; seed < 24; ++seed) {
+            if (emulated() && seed % 6 != 5) continue;
             CAPTURE(seed);
             const KvShape shape = seed % 8 == 5 ? kWideShape : kShape;
             DocumentWorld world(shape, codec, {40, 1, 90, 69}, seed);
@@ -84,8 +85,8 @@ TEST_CASE("A document that fits is read once, with the reader never opened") {
             CHECK(sketch[head].groups == 24);
             for (std::uint32_t group = 0; group < 24; ++group) {
                 const MemoryStream::Place place{layer, head, group};
-                CHECK(std::memcmp(sketch[head].codes + group * codesBytes(32),
-                                  world.stream.part(&MemoryStream::Batch::codes, place), codesBytes(32)) == 0);
+                CHECK(world.same(sketch[head].codes + group * codesBytes(32),
+                                 world.stream.part(&MemoryStream::Batch::codes, place), codesBytes(32)));
             }
         }
     }
@@ -110,11 +111,11 @@ TEST_CASE("Means are never stored: loaded or appended, on any tiers, they are wh
                     for (std::uint32_t group = 0; group < 90; ++group) {
                         const SketchView& view = kv->sketch(layer)[head];
                         const std::byte* made = world.stream.part(&MemoryStream::Batch::means, {layer, head, group});
-                        wrong += std::memcmp(view.valueMeans + group * valueMeansBytes(32), made + keyMeansBytes(32),
-                                             valueMeansBytes(32)) != 0;
+                        wrong += !world.same(view.valueMeans + group * valueMeansBytes(32), made + keyMeansBytes(32),
+                                             valueMeansBytes(32));
                         REQUIRE((view.keyMeans != nullptr) == options.keyMeans);
                         wrong += options.keyMeans &&
-                                 std::memcmp(view.keyMeans + group * keyMeansBytes(32), made, keyMeansBytes(32)) != 0;
+                                 !world.same(view.keyMeans + group * keyMeansBytes(32), made, keyMeansBytes(32));
                     }
             CHECK(wrong == 0);
         }
@@ -334,7 +335,8 @@ TEST_CASE("Bounds hold every decoded key, are keys themselves but for rounding, 
                         for (std::uint32_t t = chunk * boundsTokens; t < std::min((chunk + 1) * boundsTokens, 81u * 64);
                              ++t) {
                             const auto* grid = reinterpret_cast<const std::uint16_t*>(
-                                tiered->sketch(layer)[head].codes + (t / 64 + 1) * codesBytes(32) - 4 * 32);
+                                world.stream.part(&MemoryStream::Batch::codes, {layer, head, t / 64}) + codesBytes(32) -
+                                4 * 32);
                             const double key = f16ToF32(grid[d]) + static_cast<double>(f16ToF32(grid[32 + d])) *
                                                                        std::to_integer<int>(world.rowsOf(
                                                                            layer, head, t / 16)[t % 16 * 32 + d]);
@@ -352,6 +354,7 @@ TEST_CASE("Bounds hold every decoded key, are keys themselves but for rounding, 
 }
 
 TEST_CASE("Layers that together choose a little more than fits still find most of it, step after step") {
+    if (emulated()) return;  // its budget is of leaves alone; on a device of its own there is more
     DocumentWorld world({6, 2, 32}, KvCodec::K8V8, {200});
     TierOptions options = smallest(world, {});
     options.deviceBytes = 804 * (rowsBytes(32) + 32) + std::uint64_t{4} * 6 * 2 * 800;

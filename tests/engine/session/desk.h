@@ -139,7 +139,7 @@ inline KvBytes kvBytes(Backend& backend, DocumentKv& kv, const KvSequence& rest)
         for (const auto& head : heads) add(head.data(), head.size());
     }
     if (rest.tokens() > kv.tokens()) {
-        const auto block = must(rest.gather(backend, kv.tokens()));
+        const auto block = must(rest.gather(backend, kv.tokens(), MemoryKind::Host));
         add(block->payload().data(), block->payload().size());
     }
     return found;

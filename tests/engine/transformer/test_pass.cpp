@@ -44,7 +44,7 @@ struct Runner {
         return out;
     }
     std::vector<std::byte> kv() const {
-        const auto block = sequence.gather(*on.backend, 0);
+        const auto block = sequence.gather(*on.backend, 0, MemoryKind::Host);
         REQUIRE(block);
         return {(*block)->payload().begin(), (*block)->payload().end()};
     }
@@ -158,7 +158,7 @@ TEST_CASE("A token's logits and KV have the same bits whatever other sequences s
             CAPTURE(s);
             const Outcome alone = inBatches(loaded, ids[s], kTokens);
             checkSame(logits[s], alone.logits);
-            const auto block = sequences[s].gather(*loaded.backend, 0);
+            const auto block = sequences[s].gather(*loaded.backend, 0, MemoryKind::Host);
             REQUIRE(block);
             CHECK(std::ranges::equal((*block)->payload(), alone.kv));
         }
