@@ -1,5 +1,6 @@
 #pragma once
 
+#include <carrel/cuda.h>
 #include <carrel/result.h>
 #include <carrel/tiers.h>
 
@@ -16,6 +17,8 @@ struct Common {
     std::filesystem::path model, data;
     unsigned threads = 0;
     std::string isa;
+    carrel::BackendChoice backend = carrel::BackendChoice::Auto;
+    std::filesystem::path cudaPlugin;
     carrel::KvSettings kv;
     bool json = false;
     std::stop_token stop;  // SIGINT
@@ -69,6 +72,9 @@ CommandResult findCommand(const Common& common, const std::string& words);
 
 /// The `tiers` block.
 nlohmann::json tiersJson(const carrel::TierReport& report);
+
+/// Adds who computed, and why it was no GPU.
+void addProcessor(nlohmann::json& json, const carrel::Processor& processor);
 
 /// One sentence for a person, and the exit code of the contract.
 std::string sentence(const carrel::Error& error);

@@ -46,7 +46,18 @@ std::string idText(const std::vector<std::int32_t>& ids) {
 }
 
 Result<std::unique_ptr<Lab>> openLab(const Common& common, const std::filesystem::path& scratch) {
-    return Lab::open({common.model, common.threads, common.isa, common.kv, common.data, scratch});
+    return Lab::open(
+        {common.model, common.threads, common.isa, common.kv, common.data, scratch, common.backend, common.cudaPlugin});
+}
+
+Output output(const Lab& lab, json result, std::string text) {
+    addProcessor(result, lab.processor());
+    return {std::move(result), std::move(text)};
+}
+/// For people, the same.
+Output output(const Lab& lab, json result) {
+    addProcessor(result, lab.processor());
+    return {result, result.dump(2) + "\n"};
 }
 
 /// Where a measurement's readings lie: the folder given, or one of its own that goes with it.
@@ -109,11 +120,12 @@ CommandResult generateCommand(const Common& common, const std::filesystem::path&
     if (!lab) return lab.error();
     const auto got = (*lab)->generate(*text, predict, common.stop);
     if (!got) return got.error();
-    return Output{{{"ids", got->ids},
+    return output(**lab,
+                  {{"ids", got->ids},
                    {"text", got->text},
                    {"prefill_tokens_per_s", got->prefillTokensPerS},
                    {"decode_tokens_per_s", got->decodeTokensPerS}},
-                  got->text + "\n"};
+                  got->text + "\n");
 }
 
 CommandResult logitsCommand(const Common& common, const std::filesystem::path& file, std::uint32_t top,
@@ -124,14 +136,15 @@ CommandResult logitsCommand(const Common& common, const std::filesystem::path& f
     if (!lab) return lab.error();
     const auto rows = (*lab)->logits(*ids, top, last);
     if (!rows) return rows.error();
-    Output out{{{"positions", json::array()}}, {}};
+    json positions = json::array();
+    std::string lines;
     for (const auto& row : *rows) {
         json best = json::array();
         for (const auto& [id, logprob] : row.top) best.push_back({id, logprob});
-        out.text += std::to_string(row.position) + ": " + best.dump() + "\n";
-        out.json["positions"].push_back({{"pos", row.position}, {"top", std::move(best)}});
+        lines += std::to_string(row.position) + ": " + best.dump() + "\n";
+        positions.push_back({{"pos", row.position}, {"top", std::move(best)}});
     }
-    return out;
+    return output(**lab, {{"positions", std::move(positions)}}, std::move(lines));
 }
 
 CommandResult perplexityCommand(const Common& common, const std::filesystem::path& file, std::uint32_t context,
@@ -142,8 +155,8 @@ CommandResult perplexityCommand(const Common& common, const std::filesystem::pat
     if (!lab) return lab.error();
     const auto got = (*lab)->perplexity(*text, context, windows, common.stop);
     if (!got) return got.error();
-    return Output{{{"ppl", got->perplexity}, {"nll", got->nll}, {"tokens", got->tokens}},
-                  "perplexity " + std::to_string(got->perplexity) + "\n"};
+    return output(**lab, {{"ppl", got->perplexity}, {"nll", got->nll}, {"tokens", got->tokens}},
+                  "perplexity " + std::to_string(got->perplexity) + "\n");
 }
 
 CommandResult benchCommand(const Common& common, const std::filesystem::path& file, std::uint32_t tokens,
@@ -171,7 +184,7 @@ CommandResult benchCommand(const Common& common, const std::filesystem::path& fi
                       {"disk_bytes", row->diskBytes},
                       {"peak_rss_bytes", row->peakRssBytes},
                       {"tiers", tiersJson(row->tiers)}};
-    return Output{{{"rows", json::array({out})}}, out.dump(2) + "\n"};
+    return output(**lab, {{"rows", json::array({out})}}, out.dump(2) + "\n");
 }
 
 CommandResult compareCommand(const Common& common, const CompareOptions& options) {
@@ -193,7 +206,7 @@ CommandResult compareCommand(const Common& common, const CompareOptions& options
                       {"probes", got->probes},
                       {"tokens_read_share", got->tiers.tokensReadShare},
                       {"tiers", tiersJson(got->tiers)}};
-    return Output{out, out.dump(2) + "\n"};
+    return output(**lab, out);
 }
 
 CommandResult profileCommand(const Common& common, const CompareOptions& options) {
@@ -208,5 +221,5 @@ CommandResult profileCommand(const Common& common, const CompareOptions& options
                       {"kld_plain", got->kldPlain}, {"kld_estimated", got->kldEstimated},
                       {"gain", got->gain},          {"gain_error", got->gainError},
                       {"estimate", got->estimate}};
-    return Output{out, out.dump(2) + "\n"};
+    return output(**lab, out);
 }

@@ -21,7 +21,8 @@ std::filesystem::path helperOf(const Common& common) {
 
 /// The person's quota is the window's to know: here only the disk's own room counts.
 ComputeOptions computeOptions(const Common& common) {
-    return {common.data, helperOf(common), common.threads, common.isa, common.kv, {.quotaBytes = UINT64_MAX}};
+    return {common.data, helperOf(common),           common.threads, common.isa,
+            common.kv,   {.quotaBytes = UINT64_MAX}, common.backend, common.cudaPlugin};
 }
 
 /// Waits for what it asked and keeps it; progress goes to stderr.
@@ -97,6 +98,7 @@ struct Session {
     std::unique_ptr<Compute> compute;
     DocumentRow document;
     ModelInfo model;
+    Processor processor;
 };
 
 /// Library, document and model; nothing is read.
@@ -114,6 +116,9 @@ Status openLibrary(Session& session, const Common& common, const std::string& do
     auto loaded = session.compute->loadModel(common.model);
     if (!loaded) return loaded.error();
     session.model = std::move(*loaded);
+    auto processor = session.compute->processor();
+    if (!processor) return processor.error();
+    session.processor = std::move(*processor);
     return {};
 }
 
@@ -156,20 +161,22 @@ CommandResult readCommand(const Common& common, const std::string& document, con
     rusage usage{};
     getrusage(RUSAGE_SELF, &usage);
     const std::uint64_t tokens = got.coverage.tokensRead, fresh = tokens - std::min(tokens, got.reusedTokens);
-    return Output{{{"document", got.document},
-                   {"pages", got.coverage.pagesTotal},
-                   {"pages_read", got.coverage.pagesRead},
-                   {"pages_without_text", session.document.pagesWithoutText},
-                   {"tokens", tokens},
-                   {"tokens_total", got.coverage.tokensTotal},
-                   {"seconds", got.seconds},
-                   {"tokens_per_s", got.seconds > 0 ? static_cast<double>(fresh) / got.seconds : 0.0},
-                   {"kv_bytes_f16", got.kvBytesF16},
-                   {"disk_bytes", got.diskBytes},
-                   {"reused_tokens", got.reusedTokens},
-                   {"peak_rss_bytes", static_cast<std::uint64_t>(usage.ru_maxrss) * 1024}},
-                  session.document.title + ": " + std::to_string(tokens) + " tokens read, " +
-                      std::to_string(got.reusedTokens) + " of them before.\n" + unreadText(got.coverage)};
+    Output out{{{"document", got.document},
+                {"pages", got.coverage.pagesTotal},
+                {"pages_read", got.coverage.pagesRead},
+                {"pages_without_text", session.document.pagesWithoutText},
+                {"tokens", tokens},
+                {"tokens_total", got.coverage.tokensTotal},
+                {"seconds", got.seconds},
+                {"tokens_per_s", got.seconds > 0 ? static_cast<double>(fresh) / got.seconds : 0.0},
+                {"kv_bytes_f16", got.kvBytesF16},
+                {"disk_bytes", got.diskBytes},
+                {"reused_tokens", got.reusedTokens},
+                {"peak_rss_bytes", static_cast<std::uint64_t>(usage.ru_maxrss) * 1024}},
+               session.document.title + ": " + std::to_string(tokens) + " tokens read, " +
+                   std::to_string(got.reusedTokens) + " of them before.\n" + unreadText(got.coverage)};
+    addProcessor(out.json, session.processor);
+    return out;
 }
 
 CommandResult askCommand(const Common& common, const AskOptions& options) {
@@ -223,6 +230,7 @@ CommandResult askCommand(const Common& common, const AskOptions& options) {
         {"first_token_s", timings.firstTokenS + (*session.waiter.reading)->seconds},
         {"decode_tokens_per_s", timings.decodeTokensPerS}};
     out.json["tiers"] = tiersJson((*session.waiter.answers.back())->tiers);
+    addProcessor(out.json, session.processor);
     return out;
 }
 
@@ -252,16 +260,18 @@ CommandResult inspectCommand(const Common& common, const std::string& document, 
                 std::to_string(chunks.size()) + " chunks, " + json(places).dump() + "\n";
     }
     const ReadingSummary& read = **session.waiter.reading;
-    return Output{{{"document", read.document},
-                   {"layers", std::move(layers)},
-                   {"codec", view->report.codec},
-                   {"bytes_by_kind",
-                    {{"keys_and_values", read.keyValueBytes},
-                     {"sketch", read.sketchBytes},
-                     {"headers", read.headerBytes},
-                     {"f16", read.kvBytesF16}}},
-                   {"tiers", tiersJson(view->report)}},
-                  text};
+    Output out{{{"document", read.document},
+                {"layers", std::move(layers)},
+                {"codec", view->report.codec},
+                {"bytes_by_kind",
+                 {{"keys_and_values", read.keyValueBytes},
+                  {"sketch", read.sketchBytes},
+                  {"headers", read.headerBytes},
+                  {"f16", read.kvBytesF16}}},
+                {"tiers", tiersJson(view->report)}},
+               text};
+    addProcessor(out.json, session.processor);
+    return out;
 }
 
 CommandResult verifyCommand(const Common& common, const std::string& document, const std::string& password) {
@@ -269,8 +279,10 @@ CommandResult verifyCommand(const Common& common, const std::string& document, c
     if (auto opened = openLibrary(session, common, document, password); !opened) return opened.error();
     const auto checked = session.compute->verify(session.document.sha256);
     if (!checked) return checked.error();
-    return Output{{{"groups", checked->groups}, {"bad", checked->bad}, {"probe_ok", checked->probeOk}},
-                  std::to_string(checked->groups) + " groups, " + std::to_string(checked->bad) + " bad.\n"};
+    Output out{{{"groups", checked->groups}, {"bad", checked->bad}, {"probe_ok", checked->probeOk}},
+               std::to_string(checked->groups) + " groups, " + std::to_string(checked->bad) + " bad.\n"};
+    addProcessor(out.json, session.processor);
+    return out;
 }
 
 CommandResult listCommand(const Common& common) {

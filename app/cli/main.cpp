@@ -1,3 +1,4 @@
+#include <carrel/cuda.h>
 #include <carrel/data_folder.h>
 #include <CLI/CLI.hpp>
 #include <algorithm>
@@ -58,6 +59,7 @@ int main(int argc, char** argv) {
     static Interrupt interrupt;  // its thread outlives main's locals
     Common common;
     common.program = std::filesystem::read_symlink("/proc/self/exe");
+    common.cudaPlugin = carrel::cudaPluginFor(common.program);
     common.model = defaultModel();
     common.stop = interrupt.token();
     CLI::App app{"Carrel without a window: private, offline questions to long documents."};
@@ -68,12 +70,12 @@ int main(int argc, char** argv) {
     app.add_option("--threads", common.threads, "0: one per core")->check(CLI::Range(0u, 256u));
     app.add_option("--isa", common.isa)->check(CLI::IsMember({"scalar", "avx2", "avx512"}));
     app.add_flag("--json", common.json, "one JSON object on stdout");
-    // One value each is all that exists so far; others are refused by name.
-    std::string backend = "cpu", prefill = "dense", judge = "sketch", rule;
+    std::string backend = "auto", prefill = "dense", judge = "sketch", rule;
     std::vector<std::string> off, on;
     std::uint64_t deviceMib = 0, hostMib = 0;
-    app.add_option("--backend", backend)->check(CLI::IsMember({"cpu"}));
-    app.add_option("--prefill", prefill)->check(CLI::IsMember({"dense"}));
+    app.add_option("--backend", backend, "auto: an NVIDIA GPU that passes its check, or else the processor")
+        ->check(CLI::IsMember({"auto", "cpu", "cuda"}));
+    app.add_option("--prefill", prefill)->check(CLI::IsMember({"dense"}));  // others are refused by name
     app.add_option("--codec", common.kv.codec, "how KV is stored")
         ->check(CLI::IsMember({"f16", "k8v8", "k8v6", "k8v4"}));
     app.add_option("--keep", common.kv.keep, "share of the KV read in a layer; 1: all; without it: what matters")
@@ -209,6 +211,9 @@ int main(int argc, char** argv) {
         return app.exit(error) == 0 ? 0 : 2;
     }
     const auto isOff = [&](const char* part) { return std::find(off.begin(), off.end(), part) != off.end(); };
+    common.backend = backend == "cpu"    ? carrel::BackendChoice::Cpu
+                     : backend == "cuda" ? carrel::BackendChoice::Cuda
+                                         : carrel::BackendChoice::Auto;
     common.kv.deviceBytes = deviceMib << 20;
     common.kv.hostBytes = hostMib << 20;
     common.kv.adaptiveChunks = !isOff("iakm");

@@ -86,6 +86,11 @@ nlohmann::json tiersJson(const TierReport& report) {
             {"estimate", report.estimate}};
 }
 
+void addProcessor(nlohmann::json& json, const Processor& processor) {
+    json["backend"] = processor.backend;
+    json["why_not_gpu"] = processor.why;
+}
+
 std::string sentence(const carrel::Error& error) {
     const std::string what = [&]() -> std::string {
         switch (error.code) {

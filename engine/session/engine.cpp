@@ -5,7 +5,7 @@
 #include <deque>
 #include <functional>
 
-#include "compute/registry.h"
+#include "compute/choose_backend.h"
 #include "document/document.h"
 #include "session/forecast.h"
 #include "session/loaded_model.h"
@@ -33,12 +33,10 @@ const Error kStopped{Code::Cancelled, "", "stopped"};
 
 class Engine final : public Compute {
   public:
-    Engine(ComputeOptions options, EventSink& events, std::unique_ptr<Backend> backend,
-           std::unique_ptr<ReadingStore> store, FileSystem& files)
+    Engine(ComputeOptions options, EventSink& events, std::unique_ptr<ReadingStore> store, FileSystem& files)
         : options_(std::move(options)),
           events_(events),
           files_(files),
-          backend_(std::move(backend)),
           store_(std::move(store)),
           documents_(options_.dataDir) {}
 
@@ -55,18 +53,30 @@ class Engine final : public Compute {
         tails_.clear();
         while (!readings_.empty()) closeReading(readings_.back()->document().sha256);
         loaded_.reset();
-        if (auto ready = renewBackend(); !ready) return ready.error();
-        auto loaded = LoadedModel::load(file, *backend_, options_.dataDir);
-        if (!loaded) return loaded.error();
-        auto readWork = Workspace::make(*backend_, (*loaded)->model().config, kBatchTokens);
-        if (!readWork) return readWork.error();
-        auto turnWork = Workspace::make(*backend_, (*loaded)->model().config, kTurnRows);
-        if (!turnWork) return turnWork.error();
-        loaded_ = std::move(*loaded);
-        readWork_ = std::move(*readWork);
-        turnWork_ = std::move(*turnWork);
+        readWork_ = {};
+        turnWork_ = {};
+        if (chosen_.forOneModel || options_.threads != threads_) chosen_ = {};
+        if (auto ready = needBackend(); !ready) return ready.error();
+        const auto done = loadOnto(chosen_, backendOptions(), [&](Backend& backend) -> Status {
+            auto loaded = LoadedModel::load(file, backend, options_.dataDir);
+            if (!loaded) return loaded.error();
+            auto readWork = Workspace::make(backend, (*loaded)->model().config, kBatchTokens);
+            if (!readWork) return readWork.error();
+            auto turnWork = Workspace::make(backend, (*loaded)->model().config, kTurnRows);
+            if (!turnWork) return turnWork.error();
+            loaded_ = std::move(*loaded);
+            readWork_ = std::move(*readWork);
+            turnWork_ = std::move(*turnWork);
+            return {};
+        });
+        if (!done) return done.error();
         modelLoadS_ = secondsSince(start);
         return loaded_->info();
+    }
+
+    Result<Processor> processor() override {
+        if (auto ready = needBackend(); !ready) return ready.error();
+        return chosen_.processor;
     }
 
     void useThreads(unsigned threads) override { options_.threads = threads; }
@@ -177,7 +187,7 @@ class Engine final : public Compute {
         // Opening drops what is bad: what it found first is what was there.
         const auto checked = open ? (*reading)->stream().verify() : Result<KvStream::Check>(*(*reading)->found());
         if (!checked) return checked.error();
-        auto work = Workspace::make(*backend_, loaded_->model().config, 1);  // passes may lie in the others
+        auto work = Workspace::make(*chosen_.backend, loaded_->model().config, 1);  // passes may lie in the others
         if (!work) return work.error();
         const auto holds = (*reading)->probeHolds(*work);
         if (!holds && holds.error().code != Code::NotFound && holds.error().code != Code::Corrupt) return holds.error();
@@ -246,14 +256,15 @@ class Engine final : public Compute {
         return evictFor(need, options_.disk, *store_, files_, options_.dataDir, open, tell);
     }
 
-    /// Where another number of threads is wanted; nothing of the old model is left then.
-    Status renewBackend() {
-        if (options_.threads == threads_) return {};
-        readWork_ = {};
-        turnWork_ = {};
-        auto backend = makeCpuBackend(options_.isa, options_.threads);
-        if (!backend) return backend.error();
-        backend_ = std::move(*backend);
+    BackendOptions backendOptions() const {
+        return {options_.backend, options_.isa, options_.threads, options_.cudaPlugin};
+    }
+
+    Status needBackend() {
+        if (chosen_.backend) return {};
+        auto chosen = chooseBackend(backendOptions());
+        if (!chosen) return chosen.error();
+        chosen_ = std::move(*chosen);
         threads_ = options_.threads;
         return {};
     }
@@ -553,10 +564,10 @@ class Engine final : public Compute {
     }
 
     ComputeOptions options_;
-    unsigned threads_ = options_.threads;  // of the backend
+    unsigned threads_ = 0;  // of the backend
     EventSink& events_;
     FileSystem& files_;
-    std::unique_ptr<Backend> backend_;
+    ChosenBackend chosen_;  // none before it is needed: a GPU's driver takes its time
     std::unique_ptr<LoadedModel> loaded_;
     std::unique_ptr<ReadingStore> store_;
     DocumentStore documents_;
@@ -578,12 +589,9 @@ Result<std::unique_ptr<Compute>> Compute::open(const ComputeOptions& options, Ev
 }
 
 Result<std::unique_ptr<Compute>> openCompute(const ComputeOptions& options, EventSink& events, FileSystem& files) {
-    auto backend = makeCpuBackend(options.isa, options.threads);
-    if (!backend) return backend.error();
     auto store = ReadingStore::open(files, options.dataDir);
     if (!store) return store.error();
-    return std::unique_ptr<Compute>(
-        std::make_unique<Engine>(options, events, std::move(*backend), std::move(*store), files));
+    return std::unique_ptr<Compute>(std::make_unique<Engine>(options, events, std::move(*store), files));
 }
 
 }  // namespace carrel

@@ -5,7 +5,7 @@
 #include <cmath>
 #include <numeric>
 
-#include "compute/registry.h"
+#include "compute/choose_backend.h"
 #include "session/measurement.h"
 #include "transformer/sampler.h"
 
@@ -22,12 +22,14 @@ const Error kStopped{Code::Cancelled, "", "stopped"};
 
 class LabImpl final : public Lab {
   public:
-    LabImpl(LabOptions options, std::unique_ptr<Backend> backend, std::unique_ptr<LoadedModel> loaded, Workspace work)
+    LabImpl(LabOptions options, ChosenBackend chosen, std::unique_ptr<LoadedModel> loaded, Workspace work)
         : options_(std::move(options)),
-          backend_(std::move(backend)),
+          chosen_(std::move(chosen)),
           loaded_(std::move(loaded)),
           work_(std::move(work)),
           vocabulary_(loaded_->model().config.vocabulary) {}
+
+    const Processor& processor() const override { return chosen_.processor; }
 
     Result<Generated> generate(std::string_view text, std::uint32_t predict, std::stop_token stop) override {
         auto ids = loaded_->tokenizer().encodeWithSpecials(text);
@@ -147,9 +149,9 @@ class LabImpl final : public Lab {
         KvSequence sequence(loaded_->model().config.kvShape());
         for (std::size_t at = 0; at < ids.size();) {
             const std::size_t count = std::min(ids.size() - at, work_.rows());
-            auto open = sequence.extend(*backend_, static_cast<std::uint32_t>(count));
+            auto open = sequence.extend(*chosen_.backend, static_cast<std::uint32_t>(count));
             if (!open) return open.error();
-            Pass pass(loaded_->model(), *backend_, work_, {{&sequence, open->get(), ids.subspan(at, count)}},
+            Pass pass(loaded_->model(), *chosen_.backend, work_, {{&sequence, open->get(), ids.subspan(at, count)}},
                       at + count > first);
             if (auto done = pass.run(); !done) return done;
             for (std::size_t row = first > at ? first - at : 0; row < count; row += kRows) {
@@ -165,7 +167,7 @@ class LabImpl final : public Lab {
     }
 
     LabOptions options_;
-    std::unique_ptr<Backend> backend_;
+    ChosenBackend chosen_;
     std::unique_ptr<LoadedModel> loaded_;
     Workspace work_;
     std::size_t vocabulary_;
@@ -190,14 +192,23 @@ Result<std::vector<std::vector<std::int32_t>>> tokenizeTexts(const std::filesyst
 }
 
 Result<std::unique_ptr<Lab>> Lab::open(const LabOptions& options) {
-    auto backend = makeCpuBackend(options.isa, options.threads);
-    if (!backend) return backend.error();
-    auto loaded = LoadedModel::load(options.model, **backend, options.data);
-    if (!loaded) return loaded.error();
-    auto work = Workspace::make(**backend, (*loaded)->model().config, kBatchTokens);
-    if (!work) return work.error();
+    const BackendOptions wanted{options.backend, options.isa, options.threads, options.cudaPlugin};
+    auto chosen = chooseBackend(wanted);
+    if (!chosen) return chosen.error();
+    std::unique_ptr<LoadedModel> model;
+    Workspace workspace;
+    const auto done = loadOnto(*chosen, wanted, [&](Backend& backend) -> Status {
+        auto loaded = LoadedModel::load(options.model, backend, options.data);
+        if (!loaded) return loaded.error();
+        auto work = Workspace::make(backend, (*loaded)->model().config, kBatchTokens);
+        if (!work) return work.error();
+        model = std::move(*loaded);
+        workspace = std::move(*work);
+        return {};
+    });
+    if (!done) return done.error();
     return std::unique_ptr<Lab>(
-        std::make_unique<LabImpl>(options, std::move(*backend), std::move(*loaded), std::move(*work)));
+        std::make_unique<LabImpl>(options, std::move(*chosen), std::move(model), std::move(workspace)));
 }
 
 }  // namespace carrel

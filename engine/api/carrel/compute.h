@@ -1,5 +1,6 @@
 #pragma once
 
+#include <carrel/cuda.h>
 #include <carrel/events.h>
 #include <carrel/models.h>
 #include <carrel/tiers.h>
@@ -34,6 +35,8 @@ struct ComputeOptions {
     std::string isa;                  // scalar, avx2, avx512; empty: the best this machine has (CARREL_ISA overrides)
     KvSettings kv;
     DiskLimits disk;
+    BackendChoice backend = BackendChoice::Auto;  // Auto with an ISA: the processor
+    std::filesystem::path cudaPlugin;             // cudaPluginFor(); empty: there is none
 };
 
 struct ReadRequest {
@@ -100,6 +103,9 @@ class Compute {
 
     /// Loads weights (seconds). Replaces the loaded model; readings and turns that are under way must have ended.
     virtual Result<ModelInfo> loadModel(const std::filesystem::path& file) = 0;
+    /// Who computes. Chosen by the first loadModel, or else here, which takes up to a second or two where a GPU's
+    /// driver starts.
+    virtual Result<Processor> processor() = 0;
     /// From the next loadModel on; 0: one per core. Answers are the same with any number.
     virtual void useThreads(unsigned threads) = 0;
 

@@ -7,10 +7,26 @@
 
 namespace carrel {
 
+/// Who is to compute. Auto: a GPU that gives the results it should, or else the processor.
+enum class BackendChoice : std::uint8_t { Auto, Cpu, Cuda };
+
+/// Who computes.
+struct Processor {
+    std::string backend;  // "cpu avx512, 2 threads", "cuda NVIDIA …"
+    std::string gpu;      // the GPU's name where it is one; else empty
+    std::string
+        why;  // why it is none, a sentence for a person; empty where it is, or where the processor was asked for
+    std::string report;  // of the check where that found wrong results, to be passed on; else empty
+};
+
+/// The CUDA plugin of a program: what CARREL_CUDA_PLUGIN in the environment names, or else carrel_cuda.so beside the
+/// program, where it was built, or in ../lib/carrel, where it is installed. There may be no such file.
+std::filesystem::path cudaPluginFor(const std::filesystem::path& program);
+
 /// Whether this computer's GPU can be used, and, where not, why: a sentence for a person.
 struct CudaReport {
     bool usable = false;  // there is a GPU, and every operation gave the bits that it has to
-    std::string device;   // "cuda NVIDIA …"; empty where there is none
+    std::string device;   // "NVIDIA …"; empty where there is none
     std::string why;
     struct Operation {
         std::string name;
@@ -19,7 +35,9 @@ struct CudaReport {
     std::vector<Operation> operations;
 };
 
-/// program: whose plugin is meant, this one as a rule. Starts the driver: takes up to a second or two.
-CudaReport checkCuda(const std::filesystem::path& program);
+/// Starts the driver: takes up to a second or two.
+CudaReport checkCuda(const std::filesystem::path& plugin);
+/// A line for each operation, and one for what it comes to.
+std::string cudaReportText(const CudaReport& report);
 
 }  // namespace carrel

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <carrel/cuda.h>
 #include <carrel/result.h>
 #include <carrel/tiers.h>
 
@@ -70,6 +71,8 @@ struct LabOptions {
     KvSettings kv;
     std::filesystem::path data;     // the data folder, where models' profiles lie; empty: there are none
     std::filesystem::path scratch;  // a folder for readings; bench and compare use what is stored there already
+    BackendChoice backend = BackendChoice::Auto;  // ComputeOptions
+    std::filesystem::path cudaPlugin;
 };
 
 /// The model without documents: what scripts and measurements ask for. One thread.
@@ -78,6 +81,7 @@ class Lab {
     static Result<std::unique_ptr<Lab>> open(const LabOptions& options);
     virtual ~Lab() = default;
 
+    virtual const Processor& processor() const = 0;
     /// Greedy raw continuation; special tokens in the text are parsed, BOS where the model wants one. Ends at `predict`
     /// or an end-of-turn token.
     virtual Result<Generated> generate(std::string_view text, std::uint32_t predict, std::stop_token stop) = 0;

@@ -2,11 +2,14 @@
 
 #include <dlfcn.h>
 
+#include <cstdlib>
+
 #include "compute/cuda/plugin.h"
 
 namespace carrel {
 
 std::filesystem::path cudaPluginFor(const std::filesystem::path& program) {
+    if (const char* named = std::getenv("CARREL_CUDA_PLUGIN"); named != nullptr && *named != '\0') return named;
     const auto folder = program.parent_path(), beside = folder / cuda::kPluginFile;
     std::error_code ignored;
     return std::filesystem::exists(beside, ignored) ? beside : folder.parent_path() / "lib/carrel" / cuda::kPluginFile;

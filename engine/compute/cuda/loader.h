@@ -1,5 +1,6 @@
 #pragma once
 
+#include <carrel/cuda.h>
 #include <carrel/result.h>
 
 #include <filesystem>
@@ -8,9 +9,6 @@
 #include "compute/backend.h"
 
 namespace carrel {
-
-/// Where the plugin of a program lies: beside it, where it was built, or in ../lib/carrel, where it is installed.
-std::filesystem::path cudaPluginFor(const std::filesystem::path& program);
 
 /// The CUDA backend of a plugin. Unsupported, with a sentence for a person in `detail`, for each reason that there may
 /// be none: no plugin, one of another build, no driver, one that is too old, no GPU, or one that cannot be used.

@@ -105,27 +105,35 @@ class Check {
 
     void rowOperations() {
         const auto weight = put(numbers_.values(kDim));
-        const auto out = put(numbers_.values(kRows * kDim)), x = put(numbers_.values(kRows * kDim));
+        const auto before = numbers_.values(kRows * kDim);
+        const auto x = put(numbers_.values(kRows * kDim));
+        const auto out = put(before);
         if (failed_) return;
         const View<const float, 2> from(x.as<const float>(), {kRows, kDim});
         const View<float, 2> to(out.as<float>(), {kRows, kDim});
+        // What one operation makes is not the next one's input: a wrong one is to be the only one that is named.
+        const auto anew = [&] { backend_.copyIn(out.as<void>(), std::as_bytes(std::span(before))); };
         backend_.addRmsNorm(from, weight.as<const float>(), 1e-6f, to);
         note("addRmsNorm", out);
         backend_.rmsNorm(from, weight.as<const float>(), 1e-6f, to);
         note("rmsNorm", out);
+        anew();
         backend_.swiglu(to, from);
         note("swiglu", out);
+        anew();
         backend_.geglu(to, from);
         note("geglu", out);
         const std::uint32_t position[kRows] = {0, 77, 31000};
         // Powers of two: what the host's own cosine makes of them does not hang by a bit.
         std::vector<float> frequency(32);
         for (std::size_t j = 0; j < frequency.size(); ++j) frequency[j] = std::ldexp(1.0f, -static_cast<int>(j) / 2);
-        const View<float, 3> heads(x.as<float>(), {kRows, kDim / 64, 64});
-        backend_.rope(heads, position, frequency, RopeStyle::Neox);
-        note("rope, halves", x);
-        backend_.rope(heads, position, frequency, RopeStyle::Interleaved);
-        note("rope, neighbours", x);
+        for (const auto& [name, style] :
+             {std::pair{"rope, halves", RopeStyle::Neox}, {"rope, neighbours", RopeStyle::Interleaved}}) {
+            anew();
+            backend_.rope({out.as<float>(), {kRows, kDim / 64, 64}}, position, frequency, style);
+            note(name, out);
+        }
+        anew();
         std::uint16_t* const rows[kRows] = {out.as<std::uint16_t>(), out.as<std::uint16_t>() + kDim,
                                             out.as<std::uint16_t>() + 2 * kDim};
         backend_.storeF16(from, rows);
