@@ -29,6 +29,7 @@ AppController::AppController(EnginePort& port, const AppOptions& options, QObjec
       model_(port, settings_, options.models),
       tiers_(port),
       memory_(port, settings_, options.memoryBytes, [this] { return measurable(); }),
+      processor_(port),
       disk_(port, settings_),
       mover_(options.dataFolder, options.moveData) {
     const auto title = [this](const QString& sha) {
@@ -96,6 +97,9 @@ AppController::AppController(EnginePort& port, const AppOptions& options, QObjec
     connect(&chat_, &ChatController::answeringChanged, &memory_, &MemoryController::stop);
     connect(&model_, &ModelController::aboutToLoad, &memory_, &MemoryController::stop);
     connect(&model_, &ModelController::loaded, &memory_, &MemoryController::changed);
+    connect(&model_, &ModelController::loaded, &processor_, &ProcessorController::refresh);
+    connect(&processor_, &ProcessorController::changed, &memory_, &MemoryController::changed);
+    connect(&processor_, &ProcessorController::changed, this, [this] { reading_.computesOn(processor_.gpu()); });
     connect(&library_, &LibraryController::problem, this, &AppController::show);
     connect(&reading_, &ReadingController::problem, this, &AppController::show);
     connect(&chat_, &ChatController::problem, this, &AppController::show);
@@ -116,7 +120,7 @@ AppController::~AppController() {
 
 /// The open document, where all of it is read and nothing is asked.
 MemoryController::Subject AppController::measurable() {
-    MemoryController::Subject out{{}, {}, model_.file()};
+    MemoryController::Subject out{{}, {}, model_.file(), processor_.gpu()};
     const bool read = reading_.state() == ReadingController::Ready || reading_.state() == ReadingController::Partly;
     if (!read || chat_.answering()) return out;
     out.document = library_.current().toStdString();
@@ -132,6 +136,7 @@ void AppController::start() {
     connect(shown, &ShownLibrary::changed, this, [this, shown] { settings_.setLibraryOrder(shown->order()); });
     library_.load(settings_.lastDocument());
     model_.start(options_.model);
+    processor_.refresh();
     QList<QUrl> files;
     for (const QString& file : std::as_const(options_.files))
         files << QUrl::fromLocalFile(QDir::current().absoluteFilePath(file));

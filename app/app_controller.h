@@ -11,6 +11,7 @@
 #include "page_heat.h"
 #include "page_images.h"
 #include "pages_controller.h"
+#include "processor_controller.h"
 #include "reading_controller.h"
 #include "tier_controller.h"
 
@@ -49,6 +50,7 @@ class AppController : public QObject {
     Q_PROPERTY(carrel::app::DiskController* disk READ disk CONSTANT)
     Q_PROPERTY(carrel::app::DataMover* mover READ mover CONSTANT)
     Q_PROPERTY(carrel::app::MemoryController* memory READ memory CONSTANT)
+    Q_PROPERTY(carrel::app::ProcessorController* processor READ processor CONSTANT)
     Q_PROPERTY(carrel::app::Look* look READ look CONSTANT)
     Q_PROPERTY(QString announcement READ announcement NOTIFY announcementChanged)  // for screen readers; empty: none
     Q_PROPERTY(QString problem READ problem NOTIFY problemChanged)                 // a sentence; empty: none
@@ -69,6 +71,7 @@ class AppController : public QObject {
     DiskController* disk() { return &disk_; }
     DataMover* mover() { return &mover_; }
     MemoryController* memory() { return &memory_; }
+    ProcessorController* processor() { return &processor_; }
     Look* look() { return &look_; }
     Passwords& passwords() { return passwords_; }
     std::shared_ptr<PageImages> pageImages() { return pageImages_; }
@@ -121,6 +124,7 @@ class AppController : public QObject {
     ModelController model_;
     TierController tiers_;
     MemoryController memory_;
+    ProcessorController processor_;
     DiskController disk_;
     DataMover mover_;
     std::shared_ptr<PageImages> pageImages_ = std::make_shared<PageImages>();  // the image provider's, too

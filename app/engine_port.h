@@ -46,7 +46,8 @@ class EnginePort : public QObject {
     // Compute. loadModel waits for readings and turns under way: ask them to stop first.
     virtual void inspectModel(const std::filesystem::path& file, Reply<ModelInfo> reply) = 0;
     virtual void loadModel(const std::filesystem::path& file, Reply<ModelInfo> reply) = 0;
-    virtual void useThreads(unsigned threads) = 0;  // from the next loadModel on; 0: one per core
+    virtual void useThreads(unsigned threads) = 0;       // from the next loadModel on; 0: one per core
+    virtual void processor(Reply<Processor> reply) = 0;  // behind a loadModel that was asked for before
     /// Takes seconds where there is much to look through; keeps nothing else waiting. known: as an earlier reply had
     /// it, so that this machine is not measured again.
     virtual void findModels(std::vector<ModelPlace> places, const Machine& known, std::stop_token stop,

@@ -78,6 +78,10 @@ void EngineThread::useThreads(unsigned threads) {
     });
 }
 
+void EngineThread::processor(Reply<Processor> reply) {
+    on<Processor>(compute_, std::move(reply), [](Compute& compute) { return compute.processor(); });
+}
+
 void EngineThread::findModels(std::vector<ModelPlace> places, const Machine& known, std::stop_token stop,
                               Reply<FoundModels> reply) {
     on<FoundModels>(finder_, std::move(reply), [=, this, places = std::move(places)](const std::monostate&) {

@@ -24,6 +24,7 @@ class EngineThread final : public EnginePort {
     void inspectModel(const std::filesystem::path& file, Reply<ModelInfo> reply) override;
     void loadModel(const std::filesystem::path& file, Reply<ModelInfo> reply) override;
     void useThreads(unsigned threads) override;
+    void processor(Reply<Processor> reply) override;
     void findModels(std::vector<ModelPlace> places, const Machine& known, std::stop_token stop,
                     Reply<FoundModels> reply) override;
     void read(ReadRequest request) override;

@@ -45,8 +45,8 @@ quint64 memoryFreeBytes() {
     return kibibytesIn("MemAvailable");
 }
 
-QString machineKey() {
-    const QString machine = processorName() + QString::number(QThread::idealThreadCount());
+QString machineKey(const QString& gpu) {
+    const QString machine = processorName() + QString::number(QThread::idealThreadCount()) + gpu;
     return QString::fromLatin1(QCryptographicHash::hash(machine.toUtf8(), QCryptographicHash::Sha256).toHex().first(8));
 }
 

@@ -2,6 +2,7 @@
 #include "no_network.h"
 #include "window.h"
 
+#include <carrel/cuda.h>
 #include <carrel/data_folder.h>
 #include <carrel/pages.h>
 
@@ -66,6 +67,7 @@ int showWindow(const QCommandLineParser& parser, QString& notice) {
     ComputeOptions compute;
     compute.dataDir = *data;
     compute.pdfHelper = pdfHelperOf(QCoreApplication::applicationFilePath().toStdString());
+    compute.cudaPlugin = cudaPluginFor(QCoreApplication::applicationFilePath().toStdString());
     compute.threads = threads;
     compute.kv.deviceBytes = std::uint64_t{parser.value(QStringLiteral("device-mib")).toUInt()} << 20;
     compute.kv.hostBytes = std::uint64_t{parser.value(QStringLiteral("host-mib")).toUInt()} << 20;

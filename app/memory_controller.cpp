@@ -59,7 +59,7 @@ int MemoryController::chosen() const {
 QString MemoryController::key(std::size_t choice) const {
     const QFileInfo model(subject_().model);
     const QString of = QStringLiteral("%1;%2;%3;%4;%5")
-                           .arg(machine_, model.fileName())
+                           .arg(machine_ + subject_().gpu, model.fileName())
                            .arg(model.size())
                            .arg(budgets_[choice].deviceBytes)
                            .arg(budgets_[choice].hostBytes);

@@ -26,6 +26,7 @@ class MemoryController : public QObject {
     struct Subject {
         std::string document, password;
         QString model;  // its file
+        QString gpu;    // that computes; empty: the processor does
     };
     struct Budgets {
         std::uint64_t deviceBytes = 0, hostBytes = 0;

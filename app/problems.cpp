@@ -61,6 +61,7 @@ QString AppController::report() const {
     ReportFacts facts;
     facts.modelFile = model_.file();
     facts.fingerprint = model_.fingerprint();
+    facts.processor = processor_.processor();
     facts.error = last_.error;
     facts.doing = last_.doing;
     facts.secrets = library_.names() + chat_.texts();

@@ -197,11 +197,17 @@ void ReadingController::modelAboutToChange() {
 
 void ReadingController::modelLoaded(const QString& fingerprint) {
     hasModel_ = true;
-    speedKey_ = fingerprint.isEmpty() ? QString() : fingerprint.left(16) + QLatin1Char('-') + machineKey();
+    fingerprint_ = fingerprint;
+    nameSpeeds();
     const auto known = entries_.keys();
     entries_.clear();
     for (const QString& sha : known) emit documentChanged(sha, {}, -1);
     open(sha_, pagesWithoutText_);
+}
+
+void ReadingController::computesOn(const QString& gpu) {
+    gpu_ = gpu;
+    nameSpeeds();
 }
 
 void ReadingController::forget(const QString& sha) {

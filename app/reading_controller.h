@@ -59,6 +59,7 @@ class ReadingController : public QObject {
     /// Readings belong to a model: start over with what is on disk for this one. fingerprint: names it where speeds are
     /// remembered.
     void modelLoaded(const QString& fingerprint = {});
+    void computesOn(const QString& gpu);  // empty: the processor; speeds are kept apart
     void modelAboutToChange();
     void forget(const QString& sha);     // the document is out of sight
     void forgotten(const QString& sha);  // and deleted
@@ -112,13 +113,14 @@ class ReadingController : public QObject {
     void askForecast(const QString& sha);
     bool isLong(const Entry& entry) const;
     ReadingSpeed rememberedSpeed() const;
+    void nameSpeeds();
     void rememberSpeed(const ReadingSpeed& speed);
 
     EnginePort& port_;
     Passwords& passwords_;
     Settings& settings_;
     QHash<QString, Entry> entries_;
-    QString sha_, speedKey_;
+    QString sha_, fingerprint_, gpu_, speedKey_;
     std::vector<std::uint32_t> pagesWithoutText_;  // of sha_
     bool hasModel_ = false, answering_ = false;
     TitleOf titleOf_ = [](const QString& document) { return document; };

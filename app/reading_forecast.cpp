@@ -9,6 +9,10 @@ namespace carrel::app {
 constexpr double kLongSeconds = 120;          // what a person would rather have known before
 constexpr std::uint64_t kLongTokens = 8'192;  // while the speed is not known
 
+void ReadingController::nameSpeeds() {
+    speedKey_ = fingerprint_.isEmpty() ? QString() : fingerprint_.left(16) + QLatin1Char('-') + machineKey(gpu_);
+}
+
 ReadingSpeed ReadingController::rememberedSpeed() const {
     if (speedKey_.isEmpty()) return {};
     const QStringList words = settings_.speed(speedKey_).split(QLatin1Char(' '));

@@ -58,6 +58,9 @@ QString reportText(const ReportFacts& facts) {
                  .arg(orNone(processorName()))
                  .arg(QThread::idealThreadCount())
                  .arg(orNone(processorFlags().join(QLatin1Char(' '))));
+    lines << QStringLiteral("Computes: %1").arg(orNone(QString::fromStdString(facts.processor.backend)));
+    if (!facts.processor.why.empty())
+        lines << QStringLiteral("No GPU: %1").arg(QString::fromStdString(facts.processor.why));
     lines << QStringLiteral("Memory: %1, %2 free").arg(bytesText(memoryBytes()), bytesText(memoryFreeBytes()));
     lines << QStringLiteral("Model: %1, %2")
                  .arg(orNone(QFileInfo(facts.modelFile).fileName()), orNone(facts.fingerprint));

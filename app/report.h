@@ -2,6 +2,8 @@
 
 #include "error_text.h"
 
+#include <carrel/cuda.h>
+
 #include <QStringList>
 
 namespace carrel::app {
@@ -9,6 +11,7 @@ namespace carrel::app {
 /// What a report may be made from. `secrets` never get into it: titles, paths, questions, answers.
 struct ReportFacts {
     QString modelFile, fingerprint;
+    Processor processor;  // that computes
     std::optional<Error> error;
     Doing doing = Doing::Start;
     QStringList secrets;

@@ -179,6 +179,8 @@ ApplicationWindow {
         objectName: "memoryPanel"
         tiers: root.app.tiers
         memory: root.app.memory
+        processor: root.app.processor
+        onCopyWanted: (text) => root.app.copy(text)
         width: Math.max(pages.width, Math.min(480, root.width - 24))
     }
     QuestionsDialog {

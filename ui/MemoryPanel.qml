@@ -13,6 +13,8 @@ Popup {
 
     required property TierController tiers
     required property MemoryController memory
+    required property ProcessorController processor
+    signal copyWanted(string text)
     readonly property Item map: picture
     property bool below: false    // leaves the upper half to the page
     property bool asTable: false
@@ -206,6 +208,10 @@ Popup {
                     objectName: "summary"
                     visible: root.tiers.open
                     text: root.tiers.summary
+                }
+                ProcessorRow {
+                    processor: root.processor
+                    onCopyWanted: (text) => root.copyWanted(text)
                 }
                 MemoryChoice { memory: root.memory }
             }

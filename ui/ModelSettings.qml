@@ -4,12 +4,14 @@ import QtQuick
 import QtQuick.Layouts
 import Carrel.app
 
-// Where models are looked for, and how many threads they compute with.
+// Where models are looked for, who computes and with how many threads.
 SettingsGroup {
     id: root
 
     required property ModelController model
+    required property ProcessorController processor
     signal folderWanted()
+    signal copyWanted(string text)
 
     title: qsTr("Language models")
     SettingRow {
@@ -47,6 +49,10 @@ SettingsGroup {
                 onClicked: root.model.removeFolder(row.modelData)
             }
         }
+    }
+    ProcessorRow {
+        processor: root.processor
+        onCopyWanted: (text) => root.copyWanted(text)
     }
     SettingRow {
         name: qsTr("Threads")

@@ -65,7 +65,9 @@ Popup {
                 LookSettings { look: root.app.look }
                 ModelSettings {
                     model: root.app.model
+                    processor: root.app.processor
                     onFolderWanted: root.app.chooseModelFolder()
+                    onCopyWanted: (text) => root.app.copy(text)
                 }
                 MemoryChoice { memory: root.app.memory }
                 DiskSettings {

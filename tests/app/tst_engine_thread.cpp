@@ -2,6 +2,7 @@
 #include "app/engine_thread.h"
 #include "app/library_controller.h"
 #include "app/pages_controller.h"
+#include "app/processor_controller.h"
 
 #include <QDirIterator>
 #include <QSignalSpy>
@@ -154,6 +155,42 @@ class TestEngineThread : public QObject {
         QTRY_VERIFY_WITH_TIMEOUT(heard, 10000);
         QVERIFY(*heard);
         QVERIFY(!**heard);
+    }
+
+    void theWindowHearsWhoComputesFromTheEnginesThread_data() {
+        QTest::addColumn<QString>("plugin");
+        QTest::addColumn<QString>("name");
+        QTest::addColumn<QString>("why");
+        const QString processor = QStringLiteral("Processor");
+        QTest::newRow("no plugin") << QString() << processor
+                                   << QStringLiteral("Carrel was built or installed without its CUDA part.");
+#if defined(CARREL_EMULATED_PLUGIN) && defined(__x86_64__)
+        if (!__builtin_cpu_supports("avx2") || !__builtin_cpu_supports("fma")) return;
+        const QString gpu = QStringLiteral("cushim (no GPU: kernels run on the host)");
+        QTest::newRow("a GPU") << QStringLiteral(CARREL_EMULATED_PLUGIN) << gpu << QString();
+        QTest::newRow("a GPU that is wrong")
+            << QStringLiteral(CARREL_WRONG_PLUGIN) << processor
+            << QStringLiteral(
+                   "The GPU %1 is not used, because it gives other results than it should in 2 of 97 "
+                   "operations: swiglu and geglu.")
+                   .arg(gpu);
+#endif
+    }
+    void theWindowHearsWhoComputesFromTheEnginesThread() {
+        QFETCH(const QString, plugin);
+        QFETCH(const QString, why);
+        QTemporaryDir data;
+        ComputeOptions options;
+        options.dataDir = data.path().toStdString();
+        options.cudaPlugin = plugin.toStdString();
+        EngineThread engine(options);
+        ProcessorController processor(engine);
+        processor.refresh();
+        QTRY_VERIFY_WITH_TIMEOUT(!processor.name().isEmpty(), 60000);
+        QTEST(processor.name(), "name");
+        QCOMPARE(processor.why(), why);
+        QCOMPARE(processor.report().contains(QStringLiteral("wrong  swiglu  ")),
+                 plugin.contains(QStringLiteral("wrong")));
     }
 
     void nothingArrivesAfterShutdown() {

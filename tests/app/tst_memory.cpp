@@ -19,7 +19,7 @@ class TestMemory : public QObject {
         QString file = folder.filePath(QStringLiteral("window.ini"));
         ScriptedEngine engine;
         Settings settings{file};
-        MemoryController::Subject subject{"doc", "secret", QStringLiteral("/x/model.gguf")};
+        MemoryController::Subject subject{"doc", "secret", QStringLiteral("/x/model.gguf"), {}};
         MemoryController memory{engine, settings, kMemory, [this] { return subject; }};
 
         QString measured(int choice) const {
@@ -105,6 +105,9 @@ class TestMemory : public QObject {
         MemoryController larger(d.engine, again, 2 * kMemory, [&] { return d.subject; });
         QCOMPARE(larger.choices().value(0).toMap().value(QStringLiteral("measured")).toString(),
                  QStringLiteral("not measured yet"));
+        d.subject.gpu = QStringLiteral("NVIDIA X");
+        QCOMPARE(d.measured(0), QStringLiteral("not measured yet"));
+        d.subject.gpu.clear();
         d.subject.model = QStringLiteral("/x/other.gguf");
         QCOMPARE(d.measured(0), QStringLiteral("not measured yet"));
     }

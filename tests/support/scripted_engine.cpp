@@ -105,6 +105,10 @@ void ScriptedEngine::loadModel(const std::filesystem::path& file, Reply<ModelInf
     });
 }
 
+void ScriptedEngine::processor(Reply<Processor> reply) {
+    deliver<Processor>("processor", reply, [this] { return computes; });
+}
+
 FoundModel ScriptedEngine::model(const std::string& file, Fit fit, double tokensPerSecond) {
     const std::filesystem::path path(file);
     const ModelInfo info{path, path.stem().string(), "qwen2", 491'400'064, 12'288, 32'768, "chatml", 391'900'000};

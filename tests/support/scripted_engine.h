@@ -48,7 +48,8 @@ class ScriptedEngine final : public EnginePort {
     std::string script = "The answer.";
     std::string chatTemplate = "chatml";  // of every model
     FoundModels models;                   // on this computer
-    bool holdModels = false;              // replies wait in heldModels
+    Processor computes{"cpu avx512, 2 threads", {}, "Carrel was built or installed without its CUDA part.", {}};
+    bool holdModels = false;  // replies wait in heldModels
     std::vector<Reply<FoundModels>> heldModels;
     std::vector<Source> sources;
     std::vector<OutlineEntry> outlineEntries;                  // of every document
@@ -66,6 +67,7 @@ class ScriptedEngine final : public EnginePort {
     void inspectModel(const std::filesystem::path& file, Reply<ModelInfo> reply) override;
     void loadModel(const std::filesystem::path& file, Reply<ModelInfo> reply) override;
     void useThreads(unsigned number) override { threads.push_back(number); }
+    void processor(Reply<Processor> reply) override;
     void findModels(std::vector<ModelPlace> places, const Machine& known, std::stop_token stop,
                     Reply<FoundModels> reply) override;
     void read(ReadRequest request) override;

@@ -79,6 +79,39 @@ class TestWindowMemory : public WindowTest {
         QTRY_VERIFY(shown(QStringLiteral("memoryNote"), content)->isVisible());
     }
 
+    void whoComputesIsSaidInThePanelAndInTheSettingsAndAFailedCheckIsCopiedByKey() {
+        const QString why = QStringLiteral("No NVIDIA driver is installed.");
+        const auto said = [](QQuickItem* row) {
+            return QAccessible::queryAccessibleInterface(row)->text(QAccessible::Name);
+        };
+        engine_->computes = {"cpu avx2, 4 threads", {}, why.toStdString(), {}};
+        app().processor()->refresh();
+        openDocument();
+        QTest::keyClick(win(), Qt::Key_M, Qt::ControlModifier);
+        QQuickItem* row = nullptr;
+        QTRY_VERIFY((row = shown(QStringLiteral("processor"))) && row->isVisible());
+        QTRY_COMPARE(said(row), QStringLiteral("Computed by: Processor. ") + why);
+        QVERIFY(!shown(QStringLiteral("copyCheck"), row)->isVisible());
+        engine_->computes = {"cuda NVIDIA X", "NVIDIA X", {}, {}};
+        app().processor()->refresh();
+        QTRY_COMPARE(said(row), QStringLiteral("Computed by: NVIDIA X"));
+        QTest::keyClick(win(), Qt::Key_Escape);
+
+        engine_->computes = {"cpu avx2, 4 threads", {}, "The GPU NVIDIA X is not used.", "wrong  swiglu\n"};
+        app().processor()->refresh();
+        QTest::keyClick(win(), Qt::Key_Comma, Qt::ControlModifier);
+        auto* content =
+            win()->findChild<QObject*>(QStringLiteral("settingsDialog"))->property("contentItem").value<QQuickItem*>();
+        QTRY_VERIFY((row = shown(QStringLiteral("processor"), content)) && row->isVisible());
+        QTRY_COMPARE(said(row), QStringLiteral("Computed by: Processor. The GPU NVIDIA X is not used."));
+        QQuickItem* copy = shown(QStringLiteral("copyCheck"), row);
+        QTRY_VERIFY(copy->isVisible());
+        for (int tabs = 0; tabs < 30 && !copy->hasActiveFocus(); ++tabs) QTest::keyClick(win(), Qt::Key_Tab);
+        QVERIFY(copy->hasActiveFocus());
+        QTest::keyClick(win(), Qt::Key_Space);
+        QCOMPARE(QApplication::clipboard()->text(), QStringLiteral("wrong  swiglu\n"));
+    }
+
     void theMapIsATableTooWithARowForEveryLayer() {
         openDocument();
         QTest::keyClick(win(), Qt::Key_M, Qt::ControlModifier);

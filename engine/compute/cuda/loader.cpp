@@ -21,7 +21,12 @@ Result<std::unique_ptr<Backend>> loadCudaBackend(const std::filesystem::path& pl
     if (!std::filesystem::exists(plugin, ignored)) return none("Carrel was built or installed without its CUDA part.");
     // Stays open: the backend's code is in it.
     void* const library = dlopen(plugin.c_str(), RTLD_NOW | RTLD_LOCAL);
-    if (library == nullptr) return none(std::string("Carrel's CUDA part does not start: ") + dlerror() + ".");
+    if (library == nullptr) {
+        std::string said = dlerror();
+        if (said.starts_with(plugin.string()))
+            said.erase(0, plugin.string().size() - plugin.filename().string().size());
+        return none("Carrel's CUDA part does not start: " + said + ".");  // where it lies may be nobody's business
+    }
     const auto entry = reinterpret_cast<cuda::PluginEntry>(dlsym(library, cuda::kPluginSymbol));
     if (entry == nullptr) return none("carrel_cuda.so is not Carrel's.");
     char why[512] = "";

@@ -60,7 +60,7 @@ TEST_CASE("A plugin that is not there, or is none, is a sentence too") {
     const auto broken = loadCudaBackend(file, 1);
     std::filesystem::remove(file);
     REQUIRE_FALSE(broken);
-    CHECK(broken.error().detail.starts_with("Carrel's CUDA part does not start: "));
+    CHECK(broken.error().detail.starts_with("Carrel's CUDA part does not start: carrel-no-plugin.so: "));
 }
 
 TEST_CASE("What is recorded of every operation is what the emulation gives") {
