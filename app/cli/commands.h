@@ -73,7 +73,7 @@ CommandResult findCommand(const Common& common, const std::string& words);
 /// The `tiers` block.
 nlohmann::json tiersJson(const carrel::TierReport& report);
 
-/// Adds who computed, and why it was no GPU.
+/// Adds who computed, and why it was no GPU. One that gave wrong results is named on stderr, too.
 void addProcessor(nlohmann::json& json, const carrel::Processor& processor);
 
 /// One sentence for a person, and the exit code of the contract.

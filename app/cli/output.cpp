@@ -89,6 +89,8 @@ nlohmann::json tiersJson(const TierReport& report) {
 void addProcessor(nlohmann::json& json, const Processor& processor) {
     json["backend"] = processor.backend;
     json["why_not_gpu"] = processor.why;
+    if (!processor.report.empty())
+        std::fprintf(stderr, "carrel-cli: %s carrel-cli check-cuda says more.\n", processor.why.c_str());
 }
 
 std::string sentence(const carrel::Error& error) {

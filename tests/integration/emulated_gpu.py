@@ -47,6 +47,8 @@ def main():
         assert run(args.plugin, "verify", folder / "text.md", "--data", folder / "gpu")["probe_ok"], "and is what it was"
         plain = ask(args.plugin, "--backend", "cpu", data="cpu")
         assert plain["backend"].startswith("cpu ") and plain["why_not_gpu"] == "", plain
+        for plugin, data in ((args.plugin, "cpu"), ("none", "gpu")):
+            assert run(plugin, "verify", folder / "text.md", "--data", folder / data)["probe_ok"], "what one read, the other goes on with"
 
         wrong = ask(args.wrong_plugin, data="wrong")
         assert wrong["backend"].startswith("cpu ") and wrong["why_not_gpu"].endswith("2 of 97 operations: swiglu and geglu."), wrong

@@ -36,7 +36,7 @@ struct ComputeOptions {
     KvSettings kv;
     DiskLimits disk;
     BackendChoice backend = BackendChoice::Auto;  // Auto with an ISA: the processor
-    std::filesystem::path cudaPlugin;             // cudaPluginFor(); empty: there is none
+    std::filesystem::path cudaPlugin;             // cudaPluginFor() (CARREL_CUDA_PLUGIN overrides); empty: none
 };
 
 struct ReadRequest {

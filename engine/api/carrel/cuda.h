@@ -14,9 +14,8 @@ enum class BackendChoice : std::uint8_t { Auto, Cpu, Cuda };
 struct Processor {
     std::string backend;  // "cpu avx512, 2 threads", "cuda NVIDIA …"
     std::string gpu;      // the GPU's name where it is one; else empty
-    std::string
-        why;  // why it is none, a sentence for a person; empty where it is, or where the processor was asked for
-    std::string report;  // of the check where that found wrong results, to be passed on; else empty
+    std::string why;      // why it is none, a sentence for a person; empty where the processor was asked for, too
+    std::string report;   // of a check that the GPU did not pass, for whoever can help; else empty
 };
 
 /// The CUDA plugin of a program: what CARREL_CUDA_PLUGIN in the environment names, or else carrel_cuda.so beside the
