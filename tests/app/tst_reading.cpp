@@ -271,6 +271,14 @@ class TestReading : public QObject {
         d.reading.modelLoaded(QStringLiteral("another model"));
         QTRY_COMPARE(d.engine.reads.size(), 3u);
         QVERIFY(!d.engine.reads[2].speed.known());
+        d.reading.computesOn(QStringLiteral("NVIDIA X"));
+        d.reading.modelLoaded(QStringLiteral("fingerprint"));
+        QTRY_COMPARE(d.engine.reads.size(), 4u);
+        QVERIFY(!d.engine.reads[3].speed.known());  // the processor's says nothing of a GPU
+        d.reading.computesOn({});
+        d.reading.modelLoaded(QStringLiteral("fingerprint"));
+        QTRY_COMPARE(d.engine.reads.size(), 5u);
+        QCOMPARE(d.engine.reads[4].speed.perToken, 0.01);
     }
 
     void aShortReadingSaysNothingOfItself() {

@@ -16,7 +16,7 @@ struct Door {
     /// The disk's own room is no matter of these tests.
     explicit Door(const Desk& desk, const KvSettings& kv = {}, FileSystem& files = realFileSystem(),
                   DiskLimits disk = {.quotaBytes = UINT64_MAX, .leaveFreeBytes = 0})
-        : compute(must(openCompute({desk.root, {}, 1, {}, kv, disk}, events, files))) {}
+        : compute(must(openCompute({desk.root, {}, 1, {}, kv, disk, BackendChoice::Cpu, {}}, events, files))) {}
     Door(const Desk& desk, const std::filesystem::path& model, const KvSettings& kv = {},
          FileSystem& files = realFileSystem())
         : Door(desk, kv, files) {

@@ -61,8 +61,15 @@ TEST_CASE("A bit of any file of a reading flipped: the chat's next answer is the
                 CAPTURE(at);
                 flip(copy.root / file, at, static_cast<unsigned>(random()));
                 Recorder events;
-                const auto opened = Compute::open(
-                    {copy.root, {}, 1, {}, clean.kv, {.quotaBytes = UINT64_MAX, .leaveFreeBytes = 0}}, events);
+                const auto opened = Compute::open({copy.root,
+                                                   {},
+                                                   1,
+                                                   {},
+                                                   clean.kv,
+                                                   {.quotaBytes = UINT64_MAX, .leaveFreeBytes = 0},
+                                                   BackendChoice::Cpu,
+                                                   {}},
+                                                  events);
                 if (!opened) {  // an index of the future, or one that lies about its columns
                     CHECK(file.filename() == "index.sqlite");
                     CHECK((opened.error().code == Code::Unsupported || opened.error().code == Code::Corrupt));
