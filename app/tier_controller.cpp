@@ -205,7 +205,7 @@ QString TierController::places() const {
     if (!view_) return {};
     Totals of;
     for (const LeafRow& row : view_->rows) of.add(row);
-    if (of.all() == 0) return tr("Nothing of the document is kept yet.");
+    if (of.all() == 0) return tr("Nothing of the document is kept yet");
     const QString where = tr("%1 in device, %2 in host, %3 on disk only")
                               .arg(of.share(Tier::Device), of.share(Tier::Host), of.share(Tier::Disk));
     if (of.leaves[3] == 0) return where;
