@@ -298,6 +298,8 @@ class Backend {
     virtual void swiglu(View<float, 2> gate, View<const float, 2> up) = 0;
     /// gate = gelu(gate) * up, gelu by the tanh formula
     virtual void geglu(View<float, 2> gate, View<const float, 2> up) = 0;
+    /// out [rows]: the column of each row's greatest value, the first of equal ones.
+    virtual void argmax(View<const float, 2> x, std::int32_t* out) = 0;
 };
 
 }  // namespace carrel

@@ -262,7 +262,6 @@ Result<BenchRow> Measurement::bench(std::string_view text, std::uint32_t tokens,
     std::vector<std::int32_t> next(order.begin(), order.begin() + batch);
     std::vector<KvSequence> sequences(batch, reading->rest());
     std::vector<LeafHistory> histories(batch);
-    logits.resize(vocabulary_ * batch);
 
     ReadStats stats;
     std::vector<double> steps;
@@ -281,11 +280,8 @@ Result<BenchRow> Measurement::bench(std::string_view text, std::uint32_t tokens,
         }
         Pass pass(model_.model(), model_.backend(), work_, std::move(inputs), true, {quiet.policy, &stats});
         if (auto done = pass.run(); !done) return done.error();
-        pass.logits(0, batch, {logits.data(), {batch, vocabulary_}});
-        for (std::size_t s = 0; s < batch; ++s) {
-            sequences[s].push(std::move(open[s]));
-            next[s] = Sampler({}).next(std::span<const float>(logits).subspan(s * vocabulary_, vocabulary_));
-        }
+        if (auto done = pass.likeliest(0, next); !done) return done.error();
+        for (std::size_t s = 0; s < batch; ++s) sequences[s].push(std::move(open[s]));
         steps.push_back(secondsSince(start));
     }
     const double decode = std::accumulate(steps.begin(), steps.end(), 0.0);

@@ -96,7 +96,6 @@ Status Turn::prepare(ReadingStore& store, std::unique_ptr<Tail> open) {
     pending_.assign(wanted.begin() + static_cast<std::ptrdiff_t>(tail_->ids.size()), wanted.end());
     questionTokens_ = pending_.size();
     questionFirst_ = first + wanted.size() - model_.prompt().question(request_.question).size();
-    logits_.resize(config.vocabulary);
     answer_.coverage = reading_.coverage();
     return {};
 }
@@ -144,19 +143,27 @@ void Turn::keepMass(std::uint32_t layer, View<const float, 3> mass) {
     }
 }
 
-void Turn::endPass() {
+Status Turn::endPass() {
     const bool last = !bare_ && passTokens_ == pending_.size();
-    if (last) pass_->logits(passTokens_ - 1, 1, {logits_.data(), {1, logits_.size()}});
+    if (last && greedy()) {
+        if (auto done = pass_->likeliest(passTokens_ - 1, {&next_, 1}); !done) return done;
+    } else if (last) {
+        std::vector<float> logits(model_.model().config.vocabulary);
+        pass_->logits(passTokens_ - 1, 1, {logits.data(), {1, logits.size()}});
+        take(logits);
+    }
     pass_.reset();
     if (bare_) {
         open_.reset();
-        return bare_.reset();
+        bare_.reset();
+        return {};
     }
     accept();
-    if (!last) return;
+    if (!last) return {};
     decoding_ = true;
     answer_.timings.questionPrefillS = secondsSince(started_);
     answering_ = Clock::now();
+    return {};
 }
 
 void Turn::accept() {
@@ -178,12 +185,13 @@ Result<bool> Turn::step() {
         if (auto begun = beginPass(); !begun) return begun.error();
     const auto more = pass_->step();
     if (!more) return more.error();
-    if (!*more) endPass();
+    if (!*more)
+        if (auto done = endPass(); !done) return done.error();
     return !decoding_;
 }
 
 Result<std::optional<PassInput>> Turn::next() {
-    const std::int32_t id = sampler_.next(logits_);
+    const std::int32_t id = next_;
     if (answer_.tokens == 0) answer_.timings.firstTokenS = secondsSince(started_);
     if (model_.tokenizer().endsTurn(id) || answer_.tokens >= request_.maxTokens) return std::optional<PassInput>();
     ++answer_.tokens;

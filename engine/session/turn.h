@@ -35,12 +35,14 @@ class Turn {
     Status prepare(ReadingStore& store, std::unique_ptr<Tail> open);
     /// One quantum of the question. False when answering can begin.
     Result<bool> step();
-    /// Chooses the next token. Nothing when the answer is complete; else what the next pass must run for this turn.
+    /// Goes on to the next token. Nothing when the answer is complete; else what the next pass must run for this turn.
     Result<std::optional<PassInput>> next();
     /// A layer's mass of that pass: this turn's row.
     void keepMass(std::uint32_t layer, View<const float, 3> mass);
-    /// After that pass: its logits are filled in by the caller.
-    std::span<float> logits() { return logits_; }
+    /// After that pass: what comes next, by its logits or, where the likeliest is all that is wanted, as it is.
+    bool greedy() const { return sampler_.greedy(); }
+    void take(std::span<const float> logits) { next_ = sampler_.next(logits); }
+    void take(std::int32_t likeliest) { next_ = likeliest; }
     void accept();
     Reading& reading() const { return reading_; }
     TurnStage stage() const { return decoding_ ? TurnStage::Answering : TurnStage::ReadingQuestion; }
@@ -57,7 +59,7 @@ class Turn {
 
   private:
     Status beginPass();
-    void endPass();
+    Status endPass();
     std::vector<Source> findSources();
 
     const LoadedModel& model_;
@@ -75,7 +77,7 @@ class Turn {
     std::size_t passTokens_ = 0;
     bool decoding_ = false;
     Sampler sampler_{{}};
-    std::vector<float> logits_;
+    std::int32_t next_ = 0;
     std::optional<KvSequence> bare_;  // while the baseline is measured: the reading, the separator behind it
     std::vector<std::int32_t> separator_;
     std::size_t questionFirst_ = 0;  // position of this question's first token

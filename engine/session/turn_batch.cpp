@@ -30,7 +30,8 @@ Status TurnBatch::step() {
     }
     const auto more = pass_->step();
     if (!more) return more.error();
-    if (!*more) endPass();
+    if (!*more)
+        if (auto done = endPass(); !done) return done.error();
     decodeS_ += std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
     return {};
 }
@@ -57,16 +58,21 @@ Status TurnBatch::beginPass() {
     return {};
 }
 
-void TurnBatch::endPass() {
-    const std::size_t vocabulary = model_.model().config.vocabulary;
-    logits_.resize(inPass_.size() * vocabulary);
-    pass_->logits(0, inPass_.size(), {logits_.data(), {inPass_.size(), vocabulary}});
-    pass_.reset();
-    for (std::size_t i = 0; i < inPass_.size(); ++i) {
-        std::copy_n(logits_.begin() + static_cast<std::ptrdiff_t>(i * vocabulary), vocabulary,
-                    inPass_[i]->logits().begin());
-        inPass_[i]->accept();
+Status TurnBatch::endPass() {
+    const std::size_t vocabulary = model_.model().config.vocabulary, count = inPass_.size();
+    if (std::ranges::all_of(inPass_, &Turn::greedy)) {
+        std::vector<std::int32_t> likeliest(count);
+        if (auto done = pass_->likeliest(0, likeliest); !done) return done;
+        for (std::size_t i = 0; i < count; ++i) inPass_[i]->take(likeliest[i]);
+    } else {
+        logits_.resize(count * vocabulary);
+        pass_->logits(0, count, {logits_.data(), {count, vocabulary}});
+        for (std::size_t i = 0; i < count; ++i)
+            inPass_[i]->take(std::span<const float>(logits_).subspan(i * vocabulary, vocabulary));
     }
+    pass_.reset();
+    for (Turn* const turn : inPass_) turn->accept();
+    return {};
 }
 
 TierReport TurnBatch::report() const {

@@ -36,7 +36,7 @@ class TurnBatch {
 
   private:
     Status beginPass();
-    void endPass();
+    Status endPass();
 
     const LoadedModel& model_;
     Workspace& work_;

@@ -193,7 +193,9 @@ void Pass::ffnOut() {
     addToResidual(work_.gate_, model_.config.ffn, *layer.down, layer.ffnPostNorm);
 }
 
-void Pass::logits(std::size_t firstRow, std::size_t rowCount, View<float, 2> out) {
+/// take(first, logits): of rows from firstRow + first on, in the workspace.
+template <class Take>
+void Pass::eachLogits(std::size_t firstRow, std::size_t rowCount, Take&& take) {
     assert(hiddenWanted_);
     const ModelConfig& c = model_.config;
     const auto normed = view(work_.normed_, c.hidden).rows(firstRow, rowCount);
@@ -204,9 +206,25 @@ void Pass::logits(std::size_t firstRow, std::size_t rowCount, View<float, 2> out
         const View<float, 2> some(work_.logits_.as<float>(), {count, c.vocabulary});
         const MatmulTarget target[] = {{&model_.logitsWeight(), nullptr, some}};
         backend_.matmul(normed.rows(row, count), target);
-        for (std::size_t i = 0; i < count; ++i)
-            backend_.copyOut(std::as_writable_bytes(std::span(out.row(row + i), c.vocabulary)), some.row(i));
+        take(row, some);
     }
+}
+
+void Pass::logits(std::size_t firstRow, std::size_t rowCount, View<float, 2> out) {
+    eachLogits(firstRow, rowCount, [&](std::size_t first, View<const float, 2> some) {
+        for (std::size_t i = 0; i < some.size(0); ++i)
+            backend_.copyOut(std::as_writable_bytes(std::span(out.row(first + i), some.size(1))), some.row(i));
+    });
+}
+
+Status Pass::likeliest(std::size_t firstRow, std::span<std::int32_t> out) {
+    if (auto done = work_.likeliest_.resize(backend_, out.size()); !done) return done;
+    eachLogits(firstRow, out.size(), [&](std::size_t first, View<const float, 2> some) {
+        backend_.argmax(some, work_.likeliest_.data() + first);
+    });
+    if (auto done = backend_.wait(backend_.record()); !done) return done;
+    std::ranges::copy(work_.likeliest_.span(), out.begin());
+    return {};
 }
 
 }  // namespace carrel

@@ -23,6 +23,7 @@ class Workspace {
     friend class Pass;
     std::size_t rows_ = 0;
     static constexpr std::size_t kLogitRows = 64;  // at a time: 64 rows of a 150K vocabulary are 39 MB
+    BackendArray<std::int32_t> likeliest_;
     Buffer residual_, normed_, query_, key_, value_, attention_, gate_, up_, nextQuery_, logits_;
     AttentionMemory attentionMemory_;
 };
@@ -53,6 +54,8 @@ class Pass {
     /// After the last step: logits [vocabulary] of row `row` (rows are the inputs' tokens in order) into out [rowCount,
     /// vocabulary], which is the host's.
     void logits(std::size_t firstRow, std::size_t rowCount, View<float, 2> out);
+    /// The same rows' likeliest ids, where nothing else of the logits is wanted. NoMemory; what the device fails with.
+    Status likeliest(std::size_t firstRow, std::span<std::int32_t> out);
 
   private:
     enum class Stage { AttentionIn, Attend, AttentionOut, FfnIn, FfnOut };
@@ -65,6 +68,8 @@ class Pass {
     void addToResidual(const Buffer& x, std::size_t cols, const Weight& weight, const Buffer& norm);
     void ffnIn();
     void ffnOut();
+    template <class Take>
+    void eachLogits(std::size_t firstRow, std::size_t rowCount, Take&& take);
     View<float, 2> view(const Buffer& buffer, std::size_t cols) const { return {buffer.as<float>(), {rows_, cols}}; }
     View<float, 3> heads(const Buffer& buffer, std::size_t count) const {
         return {buffer.as<float>(), {rows_, count, model_.config.headDim}};

@@ -9,7 +9,7 @@ namespace carrel {
 
 std::int32_t Sampler::next(std::span<const float> logits) {
     const auto best = std::max_element(logits.begin(), logits.end());
-    if (options_.temperature <= 0) return static_cast<std::int32_t>(best - logits.begin());
+    if (greedy()) return static_cast<std::int32_t>(best - logits.begin());
 
     std::vector<std::int32_t> order(logits.size());
     std::iota(order.begin(), order.end(), 0);

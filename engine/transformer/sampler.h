@@ -18,6 +18,8 @@ class Sampler {
   public:
     explicit Sampler(SamplerOptions options) : options_(options), random_(options.seed) {}
     std::int32_t next(std::span<const float> logits);  // [vocabulary], not empty
+    /// The likeliest: then Pass::likeliest() will do.
+    bool greedy() const { return options_.temperature <= 0; }
 
   private:
     SamplerOptions options_;

@@ -157,6 +157,12 @@ class CpuBackend final : public Backend {
     }
     void judge(const JudgeArgs& args) override { judgement_.run(args); }
 
+    void argmax(View<const float, 2> x, std::int32_t* out) override {
+        forRows(x.size(0), x.size(1), [&](std::size_t i) {
+            const float* const row = x.row(i);
+            out[i] = static_cast<std::int32_t>(std::max_element(row, row + x.size(1)) - row);
+        });
+    }
     void swiglu(View<float, 2> gate, View<const float, 2> up) override { glu(kSwiglu.at(isa_), gate, up); }
     void geglu(View<float, 2> gate, View<const float, 2> up) override { glu(kGeglu.at(isa_), gate, up); }
 

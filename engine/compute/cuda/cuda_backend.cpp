@@ -212,6 +212,11 @@ class CudaBackend final : public Backend {
     void swiglu(View<float, 2> gate, View<const float, 2> up) override { glu(Gate::Silu, gate, up); }
     void geglu(View<float, 2> gate, View<const float, 2> up) override { glu(Gate::Gelu, gate, up); }
 
+    void argmax(View<const float, 2> x, std::int32_t* out) override {
+        if (x.size(0) > 0)
+            keep(cuda::argmax(constRows(x), static_cast<int>(x.size(0)), static_cast<int>(x.size(1)), out, stream_));
+    }
+
     void attend(const AttendArgs& args) override {
         join();
         if (args.pass == AttendPass::There) {

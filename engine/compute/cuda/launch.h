@@ -32,6 +32,9 @@ cudaError_t storeF16(ConstRows x, std::uint16_t* const* to, int rows, int dim, c
 enum class Gate : std::uint8_t { Silu, Gelu };
 cudaError_t gate(Gate kind, Rows gate, ConstRows up, int rows, int dim, LaunchList& to);
 
+// argmax.cu
+cudaError_t argmax(ConstRows x, int rows, int dim, std::int32_t* out, cudaStream_t stream);
+
 // matmul.cu
 /// Rows of x in 8 bits per 32 columns: x = scale * q. Rows of the same columns lie side by side.
 ///   q [cols/32][rows][32]   factors [cols/32][rows]

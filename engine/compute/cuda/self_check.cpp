@@ -96,6 +96,7 @@ class Check {
         for (const KvCodec codec : {KvCodec::K8V8, KvCodec::K8V6, KvCodec::K8V4}) codecs(codec, 80);
         for (const std::uint32_t headDim : {64u, 256u}) attention(headDim);
         judges();
+        lastOperations();
         if (failed_) return *failed_;
         return std::move(rows_);
     }
@@ -103,6 +104,20 @@ class Check {
   private:
     static constexpr std::size_t kRows = 3, kDim = 320;
 
+    /// Numbers are drawn behind those of the operations that were there before.
+    void lastOperations() {
+        const auto x = put(numbers_.values(kRows * kDim));
+        const auto places = put(std::vector<std::int32_t>(kRows)), copied = put(std::vector<float>(kRows * kDim));
+        if (failed_) return;
+        backend_.argmax({x.as<const float>(), {kRows, kDim}}, places.as<std::int32_t>());
+        note("argmax", places);
+        constexpr std::size_t kBytes = kDim * sizeof(float);
+        const CopyPiece pieces[] = {{copied.as<void>(), x.as<void>(), kBytes},
+                                    {copied.as<void>(kBytes), nullptr, kBytes + 2},
+                                    {copied.as<void>(2 * kBytes + 2), x.as<void>(6), kBytes - 2}};
+        backend_.copy(pieces);
+        note("copy", copied);
+    }
     void rowOperations() {
         const auto weight = put(numbers_.values(kDim));
         const auto before = numbers_.values(kRows * kDim);

@@ -157,19 +157,44 @@ TEST_CASE("A row's norm, gate and angles have the same bits in any batch") {
     CHECK(sameBits(all(*one, 0, n).data(), together.data(), n * dim));
 }
 
+TEST_CASE("The place of a row's greatest value is the first of equal ones, wherever it is") {
+    const auto backend = backendUnderTest();
+    for (const std::size_t dim : {1, 31, 512, 700, 5003}) {
+        const std::size_t rows = 5, stride = dim + 3;
+        auto x = randomFloats(static_cast<unsigned>(dim), rows * stride);
+        x[2 * stride] = 1e9f;                                        // the first,
+        x[3 * stride + dim - 1] = 2e9f, x[3 * stride + dim] = 9e9f;  // the last; what follows is of no row
+        std::fill_n(x.data() + 4 * stride + dim / 3, dim - dim / 3, 50.0f);
+        std::vector<std::int32_t> want;
+        for (std::size_t i = 0; i < rows; ++i) {
+            const float* const row = x.data() + i * stride;
+            want.push_back(static_cast<std::int32_t>(std::max_element(row, row + dim) - row));
+        }
+        const Shared<float> in(*backend, x);
+        const Shared<std::int32_t> out(*backend, rows);
+        backend->argmax(View<const float, 2>(in.data(), {rows, dim}, stride), out.data());
+        CHECK(out.read() == want);
+    }
+}
+
 TEST_CASE("After waiting for it, what was enqueued is in memory that the host reads") {
     const auto backend = backendUnderTest();
     const std::size_t dim = 64;
-    const Shared<float> gate(*backend, std::vector<float>(dim, 2)), up(*backend, std::vector<float>(dim, 3));
-    REQUIRE(backend->wait(backend->record()));  // what copyIn() enqueued, before the host writes
-    up.data()[1] = 0;
+    const auto gates = backend->allocate(dim * sizeof(float), MemoryKind::Host),
+               ups = backend->allocate(dim * sizeof(float), MemoryKind::Host);
+    REQUIRE(gates);
+    REQUIRE(ups);
+    float *const gate = gates->as<float>(), *const up = ups->as<float>();
+    std::fill_n(gate, dim, 2.0f);
+    std::fill_n(up, dim, 3.0f);
+    up[1] = 0;
     const Event before = backend->record();
-    backend->swiglu({gate.data(), {1, dim}}, {up.data(), {1, dim}});
+    backend->swiglu({gate, {1, dim}}, {up, {1, dim}});
     const Event after = backend->record();
     CHECK(after.sequence > before.sequence);
     REQUIRE(backend->wait(after));
-    CHECK(gate.data()[0] > 5);
-    CHECK(gate.data()[1] == 0);
+    CHECK(gate[0] > 5);
+    CHECK(gate[1] == 0);
     CHECK(backend->wait(before));
     CHECK(backend->wait(after));
 }
