@@ -70,7 +70,7 @@ TEST_CASE("Other threads change nothing about a GPU that computes, or one that m
             const Processor now = must(compute->processor());
             CHECK(now.backend.starts_with(right ? "cuda cushim" : "cpu "));
             CHECK(now.gpu.empty() == !right);
-            CHECK(now.why.ends_with(right ? "" : "2 of 97 operations: swiglu and geglu."));
+            CHECK(now.why.ends_with(right ? "" : "operations: swiglu and geglu."));
         }
     }
 }
