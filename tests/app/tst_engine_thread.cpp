@@ -171,7 +171,7 @@ class TestEngineThread : public QObject {
         QTest::newRow("a GPU that is wrong")
             << QStringLiteral(CARREL_WRONG_PLUGIN) << processor
             << QStringLiteral(
-                   "The GPU %1 is not used, because it gives other results than it should in 2 of 97 "
+                   "The GPU %1 is not used, because it gives other results than it should in 2 of 99 "
                    "operations: swiglu and geglu.")
                    .arg(gpu);
 #endif
