@@ -98,6 +98,10 @@ AppController::AppController(EnginePort& port, const AppOptions& options, QObjec
     connect(&model_, &ModelController::aboutToLoad, &memory_, &MemoryController::stop);
     connect(&model_, &ModelController::loaded, &memory_, &MemoryController::changed);
     connect(&model_, &ModelController::loaded, &processor_, &ProcessorController::refresh);
+    // A GPU may fail at any time.
+    connect(&port, &EnginePort::answered, &processor_, &ProcessorController::refresh);
+    connect(&port, &EnginePort::turnFailed, &processor_, &ProcessorController::refresh);
+    connect(&port, &EnginePort::readingEnded, &processor_, &ProcessorController::refresh);
     connect(&processor_, &ProcessorController::changed, &memory_, &MemoryController::changed);
     connect(&processor_, &ProcessorController::changed, this, [this] { reading_.computesOn(processor_.gpu()); });
     connect(&library_, &LibraryController::problem, this, &AppController::show);

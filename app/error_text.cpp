@@ -1,5 +1,7 @@
 #include "error_text.h"
 
+#include <carrel/cuda.h>
+
 #include <QCoreApplication>
 #include <QFileInfo>
 
@@ -162,7 +164,8 @@ QString errorText(const Error& error, Doing doing, const QString& what) {
     while (detail.endsWith(QLatin1Char('.'))) detail.chop(1);
     if (detail.isEmpty()) detail = tr("no more is known");
     // One pass for both, so that a %2 inside a file's name is not taken for a place holder.
-    QString sentence = cause(error.code);
+    QString sentence =
+        isGpuFailure(error) ? tr("The GPU failed (%2), and the processor takes its place.") : cause(error.code);
     const QString place = what.isEmpty() ? shortPlace(error) : what;
     if (!sentence.contains(QLatin1String("%1")))
         sentence.replace(QLatin1String("%2"), detail);
@@ -182,7 +185,7 @@ Problem problemOf(const Error& error, Doing doing, const QString& what, std::fun
     Problem out(errorText(error, doing, what));
     out.error = error;
     out.doing = doing;
-    out.remedy = remedyOf(error.code, doing);
+    out.remedy = isGpuFailure(error) ? Remedy::TryAgain : remedyOf(error.code, doing);
     out.again = std::move(again);
     if (out.remedy == Remedy::ShowFile) {
         out.file = QString::fromStdString(error.where);

@@ -71,6 +71,7 @@ class Engine final : public Compute {
         });
         if (!done) return done.error();
         modelLoadS_ = secondsSince(start);
+        modelFile_ = file;
         return loaded_->info();
     }
 
@@ -260,6 +261,31 @@ class Engine final : public Compute {
         return {options_.backend, options_.isa, options_.threads, options_.cudaPlugin};
     }
 
+    /// The GPU failed, and takes no part any more: what it was at goes to the processor.
+    bool goesOn(const Error& error) {
+        if (!isGpuFailure(error) || chosen_.processor.gpu.empty() || options_.backend != BackendChoice::Auto)
+            return false;
+        std::vector<std::uint64_t> givenUp;  // the processor's words might be others than those that were shown
+        std::vector<TurnBatch::Member> none, &members = batch_ ? batch_->members() : none;
+        for (auto member = members.rbegin(); member != members.rend(); ++member)
+            if (member->handedOut > 0)
+                givenUp.push_back(member->request.ticket);
+            else
+                turns_.push_front({std::move(member->request), 0, member->mended, member->stage});
+        batch_.reset();
+        if (activeRead_) reads_.push_front(std::move(activeRead_->request));
+        activeRead_.reset();
+        const std::string why = "The GPU " + chosen_.processor.gpu + " failed while it computed (" + error.detail +
+                                "), and is not used until Carrel is started again.";
+        options_.backend = BackendChoice::Cpu;
+        chosen_.forOneModel = true;  // which ends here
+        // Without a model the requests say so themselves.
+        static_cast<void>(static_cast<bool>(loadModel(std::filesystem::path(modelFile_))));
+        chosen_.processor.why = why;
+        for (const std::uint64_t ticket : givenUp) events_.turnFailed(ticket, error);
+        return true;
+    }
+
     Status needBackend() {
         if (chosen_.backend) return {};
         auto chosen = chooseBackend(backendOptions());
@@ -382,6 +408,7 @@ class Engine final : public Compute {
     }
 
     void endRead(const Result<ReadingSummary>& result) {
+        if (!result && goesOn(result.error())) return;
         const ReadRequest request = std::move(activeRead_->request);
         activeRead_.reset();
         if (request.ticket != kMending)
@@ -428,7 +455,10 @@ class Engine final : public Compute {
         WaitingTurn waiting = std::move(*at);
         turns_.erase(at);
         const TurnRequest& request = waiting.request;
-        const auto fail = [&](const Error& error) { events_.turnFailed(request.ticket, error); };
+        const auto fail = [&](const Error& error) {
+            if (goesOn(error)) return turns_.push_front(std::move(waiting));
+            events_.turnFailed(request.ticket, error);
+        };
         if (request.stop.stop_requested()) return fail(kStopped);
         if (!waiting.waits) events_.turnStage(request.ticket, TurnStage::Opening);
         const auto start = Clock::now();
@@ -499,6 +529,7 @@ class Engine final : public Compute {
                 const auto next = runnableTurn(&batch_->reading());
                 if (next == turns_.end()) break;
                 beginTurn(next);
+                if (!batch_) return;  // the GPU failed
             }
             if (members.empty()) return batch_.reset();
         }
@@ -532,6 +563,7 @@ class Engine final : public Compute {
         for (const std::uint64_t ticket : tickets) events_.turnFailed(ticket, error);
     }
     void failTurns(const Error& error) {
+        if (goesOn(error)) return;
         failTurns(error, [](const auto&) { return true; });
     }
 
@@ -579,6 +611,7 @@ class Engine final : public Compute {
     std::optional<ActiveRead> activeRead_;
     std::optional<TurnBatch> batch_;
     double modelLoadS_ = 0;
+    std::filesystem::path modelFile_;  // of loaded_
     std::uint64_t countings_ = 0;
 };
 

@@ -52,6 +52,15 @@ class TestWords : public QObject {
         QVERIFY(problemOf(error, static_cast<Doing>(doing)).remedy != Remedy::TryAgain);
     }
 
+    void aGpuThatFailedIsNoRiddle() {
+        const Error error{Code::Internal, "CUDA", "an illegal memory access was encountered"};
+        const Problem problem = problemOf(error, Doing::Answer, {}, [] {});
+        const auto wanted = QStringLiteral(
+            "The GPU failed (an illegal memory access was encountered), and the processor takes its place. ");
+        QVERIFY2(problem.text.startsWith(wanted), qPrintable(problem.text));
+        QVERIFY(problem.remedy == Remedy::TryAgain);
+    }
+
     void aPlaceHolderInAFilesNameIsNotFilledIn() {
         const QString text = errorText({Code::Corrupt, "/x/100%2 sure.pdf", "bad xref"});
         QVERIFY2(text.startsWith(QStringLiteral("100%2 sure.pdf is damaged (bad xref)")), qPrintable(text));

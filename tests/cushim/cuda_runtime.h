@@ -15,7 +15,8 @@ enum cudaError_t : int {
     cudaErrorStubLibrary = 34,
     cudaErrorInsufficientDriver = 35,
     cudaErrorNoDevice = 100,
-    cudaErrorNotReady = 600
+    cudaErrorNotReady = 600,
+    cudaErrorLaunchFailure = 719
 };
 enum cudaMemcpyKind {
     cudaMemcpyHostToHost,
@@ -88,7 +89,6 @@ cudaError_t klaunch(void (*kernel)(P...), dim3 grid, dim3 block, std::size_t sha
                     A&&... args) {
     using Call = cushim::Call<P...>;
     auto* call = new Call{kernel, std::tuple<P...>(static_cast<P>(std::forward<A>(args))...)};
-    cushim::launch(__builtin_FUNCTION(), grid, block, sharedBytes, stream,
-                   {&Call::run, &Call::check, &Call::drop, call});
-    return cudaSuccess;
+    return static_cast<cudaError_t>(cushim::launch(__builtin_FUNCTION(), grid, block, sharedBytes, stream,
+                                                   {&Call::run, &Call::check, &Call::drop, call}));
 }

@@ -100,7 +100,8 @@ struct Task {
     void (*drop)(void*);
     void* of;
 };
-void launch(const char* from, dim3 grid, dim3 block, std::size_t sharedBytes, Stream* stream, Task task);
+/// The error that the emulated device has, or 0.
+int launch(const char* from, dim3 grid, dim3 block, std::size_t sharedBytes, Stream* stream, Task task);
 void checkPointer(const char* what, const void* p);
 template <class T>
 void checkArgument(const T& value) {

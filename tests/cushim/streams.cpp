@@ -1,3 +1,4 @@
+#include <cstdlib>
 #include <cstring>
 #include <deque>
 #include <memory>
@@ -173,7 +174,11 @@ void notInCapture(const char* call) {
         if (s->capture != nullptr) fail("%s while a stream is capturing", call);
 }
 
-void launch(const char* from, dim3 grid, dim3 block, std::size_t sharedBytes, Stream* stream, Task task) {
+int launch(const char* from, dim3 grid, dim3 block, std::size_t sharedBytes, Stream* stream, Task task) {
+    if (std::getenv("CUSHIM_FAIL") != nullptr) {  // a device that failed
+        task.drop(task.of);
+        return cudaErrorLaunchFailure;
+    }
     const std::uint64_t threads = std::uint64_t{block.x} * block.y * block.z;
     if (threads == 0 || threads > kMaxThreads)
         fail("launch from %s: block of %llu threads", from, static_cast<unsigned long long>(threads));
@@ -189,7 +194,7 @@ void launch(const char* from, dim3 grid, dim3 block, std::size_t sharedBytes, St
     op.kernel.from = from;
     op.kernel.sharedBytes = sharedBytes;
     op.kernel.task = task;
-    post(stream, op);
+    return post(stream, op);
 }
 
 }  // namespace cushim

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <carrel/result.h>
+
 #include <cstdint>
 #include <filesystem>
 #include <string>
@@ -17,6 +19,12 @@ struct Processor {
     std::string why;      // why it is none, a sentence for a person; empty where the processor was asked for, too
     std::string report;   // of a check that the GPU did not pass, for whoever can help; else empty
 };
+
+/// A GPU that failed while it computed. Where Auto chose it, the processor computes from then on until the program
+/// ends: what had shown nothing yet is begun again there, and an answer that had is given up with this.
+inline bool isGpuFailure(const Error& error) {
+    return error.code == Code::Internal && error.where == "CUDA";
+}
 
 /// The CUDA plugin of a program: what CARREL_CUDA_PLUGIN in the environment names, or else carrel_cuda.so beside the
 /// program, where it was built, or in ../lib/carrel, where it is installed. There may be no such file.

@@ -1,3 +1,5 @@
+#include <cstdlib>
+
 #include "engine/session/desk.h"
 
 using namespace carrel;
@@ -72,6 +74,58 @@ TEST_CASE("Other threads change nothing about a GPU that computes, or one that m
             CHECK(now.gpu.empty() == !right);
             CHECK(now.why.ends_with(right ? "" : "operations: swiglu and geglu."));
         }
+    }
+}
+
+TEST_CASE("Where a GPU fails the processor goes on, with what was being read and with what was asked") {
+    if (!__builtin_cpu_supports("avx2") || !__builtin_cpu_supports("fma")) {
+        MESSAGE("skipped: the emulation needs AVX2, which this processor lacks");
+        return;
+    }
+    Window window;
+    window.options.cudaPlugin = CARREL_EMULATED_PLUGIN;
+    const std::string document = window.desk.add(someText(3, 900));
+    const auto ask = [&](Compute& compute, std::uint64_t ticket, std::uint32_t tokens) {
+        compute.ask({ticket, document, {}, "chat", {}, "What stands where?", tokens, {}});
+    };
+    const auto drain = [](Compute& compute) {
+        std::size_t steps = 0;
+        while (compute.step()) REQUIRE(++steps < 100'000);
+    };
+    const auto failed = [&](Compute& compute) {
+        const Processor now = must(compute.processor());
+        CHECK(now.backend.starts_with("cpu "));
+        CHECK(now.gpu.empty());
+        CHECK(now.why.starts_with("The GPU cushim (no GPU: kernels run on the host) failed while it computed ("));
+    };
+    for (const int when : {0, 1, 2}) {  // while it reads, while a question is read, in the middle of an answer
+        CAPTURE(when);
+        Recorder events;
+        const auto compute = must(Compute::open(window.options, events));
+        must(compute->loadModel(window.desk.model()));
+        REQUIRE(must(compute->processor()).backend.starts_with("cuda cushim"));
+        const auto fail = [] { setenv("CUSHIM_FAIL", "1", 1); };
+        if (when == 0) events.onProgress = [&](std::uint64_t) { fail(); };
+        if (when == 2) events.onText = [&](std::uint64_t) { fail(); };
+        compute->read({1, document, {}, {}});
+        drain(*compute);
+        REQUIRE(events.ends[1] == 1);
+        REQUIRE(events.readings.contains(1));
+        CHECK(events.readings[1].coverage.whole());
+        if (when == 1) fail();
+        ask(*compute, 2, 24);
+        drain(*compute);
+        unsetenv("CUSHIM_FAIL");
+        REQUIRE(events.ends[2] == 1);
+        CHECK(events.answers.contains(2) == (when != 2));
+        if (when == 2) {  // its words were shown: others would not fit to them
+            REQUIRE(isGpuFailure(events.failures[2]));
+            ask(*compute, 3, 24);
+            drain(*compute);
+            CHECK(events.answers.contains(3));
+        }
+        failed(*compute);
+        must(compute->forgetReadings(document));
     }
 }
 #endif
