@@ -96,7 +96,7 @@ TEST_CASE("A token's logits and KV have the same bits however its sequence is cu
         const auto ids = someIds(1, kTokens);
         const Outcome whole = inBatches(loaded, ids, kTokens);
         CHECK(std::ranges::all_of(whole.logits, [](float x) { return std::isfinite(x); }));
-        for (const std::size_t batch : {1u, 3u, 64u, 100u}) {
+        for (const std::size_t batch : among<std::size_t>({1, 3, 64, 100}, {1, 100})) {
             CAPTURE(batch);
             const Outcome cut = inBatches(loaded, ids, batch);
             checkSame(cut.logits, whole.logits);
@@ -106,6 +106,7 @@ TEST_CASE("A token's logits and KV have the same bits however its sequence is cu
 }
 
 TEST_CASE("A token's logits and KV have the same bits with one thread and with two") {
+    if (emulated()) return;  // its threads pack weights, no more
     forEveryModel([](const TinyModelSpec& spec) {
         const auto ids = someIds(2, kTokens);
         const Outcome one = inBatches(Loaded(spec, 1), ids, 70), two = inBatches(Loaded(spec, 2), ids, 70);
