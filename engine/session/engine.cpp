@@ -50,11 +50,7 @@ class Engine final : public Compute {
         const auto start = Clock::now();
         if (loaded_)  // a file that cannot run leaves it alone
             if (const auto info = inspectModel(file, loaded_->info().fileBytes); !info) return info.error();
-        tails_.clear();
-        while (!readings_.empty()) closeReading(readings_.back()->document().sha256);
-        loaded_.reset();
-        readWork_ = {};
-        turnWork_ = {};
+        unloadModel();
         if (chosen_.forOneModel || options_.threads != threads_) chosen_ = {};
         if (auto ready = needBackend(); !ready) return ready.error();
         const auto done = loadOnto(chosen_, backendOptions(), [&](Backend& backend) -> Status {
@@ -257,6 +253,14 @@ class Engine final : public Compute {
         return evictFor(need, options_.disk, *store_, files_, options_.dataDir, open, tell);
     }
 
+    void unloadModel() {
+        tails_.clear();
+        while (!readings_.empty()) closeReading(readings_.back()->document().sha256);
+        loaded_.reset();
+        readWork_ = {};
+        turnWork_ = {};
+    }
+
     BackendOptions backendOptions() const {
         return {options_.backend, options_.isa, options_.threads, options_.cudaPlugin};
     }
@@ -278,7 +282,8 @@ class Engine final : public Compute {
         const std::string why = "The GPU " + chosen_.processor.gpu + " failed while it computed (" + error.detail +
                                 "), and is not used until Carrel is started again.";
         options_.backend = BackendChoice::Cpu;
-        chosen_.forOneModel = true;  // which ends here
+        unloadModel();
+        chosen_ = {};
         // Without a model the requests say so themselves.
         static_cast<void>(static_cast<bool>(loadModel(std::filesystem::path(modelFile_))));
         chosen_.processor.why = why;

@@ -143,15 +143,25 @@ void Turn::keepMass(std::uint32_t layer, View<const float, 3> mass) {
     }
 }
 
+Status Turn::choose(Pass& pass, std::size_t firstRow, std::span<Turn* const> turns) {
+    if (std::ranges::all_of(turns, [](const Turn* turn) { return turn->sampler_.greedy(); })) {
+        std::vector<std::int32_t> likeliest(turns.size());
+        if (auto done = pass.likeliest(firstRow, likeliest); !done) return done;
+        for (std::size_t i = 0; i < turns.size(); ++i) turns[i]->next_ = likeliest[i];
+        return {};
+    }
+    const std::size_t vocabulary = turns.front()->model_.model().config.vocabulary;
+    std::vector<float> logits(turns.size() * vocabulary);
+    pass.logits(firstRow, turns.size(), {logits.data(), {turns.size(), vocabulary}});
+    for (std::size_t i = 0; i < turns.size(); ++i)
+        turns[i]->next_ = turns[i]->sampler_.next(std::span<const float>(logits).subspan(i * vocabulary, vocabulary));
+    return {};
+}
+
 Status Turn::endPass() {
     const bool last = !bare_ && passTokens_ == pending_.size();
-    if (last && greedy()) {
-        if (auto done = pass_->likeliest(passTokens_ - 1, {&next_, 1}); !done) return done;
-    } else if (last) {
-        std::vector<float> logits(model_.model().config.vocabulary);
-        pass_->logits(passTokens_ - 1, 1, {logits.data(), {1, logits.size()}});
-        take(logits);
-    }
+    if (Turn* const self[] = {this}; last)
+        if (auto done = choose(*pass_, passTokens_ - 1, self); !done) return done;
     pass_.reset();
     if (bare_) {
         open_.reset();

@@ -39,10 +39,8 @@ class Turn {
     Result<std::optional<PassInput>> next();
     /// A layer's mass of that pass: this turn's row.
     void keepMass(std::uint32_t layer, View<const float, 3> mass);
-    /// After that pass: what comes next, by its logits or, where the likeliest is all that is wanted, as it is.
-    bool greedy() const { return sampler_.greedy(); }
-    void take(std::span<const float> logits) { next_ = sampler_.next(logits); }
-    void take(std::int32_t likeliest) { next_ = likeliest; }
+    /// After that pass: what comes next for turns whose rows follow each other.
+    static Status choose(Pass& pass, std::size_t firstRow, std::span<Turn* const> turns);
     void accept();
     Reading& reading() const { return reading_; }
     TurnStage stage() const { return decoding_ ? TurnStage::Answering : TurnStage::ReadingQuestion; }

@@ -59,17 +59,7 @@ Status TurnBatch::beginPass() {
 }
 
 Status TurnBatch::endPass() {
-    const std::size_t vocabulary = model_.model().config.vocabulary, count = inPass_.size();
-    if (std::ranges::all_of(inPass_, &Turn::greedy)) {
-        std::vector<std::int32_t> likeliest(count);
-        if (auto done = pass_->likeliest(0, likeliest); !done) return done;
-        for (std::size_t i = 0; i < count; ++i) inPass_[i]->take(likeliest[i]);
-    } else {
-        logits_.resize(count * vocabulary);
-        pass_->logits(0, count, {logits_.data(), {count, vocabulary}});
-        for (std::size_t i = 0; i < count; ++i)
-            inPass_[i]->take(std::span<const float>(logits_).subspan(i * vocabulary, vocabulary));
-    }
+    if (auto done = Turn::choose(*pass_, 0, inPass_); !done) return done;
     pass_.reset();
     for (Turn* const turn : inPass_) turn->accept();
     return {};

@@ -44,7 +44,6 @@ class TurnBatch {
     std::vector<Member> members_;
     std::vector<Turn*> inPass_;
     std::optional<Pass> pass_;
-    std::vector<float> logits_;
     ReadStats stats_;
     double decodeS_ = 0;
 };

@@ -56,9 +56,7 @@ class CudaBackend final : public Backend {
             if (error_ == cudaSuccess) keep(cudaEventCreateWithFlags(event, cudaEventDisableTiming));
         for (Arguments* arguments : {&arguments_, &copyArguments_})
             if (error_ == cudaSuccess) keep(arguments->open(kArgumentBytes));
-        std::size_t available = 0, total = 0;
-        keep(cudaMemGetInfo(&available, &total));
-        leastFree_ = available / kLeftByWeights;
+        leastFree_ = *freeDeviceBytes() / kLeftByWeights;
         name_ = std::string("cuda ") + device.name;
         processors_ = static_cast<unsigned>(device.multiProcessorCount);
         return status();
