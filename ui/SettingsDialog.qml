@@ -28,9 +28,10 @@ Popup {
         groups.nextItemInFocusChain(true).forceActiveFocus(Qt.PopupFocusReason);
     }
 
-    // Whatever the keyboard reaches is in view.
+    // Whatever the keyboard reaches is in view, and stays there when something above it grows.
     readonly property Item reached: root.opened && root.parent ? root.parent.Window.activeFocusItem : null
-    onReachedChanged: {
+    onReachedChanged: showReached()
+    function showReached() {
         const at = reached ? reached.mapToItem(groups, 0, 0).y : -1;
         if (at >= 0 && at < groups.height)
             scroll.contentY = Math.max(Math.min(scroll.contentY, at - 8), at + reached.height + 8 - scroll.height);
@@ -55,6 +56,7 @@ Popup {
             Layout.fillWidth: true
             Layout.fillHeight: true
             contentHeight: groups.implicitHeight
+            onContentHeightChanged: root.showReached()
             clip: true
             boundsBehavior: Flickable.StopAtBounds
             ScrollBar.vertical: ScrollBar {}
