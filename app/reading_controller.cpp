@@ -53,6 +53,8 @@ QString ReadingController::text(const Entry& e) const {
         case Queued:
             return tr("Waiting to be read");
         case Reading:
+            if (answering_ && e.progress.pagesTotal > 0)
+                return tr("Page %1 of %2 · a question goes first").arg(e.progress.pagesDone).arg(e.progress.pagesTotal);
             return progressText(e.progress);
         case Pausing:
             return tr("Pausing…");
@@ -147,6 +149,7 @@ void ReadingController::progressed(quint64 ticket, const ReadingProgress& progre
     if (sha.isEmpty()) return;
     Entry& e = entries_[sha];
     e.progress = progress;
+    if (e.forecastSeconds < 0) e.forecastSeconds = progress.etaSeconds;
     askForecast(sha);  // now, for what is open is not made into tokens again
     set(sha, e.state == Pausing ? Pausing : Reading);
 }
@@ -288,6 +291,7 @@ void ReadingController::setAnswering(bool on) {
     answering_ = on;
     for (auto it = entries_.cbegin(); it != entries_.cend(); ++it)
         if (it->state == Reading) emit documentChanged(it.key(), name(*it), fraction(*it));
+    emit changed();
 }
 
 }  // namespace carrel::app

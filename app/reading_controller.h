@@ -96,7 +96,7 @@ class ReadingController : public QObject {
         bool yielded = false;   // stopped for the document that was opened; goes on when that one is done
         Problem problem;        // Failed: why
         std::optional<ReadingForecast> forecast;
-        double forecastSeconds = -1;  // when it was made; negative: this model has read nothing on this machine
+        double forecastSeconds = -1;  // from what is remembered, else the first that is told; negative: neither yet
         bool forecastAsked = false;
     };
     const Entry& current() const;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <numeric>
 
+#include "document/page_body.h"
 #include "document/sentences.h"
 #include "document/utf8.h"
 
@@ -113,11 +114,11 @@ ByteSpan cutSentence(const Document& document, ByteSpan sentence, ByteSpan windo
     return {first, end - first};
 }
 
-/// The sentences that the window touches, as many as a quote may hold around the one that weighs most.
+/// The sentences of the page's body that the window touches, as many as a quote may hold around the one that weighs most.
 ByteSpan quoteAt(const Document& document, const WordWindow& window, const SentenceFinder& finder,
                  std::span<const float> leaves, const ReadTokens& read) {
     const std::uint64_t readEnd = std::uint64_t{read.tokens.back().first} + read.tokens.back().count;
-    const ByteSpan place = document.places[window.place].text;
+    const ByteSpan place = pageBody(document, window.place);
     std::vector<ByteSpan> touched;
     for (ByteSpan sentence : finder.find(std::string_view(document.text).substr(place.first, place.count))) {
         sentence.first += place.first;

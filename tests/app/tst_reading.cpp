@@ -24,14 +24,14 @@ class TestReading : public QObject {
             reading.open(sha);
             QCoreApplication::processEvents();
         }
-        void progress(std::size_t which, std::uint32_t page) {
+        void progress(std::size_t which, std::uint32_t page, double eta = 130) {
             ReadingProgress p;
             p.tokensDone = page * 100;
             p.tokensTotal = 4200;
             p.pagesDone = page;
             p.pagesTotal = 42;
             p.tokensPerSecond = 180;
-            p.etaSeconds = 130;
+            p.etaSeconds = eta;
             emit engine.readingProgress(engine.reads.at(which).ticket, p);
         }
     };
@@ -172,6 +172,7 @@ class TestReading : public QObject {
         QCOMPARE(name, QStringLiteral("Being read · 3 of 42 pages"));
         d.reading.setAnswering(true);
         QCOMPARE(name, QStringLiteral("Paused: a question goes first · 3 of 42 pages"));
+        QCOMPARE(d.reading.text(), QStringLiteral("Page 3 of 42 · a question goes first"));
         d.reading.setAnswering(false);
         d.engine.endReading(0, Error{Code::DiskFull, {}, {}});
         QCOMPARE(name, QStringLiteral("Paused: no room on the disk · 3 of 42 pages"));
@@ -224,14 +225,24 @@ class TestReading : public QObject {
         d.reading.modelLoaded(QStringLiteral("fingerprint"));
         d.reading.open(QStringLiteral("doc"));
         QTRY_COMPARE(d.engine.reads.size(), 1u);  // it starts all the same
-        d.progress(0, 0);
-        QTRY_VERIFY(!d.reading.forecast().isEmpty());
-        QVERIFY(d.reading.forecast().contains(QStringLiteral("time not known yet")));
+        d.progress(0, 0, -1);
+        QTRY_VERIFY(d.reading.forecast().contains(QStringLiteral("time not known yet")));
         QVERIFY(d.reading.hardlyBegun());
         QCOMPARE(d.reading.forecastDetails().last(), QStringLiteral("Nothing is deleted for it."));
         d.reading.pause();
         QVERIFY(d.engine.reads[0].stop.stop_requested());
         QVERIFY(!d.reading.hardlyBegun());
+    }
+
+    void aForecastTakesTheTimeThatIsToldFirst() {
+        Desk d;
+        d.open();
+        d.progress(0, 0, -1);
+        QTRY_VERIFY(d.reading.forecast().contains(QStringLiteral("time not known yet")));
+        d.progress(0, 1, 600);
+        QVERIFY(d.reading.forecast().contains(QStringLiteral("about 10 min")));
+        d.progress(0, 21, 300);
+        QVERIFY(d.reading.forecast().contains(QStringLiteral("about 10 min")));
     }
 
     void aForecastNamesWhatGoesToMakeRoomOrThatThereIsNone() {
@@ -285,7 +296,7 @@ class TestReading : public QObject {
         Desk d;
         d.engine.forecasted.tokens = d.engine.forecasted.tokensTotal = 700;
         d.open();
-        d.progress(0, 0);
+        d.progress(0, 0, 4);
         QTest::qWait(50);
         QVERIFY(d.reading.forecast().isEmpty());
         QVERIFY(!d.reading.hardlyBegun());

@@ -194,6 +194,30 @@ TEST_CASE("a quote is whole sentences around the one that was read most, and no 
     }
 }
 
+TEST_CASE("a quote at a page's edge leaves its header out") {
+    Fixture f(DocumentKind::Pdf, 0);
+    Document& document = f.document;
+    for (int page = 1; page <= 3; ++page) {
+        const std::string text =
+            "The lease, of 2026\n\nRent " + std::to_string(page) + " is due.\n\nNo pets.\n\n" + std::to_string(page);
+        document.places.push_back(
+            {.text = {document.text.size(), text.size()}, .size = {}, .heading = {}, .words = {}});
+        document.text += text;
+    }
+    for (std::size_t at = 0; at < document.text.size();) {
+        const std::size_t end = std::min(document.text.find_first_of(" \n", at + 1), document.text.size());
+        f.tokens.push_back({1, static_cast<std::uint32_t>(at), static_cast<std::uint32_t>(end - at)});
+        at = end;
+    }
+    f.windows = wordWindows(document, 40, 20);
+    std::vector<RankedWindow> question;
+    for (std::size_t i = 0; i < f.windows.size(); ++i) question.push_back({i, 10.0 - static_cast<double>(i)});
+    const auto sources = f.choose({.question = question, .answer = {}, .leaves = {}});
+    REQUIRE(sources.size() == 3);
+    CHECK(sources[0].quote == "Rent 1 is due.\n\nNo pets.");
+    CHECK(sources[2].quote == "Rent 3 is due.\n\nNo pets.");
+}
+
 TEST_CASE("of what has no sentences a quote is the part that was read, cut between words") {
     Fixture f(DocumentKind::Pdf, 1);
     Document& document = f.document;
