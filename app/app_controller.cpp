@@ -41,7 +41,7 @@ AppController::AppController(EnginePort& port, const AppOptions& options, QObjec
     connect(&library_, &LibraryController::documentOpened, this, [this](const DocumentRow& row) {
         const QString sha = QString::fromStdString(row.sha256);
         settings_.setLastDocument(sha);
-        pages_.open(row);
+        pages_.open(row, settings_.place(sha));
         heat_.setDocument(row);
         chat_.conversation()->setDocument(QString::fromStdString(row.title), row.pagesWithoutText);
         chat_.open(sha);
@@ -78,6 +78,10 @@ AppController::AppController(EnginePort& port, const AppOptions& options, QObjec
     connect(&chat_, &ChatController::sourceOpened, &pages_, &PagesController::show);
     connect(&chat_, &ChatController::turnShown, &heat_, &PageHeat::show);
     connect(&chat_, &ChatController::firstSource, &pages_, &PagesController::show);
+    connect(&pages_, &PagesController::placeLeft, this, [this](const QString& sha, int row, double down) {
+        settings_.setPlace(sha, {row, down});
+    });
+    connect(&library_, &LibraryController::forgotten, this, [this](const QString& sha) { settings_.dropPlace(sha); });
     connect(&tiers_, &TierController::pageFound, &pages_, &PagesController::show);
     connect(&model_, &ModelController::aboutToLoad, this, [this] {
         chat_.stopAll();

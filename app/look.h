@@ -16,6 +16,11 @@ class Look : public QObject {
     QML_UNCREATABLE("AppController owns it")
     Q_PROPERTY(int textPercent READ textPercent WRITE setTextPercent NOTIFY changed)  // 80 to 200 of the system's size
     Q_PROPERTY(Shade shade READ shade WRITE setShade NOTIFY changed)
+    // As the window was when it was last closed; empty: never.
+    Q_PROPERTY(QSize windowSize READ windowSize CONSTANT)
+    Q_PROPERTY(bool maximized READ maximized CONSTANT)
+    Q_PROPERTY(
+        QVariant panes READ panes WRITE setPanes NOTIFY changed)  // a SplitView's state; undefined: never changed
 
   public:
     enum Shade { System, Light, Dark };
@@ -28,6 +33,17 @@ class Look : public QObject {
     Shade shade() const { return static_cast<Shade>(std::clamp(settings_.shade(), 0, 2)); }
     void setTextPercent(int percent) {
         settings_.setTextPercent(std::clamp(percent, kLeastPercent, kMostPercent));
+        emit changed();
+    }
+    QSize windowSize() const { return settings_.windowSize(); }
+    bool maximized() const { return settings_.maximized(); }
+    Q_INVOKABLE void keepWindow(const QSize& size, bool maximized) {
+        if (!maximized) settings_.setWindowSize(size);
+        settings_.setMaximized(maximized);
+    }
+    QVariant panes() const { return settings_.panes(); }
+    void setPanes(const QVariant& state) {
+        settings_.setPanes(state);
         emit changed();
     }
     void setShade(Shade shade) {

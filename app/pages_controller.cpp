@@ -54,39 +54,43 @@ void PagesController::close() {
     emit documentChanged();
 }
 
-void PagesController::open(const DocumentRow& row) {
+void PagesController::open(const DocumentRow& row, const std::optional<Settings::Place>& at) {
     close();
     document_ = QString::fromStdString(row.sha256);
     const QString title = QString::fromStdString(row.title);
-    const auto failed = [this, title, row](const Error& error) {
+    const auto failed = [this, title, row, at](const Error& error) {
         if (error.code == Code::NeedsPassword || error.code == Code::WrongPassword)
             emit needsPassword(document_, error.code == Code::WrongPassword);
         else
-            emit problem(problemOf(error, Doing::ShowPages, title, [this, row] { open(row); }));
+            emit problem(problemOf(error, Doing::ShowPages, title, [this, row, at] { open(row, at); }));
+    };
+    const auto shown = [this, at] {
+        navigator_.open(document_);
+        emit documentChanged();
+        if (at && at->row < pages_.rowCount()) emit placeWanted(at->row, at->down, false);
     };
     const auto stillOpen = [this, document = document_] { return document == document_; };
     if (row.pages == 0) {
-        port_.text(row.sha256, [this, failed, stillOpen](const Result<std::string>& text) {
+        port_.text(row.sha256, [this, failed, stillOpen, shown](const Result<std::string>& text) {
             if (!stillOpen()) return;
             if (!text) return failed(text.error());
             pages_.setText(*text);
             port_.prepareText(document_.toStdString(), {});
-            navigator_.open(document_);
-            emit documentChanged();
+            shown();
         });
         return;
     }
-    port_.pageSizes(row.sha256, passwords_.of(row.sha256),
-                    [this, failed, stillOpen, mute = row.pagesWithoutText](const Result<std::vector<PageSize>>& sizes) {
-                        if (!stillOpen()) return;
-                        if (!sizes) return failed(sizes.error());
-                        pages_.setPages(*sizes, mute);
-                        selection_.open(document_);
-                        const std::string sha = document_.toStdString();
-                        port_.prepareText(sha, passwords_.of(sha));
-                        navigator_.open(document_);
-                        emit documentChanged();
-                    });
+    port_.pageSizes(
+        row.sha256, passwords_.of(row.sha256),
+        [this, failed, stillOpen, shown, mute = row.pagesWithoutText](const Result<std::vector<PageSize>>& sizes) {
+            if (!stillOpen()) return;
+            if (!sizes) return failed(sizes.error());
+            pages_.setPages(*sizes, mute);
+            selection_.open(document_);
+            const std::string sha = document_.toStdString();
+            port_.prepareText(sha, passwords_.of(sha));
+            shown();
+        });
 }
 
 void PagesController::drawn(const QString& document, int page, const Status& status) {

@@ -3,8 +3,11 @@
 #include <carrel/models.h>
 
 #include <QSettings>
+#include <QSize>
 #include <QStringList>
 #include <QVariantList>
+
+#include <optional>
 
 namespace carrel::app {
 
@@ -29,6 +32,21 @@ class Settings {
         else
             store_.remove(QStringLiteral("paused/") + sha);
     }
+
+    /// Where a document's pages were left: a row of their list, and how far down its height, 0..1.
+    struct Place {
+        int row = 0;
+        double down = 0;
+    };
+    std::optional<Place> place(const QString& sha) const {
+        const QVariantList kept = store_.value(QStringLiteral("place/") + sha).toList();
+        if (kept.size() != 2) return std::nullopt;
+        return Place{kept[0].toInt(), kept[1].toDouble()};
+    }
+    void setPlace(const QString& sha, const Place& place) {
+        store_.setValue(QStringLiteral("place/") + sha, QVariantList{place.row, place.down});
+    }
+    void dropPlace(const QString& sha) { store_.remove(QStringLiteral("place/") + sha); }
 
     QString openFolder() const { return store_.value(QStringLiteral("openFolder")).toString(); }
     void setOpenFolder(const QString& folder) { store_.setValue(QStringLiteral("openFolder"), folder); }
@@ -60,6 +78,13 @@ class Settings {
     void setTextPercent(int percent) { store_.setValue(QStringLiteral("textPercent"), percent); }
     int shade() const { return store_.value(QStringLiteral("shade")).toInt(); }  // Look::Shade
     void setShade(int shade) { store_.setValue(QStringLiteral("shade"), shade); }
+
+    QSize windowSize() const { return store_.value(QStringLiteral("window/size")).toSize(); }  // not maximized
+    void setWindowSize(const QSize& size) { store_.setValue(QStringLiteral("window/size"), size); }
+    bool maximized() const { return store_.value(QStringLiteral("window/maximized")).toBool(); }
+    void setMaximized(bool on) { store_.setValue(QStringLiteral("window/maximized"), on); }
+    QVariant panes() const { return store_.value(QStringLiteral("window/panes")); }  // a SplitView's state
+    void setPanes(const QVariant& state) { store_.setValue(QStringLiteral("window/panes"), state); }
 
     int memory(int otherwise) const { return store_.value(QStringLiteral("memory"), otherwise).toInt(); }
     void setMemory(int choice) { store_.setValue(QStringLiteral("memory"), choice); }

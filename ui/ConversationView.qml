@@ -22,6 +22,7 @@ ListView {
     boundsBehavior: Flickable.StopAtBounds
     keyNavigationEnabled: false
     onContentHeightChanged: if (follow) toEnd.restart()
+    onHeightChanged: if (follow) toEnd.restart()
     onMovementEnded: follow = atYEnd
     onMovementStarted: follow = false
     Keys.onUpPressed: flick(0, 700)

@@ -9,11 +9,14 @@ ApplicationWindow {
 
     required property AppController app
 
-    width: 1280
-    height: 800
+    readonly property size size: root.app.look.windowSize.width > 0 ? root.app.look.windowSize : Qt.size(1280, 800)
+    width: size.width
+    height: size.height
     minimumWidth: Math.min(Screen.desktopAvailableWidth, Math.max(760, Theme.base * 40))
     minimumHeight: Math.min(Screen.desktopAvailableHeight, Math.max(480, Theme.base * 26))
     visible: true
+    visibility: root.app.look.maximized ? Window.Maximized : Window.Windowed
+    onClosing: root.app.look.keepWindow(Qt.size(root.width, root.height), root.visibility === Window.Maximized || root.visibility === Window.FullScreen)
     title: root.app.library.currentTitle ? root.app.library.currentTitle + " – Carrel" : "Carrel"
     color: Theme.window
     palette {
@@ -87,8 +90,11 @@ ApplicationWindow {
             onDismissed: root.app.dismissProblem()
         }
         SplitView {
+            id: panes
             Layout.fillWidth: true
             Layout.fillHeight: true
+            onResizingChanged: if (!resizing) root.app.look.panes = saveState()
+            Component.onCompleted: if (root.app.look.panes !== undefined) restoreState(root.app.look.panes)
             handle: Rectangle {
                 id: handle
                 implicitWidth: 1

@@ -40,7 +40,10 @@ ListView {
         forceLayout();
         show(row, down, 0.5);
         contentX = Math.max(0, Math.min(across * contentWidth - width / 2, contentWidth - width));
+        kept = place(0.3);
     }
+    // A row and how far down it: stays at that part of the window when a pane's new width makes pages larger or smaller.
+    property point kept
     // The row at a part of the window's height, and how far down that row.
     function place(at: real): point {
         const y = contentY + height * at;
@@ -94,7 +97,11 @@ ListView {
     model: root.pages.pages
     contentWidth: Math.max(width, root.pages.hasPages ? widest.width * scaling + 2 * Theme.pad : 0)
     flickableDirection: Flickable.AutoFlickIfNeeded
-    onScalingChanged: settle.restart()
+    onScalingChanged: {
+        settle.restart();
+        still.restart();
+    }
+    onContentYChanged: left.restart()
     ScrollBar.vertical: ScrollBar { id: scrolling }
     ScrollBar.horizontal: ScrollBar {}
     Accessible.role: Accessible.Document
@@ -151,6 +158,21 @@ ListView {
         interval: root.drawnScaling === 0 ? 1 : 200
         onTriggered: root.drawnScaling = root.scaling
     }
+    Timer {
+        id: still   // once all have their new size
+        interval: 0
+        onTriggered: if (root.count > 0) root.show(root.kept.x, root.kept.y, 0.3)
+    }
+    Timer {
+        id: left
+        interval: 150
+        onTriggered: {
+            if (root.count === 0)
+                return;
+            root.kept = root.place(0.3);
+            root.pages.leftAt(root.kept.x, root.kept.y);
+        }
+    }
     WheelHandler {
         acceptedModifiers: Qt.ControlModifier
         onWheel: (event) => root.zoomWanted(event.angleDelta.y > 0 ? 1 : -1)
@@ -180,9 +202,13 @@ ListView {
     }
     Connections {
         target: root.pages
+        function onDocumentChanged() {
+            root.kept = Qt.point(0, 0);
+        }
         function onPlaceWanted(row: int, down: real, jump: bool) {
             if (jump)
                 root.leave();
+            root.kept = Qt.point(row, down);
             root.show(row, down, 0.3);
             root.showAcross(row, root.pages.marks);
         }

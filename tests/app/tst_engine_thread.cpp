@@ -62,7 +62,8 @@ class TestEngineThread : public QObject {
             Passwords passwords;
             LibraryController library(engine, passwords, {});
             PagesController pages(engine, passwords);
-            connect(&library, &LibraryController::documentOpened, &pages, &PagesController::open);
+            connect(&library, &LibraryController::documentOpened, &pages,
+                    [&pages = pages](const DocumentRow& row) { pages.open(row); });
             connect(&pages, &PagesController::needsPassword, &library, &LibraryController::askPassword);
             if (restarted)
                 library.load(sha);

@@ -74,6 +74,22 @@ class TestWindowAnswers : public WindowTest {
         QTRY_COMPARE(app().pages()->markedPage(), 3);
     }
 
+    void theChatStaysAtItsEndWhenItsRoomChanges() {
+        openDocument();
+        app().chat()->ask(QStringLiteral("Why?"));
+        QTRY_VERIFY(app().chat()->answering());
+        QTRY_VERIFY_WITH_TIMEOUT(!app().chat()->answering(), 20000);
+        win()->resize(1000, 520);
+        QQuickItem* chat = item("conversation");
+        const auto below = [chat] {  // of the chat's last line and its window
+            return chat->property("contentHeight").toReal() - chat->property("contentY").toReal() - chat->height();
+        };
+        QTRY_VERIFY(chat->property("contentHeight").toReal() > chat->height() + 60 && below() < 1);
+        const qreal room = chat->height();
+        win()->resize(1000, 480);
+        QTRY_VERIFY(chat->height() < room - 20 && below() < 1);
+    }
+
     void escapeStopsTheAnswer() {
         openDocument();
         app().chat()->ask(QStringLiteral("Why?"));

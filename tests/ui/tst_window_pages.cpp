@@ -82,6 +82,34 @@ class TestWindowPages : public WindowTest {
         QVERIFY(pages->hasActiveFocus());
     }
 
+    void theWindowAndItsPagesAreAsTheyWereLeft() {
+        openDocument();
+        QTRY_VERIFY(item("pages")->property("count").toInt() > 12);
+        win()->resize(1100, 700);
+        QQuickItem* pane = item("pages");
+        QTRY_COMPARE(qRound(pane->mapToScene({pane->width(), 0}).x()), 1100);
+        const qreal wide = pane->width();
+        const int edge = qRound(pane->mapToScene({0, 0}).x()) - 1;
+        drag({edge, 300}, {edge - 60, 300});
+        QTRY_VERIFY(pane->width() > wide + 30);
+        const qreal wider = pane->width();
+        QTest::keyClick(win(), Qt::Key_G, Qt::ControlModifier);
+        type("7");
+        QTest::keyClick(win(), Qt::Key_Return);
+        QTRY_COMPARE(pane->property("shownPage").toInt(), 7);
+        const QString kept = QStringLiteral("place/") + app().library()->current();
+        const auto left = [&] {
+            return QSettings(folder_->filePath(QStringLiteral("window.ini")), QSettings::IniFormat)
+                .value(kept)
+                .toList();
+        };
+        QTRY_COMPARE(left().value(0).toInt(), 6);
+        restart();
+        QCOMPARE(win()->size(), QSize(1100, 700));
+        QTRY_COMPARE(item("pages")->property("shownPage").toInt(), 7);
+        QTRY_COMPARE(item("pages")->width(), wider);
+    }
+
     void wordsAreFoundGoneThroughAndLeftFromTheKeyboard() {
         openDocument();
         QQuickItem* pages = item("pages");

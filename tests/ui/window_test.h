@@ -69,6 +69,26 @@ class WindowTest : public QObject {
         QTRY_VERIFY(app().reading()->fraction() > 0);
     }
 
+    void start() {
+        AppOptions options;
+        options.model = QStringLiteral("/demo/model.gguf");
+        options.settingsFile = folder_->filePath(QStringLiteral("window.ini"));
+        window_ = std::make_unique<Window>(*engine_, options);
+        QVERIFY(win());
+        win()->requestActivate();
+        QVERIFY(QTest::qWaitForWindowActive(win()));
+    }
+
+    /// Closed as by its button, and opened again with the same documents and settings.
+    void restart() {
+        win()->close();
+        window_.reset();
+        const auto rows = engine_->rows;
+        engine_ = demoEngine();
+        engine_->rows = rows;
+        start();
+    }
+
     void restartWithoutModel() {
         window_.reset();
         engine_ = demoEngine();
@@ -83,13 +103,7 @@ class WindowTest : public QObject {
     void init() {
         folder_ = std::make_unique<QTemporaryDir>();
         engine_ = demoEngine();
-        AppOptions options;
-        options.model = QStringLiteral("/demo/model.gguf");
-        options.settingsFile = folder_->filePath(QStringLiteral("window.ini"));
-        window_ = std::make_unique<Window>(*engine_, options);
-        QVERIFY(win());
-        win()->requestActivate();
-        QVERIFY(QTest::qWaitForWindowActive(win()));
+        start();
     }
     void cleanup() {
         window_.reset();
