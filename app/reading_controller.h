@@ -98,6 +98,7 @@ class ReadingController : public QObject {
         std::optional<ReadingForecast> forecast;
         double forecastSeconds = -1;  // from what is remembered, else the first that is told; negative: neither yet
         bool forecastAsked = false;
+        bool isLong = false;  // so that a person would rather have known before
     };
     const Entry& current() const;
     QString text(const Entry& entry) const;

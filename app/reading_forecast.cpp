@@ -37,14 +37,15 @@ void ReadingController::askForecast(const QString& sha) {
         entry.forecast = *forecast;
         const ReadingSpeed speed = rememberedSpeed();
         const auto done = static_cast<double>(entry.progress.tokensDone);
-        if (speed.known()) entry.forecastSeconds = speed.seconds(done, static_cast<double>(forecast->tokens));
+        const double seconds = speed.known() ? speed.seconds(done, static_cast<double>(forecast->tokens)) : -1;
+        if (seconds >= 0) entry.forecastSeconds = seconds;
+        entry.isLong = seconds < 0 ? forecast->tokens >= kLongTokens : seconds >= kLongSeconds;
         if (sha == sha_) emit changed();
     });
 }
 
 bool ReadingController::isLong(const Entry& e) const {
-    if (!e.forecast || e.state == Ready || e.state == Partly || e.state == None) return false;
-    return e.forecastSeconds < 0 ? e.forecast->tokens >= kLongTokens : e.forecastSeconds >= kLongSeconds;
+    return e.isLong && e.state != Ready && e.state != Partly && e.state != None;
 }
 
 QString ReadingController::forecast() const {
