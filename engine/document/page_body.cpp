@@ -71,7 +71,7 @@ ByteSpan pageBody(const Document& document, std::size_t place) {
     const std::uint64_t first = header.empty() ? whole.first : byteOf(header.data() + header.size());
     const std::uint64_t end = footer.empty() ? whole.first + whole.count : byteOf(footer.data());
     const bool nothing = first >= end || trimmed(std::string_view(document.text).substr(first, end - first)).empty();
-    return nothing ? whole : ByteSpan{first, end - first};
+    return nothing ? ByteSpan{whole.first, 0} : ByteSpan{first, end - first};
 }
 
 }  // namespace carrel

@@ -114,11 +114,10 @@ ByteSpan cutSentence(const Document& document, ByteSpan sentence, ByteSpan windo
     return {first, end - first};
 }
 
-/// The sentences of the page's body that the window touches, as many as a quote may hold around the one that weighs most.
-ByteSpan quoteAt(const Document& document, const WordWindow& window, const SentenceFinder& finder,
+/// The sentences of `place` that the window touches, as many as a quote may hold around the one that weighs most.
+ByteSpan quoteAt(const Document& document, const WordWindow& window, ByteSpan place, const SentenceFinder& finder,
                  std::span<const float> leaves, const ReadTokens& read) {
     const std::uint64_t readEnd = std::uint64_t{read.tokens.back().first} + read.tokens.back().count;
-    const ByteSpan place = pageBody(document, window.place);
     std::vector<ByteSpan> touched;
     for (ByteSpan sentence : finder.find(std::string_view(document.text).substr(place.first, place.count))) {
         sentence.first += place.first;
@@ -223,8 +222,10 @@ std::vector<Source> chooseSources(const Document& document, std::span<const Word
     for (const std::size_t i : order) {
         if (sources.size() == kMaxSources || !(scores[i] > 0)) break;
         if (endOf(windows[i].span) > readBytes) continue;
-        Source source =
-            sourceAt(document, windows[i], quoteAt(document, windows[i], finder, evidence.leaves, read), scores[i]);
+        const ByteSpan body = pageBody(document, windows[i].place);
+        if (body.count == 0) continue;  // a header that is on other pages, too
+        const ByteSpan quote = quoteAt(document, windows[i], body, finder, evidence.leaves, read);
+        Source source = sourceAt(document, windows[i], quote, scores[i]);
         const bool listed = std::ranges::any_of(sources, [&](const Source& other) {
             return source.page != 0 ? source.page == other.page : overlap(source.span, other.span);
         });
