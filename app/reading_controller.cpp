@@ -29,6 +29,7 @@ QString ReadingController::name(const Entry& e) const {
         case None:
             return {};
         case Queued:
+            if (isLookedUp(e)) return tr("Opening");
             return e.yielded ? tr("Paused: another document is read first") + pages() : tr("Queued to be read");
         case Reading:
             return (answering_ ? tr("Paused: a question goes first") : tr("Being read")) + pages();
@@ -51,7 +52,7 @@ QString ReadingController::text(const Entry& e) const {
         case None:
             return {};
         case Queued:
-            return tr("Waiting to be read");
+            return isLookedUp(e) ? tr("Opening…") : tr("Waiting to be read");
         case Reading:
             if (answering_ && e.progress.pagesTotal > 0)
                 return tr("Page %1 of %2 · a question goes first").arg(e.progress.pagesDone).arg(e.progress.pagesTotal);

@@ -101,6 +101,7 @@ class ReadingController : public QObject {
         bool isLong = false;  // so that a person would rather have known before
     };
     const Entry& current() const;
+    static bool isLookedUp(const Entry& entry) { return entry.state == Queued && entry.ticket == 0 && !entry.yielded; }
     QString text(const Entry& entry) const;
     QString name(const Entry& entry) const;  // of its state, as the library lists it
     double fraction(const Entry& entry) const;

@@ -65,7 +65,10 @@ class TestReading : public QObject {
     void aDocumentReadBeforeIsReadyWithoutReading() {
         Desk d;
         d.engine.summaries["doc"] = ScriptedEngine::summary("doc", 42, 42);
-        d.open();
+        d.reading.modelLoaded();
+        d.reading.open(QStringLiteral("doc"));
+        QCOMPARE(d.reading.text(), QStringLiteral("Opening…"));
+        QCoreApplication::processEvents();
         QCOMPARE(d.reading.state(), State::Ready);
         QVERIFY(d.engine.reads.empty());
     }
