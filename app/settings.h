@@ -41,7 +41,8 @@ class Settings {
     std::optional<Place> place(const QString& sha) const {
         const QVariantList kept = store_.value(QStringLiteral("place/") + sha).toList();
         if (kept.size() != 2) return std::nullopt;
-        return Place{kept[0].toInt(), kept[1].toDouble()};
+        const Place place{kept[0].toInt(), kept[1].toDouble()};
+        return place.row >= 0 && place.down >= 0 && place.down <= 1 ? std::optional(place) : std::nullopt;
     }
     void setPlace(const QString& sha, const Place& place) {
         store_.setValue(QStringLiteral("place/") + sha, QVariantList{place.row, place.down});

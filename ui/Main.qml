@@ -132,7 +132,7 @@ ApplicationWindow {
                 id: pages
                 // A split view makes room only in the part that fills it: else these pages end outside a small window.
                 readonly property real most: Math.max(220, root.width - library.width - chat.least - 2)
-                SplitView.preferredWidth: 460
+                SplitView.preferredWidth: Math.max(460, (root.width - library.width) / 2)
                 SplitView.maximumWidth: most
                 // The memory panel lies over it, and over nothing else where there is room.
                 SplitView.minimumWidth: memory.visible ? Math.min(480, most) : 220

@@ -101,7 +101,7 @@ ListView {
         settle.restart();
         still.restart();
     }
-    onContentYChanged: left.restart()
+    onContentYChanged: rest.restart()
     ScrollBar.vertical: ScrollBar { id: scrolling }
     ScrollBar.horizontal: ScrollBar {}
     Accessible.role: Accessible.Document
@@ -164,7 +164,7 @@ ListView {
         onTriggered: if (root.count > 0) root.show(root.kept.x, root.kept.y, 0.3)
     }
     Timer {
-        id: left
+        id: rest   // of scrolling: where the pages will be shown the next time
         interval: 150
         onTriggered: {
             if (root.count === 0)

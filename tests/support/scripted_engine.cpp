@@ -348,7 +348,7 @@ void ScriptedEngine::render(const std::string&, const std::string&, std::uint32_
                             std::function<bool()> wanted, Reply<PageImage> reply) {
     deliver<PageImage>("render", reply, [&]() -> Result<PageImage> {
         if (!wanted()) return Error{Code::Cancelled, {}, {}};
-        ++rendered;
+        rendered.emplace_back(page, widthPx);
         const QImage image = drawPage(page, static_cast<int>(widthPx));
         PageImage out;
         out.width = static_cast<std::uint32_t>(image.width());

@@ -31,7 +31,7 @@ class ScriptedEngine final : public EnginePort {
     std::vector<Machine> knownMachines;                                // as searches had them
     std::vector<std::pair<std::uint32_t, std::uint32_t>> placesAsked;  // token, count
     std::vector<std::pair<std::uint64_t, std::uint64_t>> memories;     // device, host
-    int rendered = 0;
+    std::vector<std::pair<std::uint32_t, std::uint32_t>> rendered;     // page and width, as they were drawn
     bool shutDown = false;
 
     // What it holds and says.

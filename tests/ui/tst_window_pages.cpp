@@ -273,27 +273,27 @@ class TestWindowPages : public WindowTest {
         QQuickItem* pages = item("pages");
         QTRY_VERIFY(pages->property("count").toInt() > 12);
         const auto drawn = [this] {  // once no more comes
-            int before = -1;
-            while (before != engine_->rendered) before = engine_->rendered, QTest::qWait(300);
-            return before;
+            std::size_t before = 0;
+            do before = engine_->rendered.size(), QTest::qWait(300);
+            while (before != engine_->rendered.size());
+            return engine_->rendered;
         };
-        QVERIFY(drawn() > 0);
+        QVERIFY(!drawn().empty());
         const auto goTo = [&](int page) {
             QTest::keyClick(win(), Qt::Key_G, Qt::ControlModifier);
             type(std::to_string(page).c_str());
             QTest::keyClick(win(), Qt::Key_Return);
             (void)drawn();
         };
-        // There and back: what is made ready beside the pages in view depends on the way one came.
-        const auto thereAndBack = [&] {
+        for (int round = 0; round < 2; ++round) {
             for (int i = 0; i < 5; ++i) goTo(1 + 5 * i);
             for (int i = 5; i >= 0; --i) goTo(1 + 5 * i);
-        };
-        thereAndBack();
-        const int all = drawn();
-        thereAndBack();
-        QCOMPARE(drawn(), all);
-        QVERIFY(all < 2 * 42);  // what was in view and a page around it, coarse and sharp: not the whole document
+        }
+        auto all = drawn();
+        QVERIFY(all.size() <
+                2 * 42);  // what was in view and a page around it, coarse and sharp: not the whole document
+        std::ranges::sort(all);
+        QVERIFY(std::ranges::adjacent_find(all) == all.end());
         QVERIFY(app().pageImages()->bytes() > 0);
     }
 
@@ -318,10 +318,10 @@ class TestWindowPages : public WindowTest {
                         .data(PagesModel::ProblemRole)
                         .toString()
                         .contains(QStringLiteral("Page 1 could not be drawn")));
-        QCOMPARE(engine_->rendered, 0);
+        QVERIFY(engine_->rendered.empty());
         engine_->failures.clear();
         click(again);
-        QTRY_VERIFY(engine_->rendered > 0);
+        QTRY_VERIFY(!engine_->rendered.empty());
         QTRY_VERIFY(!again->isVisible());
     }
 };
