@@ -105,7 +105,10 @@ int main(int argc, char** argv) {
     const auto library = Library::open({data, argv[3]});
     if (!library) return std::fputs("no library\n", stderr), 1;
     const auto row = (*library)->add(argv[2], {}, {}, {});
-    const auto compute = Compute::open({data, argv[3], 0, {}, {}, {}}, times);
+    ComputeOptions options;
+    options.dataDir = data;
+    options.pdfHelper = argv[3];
+    const auto compute = Compute::open(options, times);
     if (!row || !compute || !(*compute)->loadModel(argv[1]))
         return std::fputs("document or model cannot be used\n", stderr), 1;
     {

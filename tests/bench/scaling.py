@@ -3,7 +3,7 @@
 
   scaling.py BIN MODEL.gguf TEXT [--threads 1,2,4] [--tokens 512] [--turns 3]
 
-BIN is build/release/bin with carrel-cli and bench_kernels (cmake -DCARREL_BENCH=ON). In every turn each number of threads
+BIN is build/release/bin with carrel-cli and bench_kernels. In every turn each number of threads
 (by default the powers of two up to the cores, and the cores) measures the int8 peak and reading from memory, then a
 prefill that is not persisted and 64 decode steps after it. Figures are medians over turns; a share of 100 % means that
 Carrel gained as much from the threads as the peak did: prefill beside int8, decode beside reading.

@@ -101,8 +101,10 @@ Status askAll(const nlohmann::json& questions, const std::filesystem::path& pdf,
     const auto row = (*library)->add(pdf, {}, {}, {});
     if (!row) return row.error();
     Answers answers;
-    auto compute =
-        Compute::open({.dataDir = data, .pdfHelper = helper, .threads = 0, .isa = {}, .kv = {}, .disk = {}}, answers);
+    ComputeOptions options;
+    options.dataDir = data;
+    options.pdfHelper = helper;
+    auto compute = Compute::open(options, answers);
     if (!compute) return compute.error();
     if (auto loaded = (*compute)->loadModel(model); !loaded) return loaded.error();
     const auto run = [&] {
