@@ -19,8 +19,9 @@ class Look : public QObject {
     // As the window was when it was last closed; empty: never.
     Q_PROPERTY(QSize windowSize READ windowSize CONSTANT)
     Q_PROPERTY(bool maximized READ maximized CONSTANT)
-    Q_PROPERTY(
-        QVariant panes READ panes WRITE setPanes NOTIFY changed)  // a SplitView's state; undefined: never changed
+    // Of panes whose width the person changed; 0: as usual.
+    Q_PROPERTY(int libraryWidth READ libraryWidth WRITE setLibraryWidth NOTIFY changed)
+    Q_PROPERTY(int pagesWidth READ pagesWidth WRITE setPagesWidth NOTIFY changed)
 
   public:
     enum Shade { System, Light, Dark };
@@ -41,9 +42,14 @@ class Look : public QObject {
         if (!maximized) settings_.setWindowSize(size);
         settings_.setMaximized(maximized);
     }
-    QVariant panes() const { return settings_.panes(); }
-    void setPanes(const QVariant& state) {
-        settings_.setPanes(state);
+    int libraryWidth() const { return settings_.libraryWidth(); }
+    int pagesWidth() const { return settings_.pagesWidth(); }
+    void setLibraryWidth(int width) {
+        settings_.setLibraryWidth(width);
+        emit changed();
+    }
+    void setPagesWidth(int width) {
+        settings_.setPagesWidth(width);
         emit changed();
     }
     void setShade(Shade shade) {

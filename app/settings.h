@@ -84,8 +84,12 @@ class Settings {
     void setWindowSize(const QSize& size) { store_.setValue(QStringLiteral("window/size"), size); }
     bool maximized() const { return store_.value(QStringLiteral("window/maximized")).toBool(); }
     void setMaximized(bool on) { store_.setValue(QStringLiteral("window/maximized"), on); }
-    QVariant panes() const { return store_.value(QStringLiteral("window/panes")); }  // a SplitView's state
-    void setPanes(const QVariant& state) { store_.setValue(QStringLiteral("window/panes"), state); }
+    int libraryWidth() const {
+        return store_.value(QStringLiteral("window/libraryWidth")).toInt();
+    }  // 0: never changed
+    void setLibraryWidth(int width) { store_.setValue(QStringLiteral("window/libraryWidth"), width); }
+    int pagesWidth() const { return store_.value(QStringLiteral("window/pagesWidth")).toInt(); }
+    void setPagesWidth(int width) { store_.setValue(QStringLiteral("window/pagesWidth"), width); }
 
     int memory(int otherwise) const { return store_.value(QStringLiteral("memory"), otherwise).toInt(); }
     void setMemory(int choice) { store_.setValue(QStringLiteral("memory"), choice); }

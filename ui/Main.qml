@@ -90,11 +90,16 @@ ApplicationWindow {
             onDismissed: root.app.dismissProblem()
         }
         SplitView {
-            id: panes
             Layout.fillWidth: true
             Layout.fillHeight: true
-            onResizingChanged: if (!resizing) root.app.look.panes = saveState()
-            Component.onCompleted: if (root.app.look.panes !== undefined) restoreState(root.app.look.panes)
+            onResizingChanged: if (!resizing) keep()
+            // Not saveState(): its widths would give way to these bindings at the next change of the window's width.
+            function keep() {
+                if (Math.abs(library.width - library.usual) > 1)
+                    root.app.look.libraryWidth = library.width;
+                if (pages.visible && Math.abs(pages.width - Math.min(pages.usual, pages.most)) > 1)
+                    root.app.look.pagesWidth = pages.width;
+            }
             handle: Rectangle {
                 id: handle
                 implicitWidth: 1
@@ -107,7 +112,8 @@ ApplicationWindow {
             }
             LibraryPane {
                 id: library
-                SplitView.preferredWidth: Math.min(root.width * 0.28, Math.max(240, Theme.base * 17))
+                readonly property real usual: Math.min(root.width * 0.28, Math.max(240, Theme.base * 17))
+                SplitView.preferredWidth: root.app.look.libraryWidth > 0 ? root.app.look.libraryWidth : usual
                 SplitView.minimumWidth: 170
                 SplitView.maximumWidth: Math.max(170, root.width - chat.least - 222)
                 library: root.app.library
@@ -132,7 +138,8 @@ ApplicationWindow {
                 id: pages
                 // A split view makes room only in the part that fills it: else these pages end outside a small window.
                 readonly property real most: Math.max(220, root.width - library.width - chat.least - 2)
-                SplitView.preferredWidth: Math.max(460, (root.width - library.width) / 2)
+                readonly property real usual: Math.max(460, (root.width - library.width) / 2)
+                SplitView.preferredWidth: root.app.look.pagesWidth > 0 ? root.app.look.pagesWidth : usual
                 SplitView.maximumWidth: most
                 // The memory panel lies over it, and over nothing else where there is room.
                 SplitView.minimumWidth: memory.visible ? Math.min(480, most) : 220

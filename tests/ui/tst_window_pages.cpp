@@ -93,6 +93,9 @@ class TestWindowPages : public WindowTest {
         drag({edge, 300}, {edge - 60, 300});
         QTRY_VERIFY(pane->width() > wide + 30);
         const qreal wider = pane->width();
+        win()->resize(1120, 700);
+        QTRY_COMPARE(qRound(pane->mapToScene({pane->width(), 0}).x()), 1120);
+        QCOMPARE(pane->width(), wider);
         QTest::keyClick(win(), Qt::Key_G, Qt::ControlModifier);
         type("7");
         QTest::keyClick(win(), Qt::Key_Return);
@@ -105,7 +108,7 @@ class TestWindowPages : public WindowTest {
         };
         QTRY_COMPARE(left().value(0).toInt(), 6);
         restart();
-        QCOMPARE(win()->size(), QSize(1100, 700));
+        QCOMPARE(win()->size(), QSize(1120, 700));
         QTRY_COMPARE(item("pages")->property("shownPage").toInt(), 7);
         QTRY_COMPARE(item("pages")->width(), wider);
     }
