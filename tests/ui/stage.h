@@ -2,7 +2,6 @@
 
 #include "app/window.h"
 
-#include <QCoreApplication>
 #include <QDeadlineTimer>
 #include <QDir>
 #include <QQuickItem>
@@ -24,13 +23,10 @@ class Stage {
 
     static bool waitFor(const std::function<bool()>& done, int seconds) {
         QDeadlineTimer deadline(seconds * 1000);
-        while (!done() && !deadline.hasExpired()) QCoreApplication::processEvents(QEventLoop::WaitForMoreEvents, 20);
+        while (!done() && !deadline.hasExpired()) wait(20);
         return done();
     }
-    static void wait(int ms) {
-        QDeadlineTimer deadline(ms);
-        while (!deadline.hasExpired()) QCoreApplication::processEvents(QEventLoop::AllEvents, 20);
-    }
+    static void wait(int ms) { QTest::qWait(ms); }  // mostly asleep: what computes meanwhile has the processor
 
     bool shot(const char* name) {
         wait(settleMs_);
