@@ -63,7 +63,7 @@ AppController::AppController(EnginePort& port, const AppOptions& options, QObjec
                 if (pages_.document() == sha) pages_.showWords(words, page, byte);
             });
     connect(&finding_, &LibraryFind::problem, this, &AppController::show);
-    connect(&library_, &LibraryController::forgotten, &reading_, &ReadingController::forgotten);
+    connect(&library_, &LibraryController::forgotten, this, [this](const QString& sha) { settings_.forget(sha); });
     connect(&library_, &LibraryController::forgotten, &chat_, &ChatController::forget);
     connect(&library_, &LibraryController::readingHidden, &reading_, &ReadingController::hide);
     connect(&library_, &LibraryController::readingKept, &reading_, &ReadingController::keep);
@@ -81,7 +81,6 @@ AppController::AppController(EnginePort& port, const AppOptions& options, QObjec
     connect(&pages_, &PagesController::placeLeft, this, [this](const QString& sha, int row, double down) {
         settings_.setPlace(sha, {row, down});
     });
-    connect(&library_, &LibraryController::forgotten, this, [this](const QString& sha) { settings_.dropPlace(sha); });
     connect(&tiers_, &TierController::pageFound, &pages_, &PagesController::show);
     connect(&model_, &ModelController::aboutToLoad, this, [this] {
         chat_.stopAll();

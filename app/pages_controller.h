@@ -55,9 +55,6 @@ class PagesController : public QObject {
     /// The same from a page (from 1), or from a byte where there are no pages, and says so in wordsShown.
     void showWords(const QString& words, int page, quint64 byte);
 
-    /// Where the pages are left; placeLeft passes it on.
-    Q_INVOKABLE void leftAt(int row, double down) { emit placeLeft(document_, row, down); }
-
     /// at: where they are to be shown first.
     void open(const DocumentRow& row, const std::optional<Settings::Place>& at = {});
     void close();
@@ -72,7 +69,7 @@ class PagesController : public QObject {
     void marked();
     /// Row of the list to bring into view, and how far down its height, 0..1. A jump is one to come back from.
     void placeWanted(int row, double down, bool jump);
-    void placeLeft(const QString& document, int row, double down);
+    void placeLeft(const QString& document, int row, double down);  // by the list of pages, which scrolled to it
     void linkChosen(int row, double down);
     void problem(const carrel::app::Problem& problem);
     void needsPassword(const QString& sha, bool wrong);

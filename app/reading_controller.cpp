@@ -284,10 +284,6 @@ void ReadingController::evicted(const QString& sha) {
     set(sha, None);  // opening it reads it again
 }
 
-void ReadingController::forgotten(const QString& sha) {
-    settings_.setPaused(sha, false);
-}
-
 void ReadingController::setAnswering(bool on) {
     answering_ = on;
     for (auto it = entries_.cbegin(); it != entries_.cend(); ++it)

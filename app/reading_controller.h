@@ -61,14 +61,13 @@ class ReadingController : public QObject {
     void modelLoaded(const QString& fingerprint = {});
     void computesOn(const QString& gpu);  // empty: the processor; speeds are kept apart
     void modelAboutToChange();
-    void forget(const QString& sha);     // the document is out of sight
-    void forgotten(const QString& sha);  // and deleted
-    void hide(const QString& sha);       // what was read is as if it were not there
-    void keep(const QString& sha);       // it is, after all
-    void gone(const QString& sha);       // it was deleted
-    void evicted(const QString& sha);    // it was deleted to make room
-    void setAnswering(bool on);          // readings wait meanwhile
-    void stopAll();                      // the window closes: all go on at the next start
+    void forget(const QString& sha);   // the document is out of sight
+    void hide(const QString& sha);     // what was read is as if it were not there
+    void keep(const QString& sha);     // it is, after all
+    void gone(const QString& sha);     // it was deleted
+    void evicted(const QString& sha);  // it was deleted to make room
+    void setAnswering(bool on);        // readings wait meanwhile
+    void stopAll();                    // the window closes: all go on at the next start
 
     Q_INVOKABLE void pause();
     Q_INVOKABLE void resume();
@@ -98,7 +97,7 @@ class ReadingController : public QObject {
         std::optional<ReadingForecast> forecast;
         double forecastSeconds = -1;  // from what is remembered, else the first that is told; negative: neither yet
         bool forecastAsked = false;
-        bool isLong = false;  // so that a person would rather have known before
+        bool foreseenLong = false;  // so that a person would rather have known before
     };
     const Entry& current() const;
     static bool isLookedUp(const Entry& entry) { return entry.state == Queued && entry.ticket == 0 && !entry.yielded; }

@@ -39,13 +39,13 @@ void ReadingController::askForecast(const QString& sha) {
         const auto done = static_cast<double>(entry.progress.tokensDone);
         const double seconds = speed.known() ? speed.seconds(done, static_cast<double>(forecast->tokens)) : -1;
         if (seconds >= 0) entry.forecastSeconds = seconds;
-        entry.isLong = seconds < 0 ? forecast->tokens >= kLongTokens : seconds >= kLongSeconds;
+        entry.foreseenLong = seconds < 0 ? forecast->tokens >= kLongTokens : seconds >= kLongSeconds;
         if (sha == sha_) emit changed();
     });
 }
 
 bool ReadingController::isLong(const Entry& e) const {
-    return e.isLong && e.state != Ready && e.state != Partly && e.state != None;
+    return e.foreseenLong && e.state != Ready && e.state != Partly && e.state != None;
 }
 
 QString ReadingController::forecast() const {

@@ -47,7 +47,11 @@ class Settings {
     void setPlace(const QString& sha, const Place& place) {
         store_.setValue(QStringLiteral("place/") + sha, QVariantList{place.row, place.down});
     }
-    void dropPlace(const QString& sha) { store_.remove(QStringLiteral("place/") + sha); }
+    /// Everything of that document.
+    void forget(const QString& sha) {
+        setPaused(sha, false);
+        store_.remove(QStringLiteral("place/") + sha);
+    }
 
     QString openFolder() const { return store_.value(QStringLiteral("openFolder")).toString(); }
     void setOpenFolder(const QString& folder) { store_.setValue(QStringLiteral("openFolder"), folder); }

@@ -170,7 +170,7 @@ ListView {
             if (root.count === 0)
                 return;
             root.kept = root.place(0.3);
-            root.pages.leftAt(root.kept.x, root.kept.y);
+            root.pages.placeLeft(root.pages.document, root.kept.x, root.kept.y);
         }
     }
     WheelHandler {
